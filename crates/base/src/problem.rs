@@ -106,6 +106,9 @@ macro_rules! codes {
 codes! {
     TM0001 OurBug "a bug in tidemill";
     TM0002 PartFailed "the embedded environment failed";
+    TM0951 PartFailed "the S3 endpoint cannot listen";
+    TM0952 PartFailed "the folder of the S3 endpoint cannot be used";
+    TM0953 Settings "a bucket cannot have this name";
 }
 
 #[cfg(test)]

@@ -1,0 +1,74 @@
+//! The one HTTP client that every part of ours uses: TLS by rustls with ring, and no proxy for this machine.
+
+use std::{sync::Once, time::Duration};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// What `NO_PROXY` should always hold: a proxy cannot reach the caller's own loopback.
+const LOOPBACK: &str = "localhost,127.0.0.0/8,::1";
+
+/// Makes ring the process's TLS provider; safe to call often and from anywhere.
+pub fn install_tls() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        // Somebody else's earlier choice is kept: the provider only has to exist.
+        rustls::crypto::ring::default_provider().install_default().ok();
+    });
+}
+
+/// A builder with our defaults: connects within 10 s, never sends loopback addresses through a proxy.
+pub fn client_builder() -> reqwest::ClientBuilder {
+    install_tls();
+    let builder = reqwest::Client::builder()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .tcp_nodelay(true)
+        .user_agent(concat!("tidemill/", env!("CARGO_PKG_VERSION")))
+        .no_proxy();
+    proxies().into_iter().fold(builder, reqwest::ClientBuilder::proxy)
+}
+
+/// A client with the defaults of `client_builder`; cheap to clone, keeps its connections.
+pub fn client() -> reqwest::Client {
+    client_builder().build().expect("a client without a root certificate of the user's always builds")
+}
+
+/// The proxies of the environment, each told to leave loopback and `NO_PROXY` alone.
+fn proxies() -> Vec<reqwest::Proxy> {
+    let given = |names: [&str; 2]| {
+        names.iter().find_map(|name| std::env::var(name).ok()).filter(|url| !url.is_empty())
+    };
+    let no_proxy =
+        given(["NO_PROXY", "no_proxy"]).map_or(LOOPBACK.to_owned(), |list| format!("{LOOPBACK},{list}"));
+    let excluded = || reqwest::NoProxy::from_string(&no_proxy);
+    let all = given(["ALL_PROXY", "all_proxy"]);
+    let https = given(["HTTPS_PROXY", "https_proxy"]).or(all.clone());
+    let http = given(["HTTP_PROXY", "http_proxy"]).or(all);
+    let https = https.and_then(|url| reqwest::Proxy::https(url).ok());
+    let http = http.and_then(|url| reqwest::Proxy::http(url).ok());
+    https.into_iter().chain(http).map(|proxy| proxy.no_proxy(excluded())).collect()
+}
+
+/// Whether a host is this machine's own loopback: then plain HTTP gives nothing away.
+pub fn is_loopback(host: &str) -> bool {
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    bare.eq_ignore_ascii_case("localhost")
+        || bare.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn loopback_is_known_in_every_spelling() {
+        assert!(["localhost", "127.0.0.1", "127.8.0.1", "::1", "[::1]"].iter().all(|host| is_loopback(host)));
+        assert!(
+            ["10.0.0.1", "s3.amazonaws.com", "localhost.example.org"].iter().all(|host| !is_loopback(host))
+        );
+    }
+
+    #[test]
+    fn a_client_builds_with_tls() {
+        client();
+        client();
+    }
+}
