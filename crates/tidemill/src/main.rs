@@ -1,2 +1,60 @@
-//! (being built)
-fn main() {}
+//! The `tidemill` command line: parses arguments, hands them to one command, draws what went wrong.
+//!
+//! No logic lives here: commands are in `commands/`, one file each; what they share is `Context`.
+
+mod commands;
+mod context;
+mod render;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use context::{Context, Failure, GlobalArgs};
+
+/// The whole streaming environment in one process, and the commands to work with it.
+#[derive(Parser)]
+#[command(
+    name = "tidemill",
+    version,
+    propagate_version = true,
+    max_term_width = 100,
+    arg_required_else_help = true
+)]
+struct Cli {
+    #[command(flatten)]
+    global: GlobalArgs,
+    #[command(subcommand)]
+    command: commands::Command,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let context = Context::new(cli.global);
+    render::start_logs(context.verbose());
+    match run(cli.command, &context) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            render::failure(&*failure, &context);
+            ExitCode::from(failure.code().exit as u8)
+        }
+    }
+}
+
+/// Worker threads of the runtime; the parts are mostly waiting, and every thread costs memory.
+const WORKERS_COUNT: usize = 2;
+/// Threads for disk work, started when there is some and ended after ten idle seconds.
+const BLOCKING_COUNT_MAX: usize = 64;
+
+fn run(command: commands::Command, context: &Context) -> Result<(), Failure> {
+    // One provider for everything that speaks TLS; an error only says that there already is one.
+    rustls::crypto::ring::default_provider().install_default().ok();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(WORKERS_COUNT)
+        .max_blocking_threads(BLOCKING_COUNT_MAX)
+        .enable_all()
+        .build()
+        .map_err(commands::runtime_failed)?;
+    let result = runtime.block_on(commands::run(command, context));
+    runtime.shutdown_background();
+    result
+}
