@@ -46,6 +46,7 @@ pub trait Reader: Send {
 }
 
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "one for thousands of records, and nearly always a batch")]
 pub enum Read {
     Batch(Batch),
     Idle,
@@ -78,7 +79,9 @@ pub enum Fault {
 impl Fault {
     pub fn into_inner(self) -> BoxError {
         match self {
-            Fault::Transient(error) | Fault::Denied(error) | Fault::Fatal(error) | Fault::Lost(error) => error,
+            Fault::Transient(error) | Fault::Denied(error) | Fault::Fatal(error) | Fault::Lost(error) => {
+                error
+            }
         }
     }
 }

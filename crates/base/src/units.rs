@@ -17,7 +17,7 @@ pub fn count_text(count: u64) -> String {
     let digits = count.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place) % 3 == 0 {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);
@@ -44,6 +44,9 @@ mod tests {
     fn figures_read_well() {
         assert_eq!([bytes_text(0), bytes_text(1_536), bytes_text(5 << 30)], ["0 B", "1.5 KiB", "5.0 GiB"]);
         assert_eq!([count_text(0), count_text(999), count_text(336_776)], ["0", "999", "336,776"]);
-        assert_eq!([seconds_text(0.042), seconds_text(3.21), seconds_text(130.0)], ["42 ms", "3.2 s", "2 min 10 s"]);
+        assert_eq!(
+            [seconds_text(0.042), seconds_text(3.21), seconds_text(130.0)],
+            ["42 ms", "3.2 s", "2 min 10 s"]
+        );
     }
 }

@@ -4,7 +4,8 @@ use super::*;
 use proptest::prelude::*;
 
 fn numbered(count: usize) -> Batch {
-    let values: Vec<String> = (0..count).map(|row| format!("value {row}, long enough to need a buffer")).collect();
+    let values: Vec<String> =
+        (0..count).map(|row| format!("value {row}, long enough to need a buffer")).collect();
     Batch {
         body: Body::Raw(BinaryViewArray::from_iter_values(values.iter().map(String::as_bytes))),
         envelope: Envelope {
