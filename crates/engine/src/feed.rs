@@ -1,0 +1,127 @@
+//! The reading half of a lane: memory, then a batch, then the stages, one batch ahead of the writing half.
+
+use std::{
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::{Duration, Instant},
+};
+
+use base::{Ask, Batch, Fault, Position, Read, Reader, Rejects};
+use tokio::{sync::mpsc, task::JoinHandle, time::sleep};
+use tokio_util::sync::CancellationToken;
+
+use crate::{Stage, extent::body_bytes, transfer::Shared};
+
+/// What the writing half receives, in order.
+pub(crate) enum Fed {
+    Batches { batches: Vec<Batch>, rejects: Rejects, end: Position },
+    Idle,
+    End,
+    Fault(Fault),
+}
+
+/// Batches that may wait between the halves; each holds its lease.
+const AHEAD: usize = 1;
+/// Bounds of what one read asks for: below, the call costs more than its records; above, latency and memory do.
+const ASK_BYTES: std::ops::RangeInclusive<u64> = (64 << 10)..=(4 << 20);
+const ASK_RECORDS_MAX: usize = 65_536;
+/// How long a source may wait for records in one call; a stop waits at most so long.
+const ASK_MS: u64 = 250;
+/// A source that is idle before its deadline is asked again after this long.
+const IDLE_PAUSE_MS: u64 = 20;
+
+pub(crate) struct Feed {
+    pub(crate) fed: mpsc::Receiver<Fed>,
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Feed {
+    pub(crate) fn start(reader: Box<dyn Reader>, shared: Arc<Shared>) -> Self {
+        let (sender, fed) = mpsc::channel(AHEAD);
+        let stop = CancellationToken::new();
+        let task = tokio::spawn(run(reader, shared, sender, stop.clone()));
+        Self { fed, stop, task }
+    }
+
+    /// Ends the reading half and waits for it: no connector's future is dropped halfway.
+    pub(crate) async fn close(self) {
+        self.stop.cancel();
+        drop(self.fed);
+        self.task.await.ok();
+    }
+}
+
+async fn run(
+    mut reader: Box<dyn Reader>,
+    shared: Arc<Shared>,
+    sender: mpsc::Sender<Fed>,
+    stop: CancellationToken,
+) {
+    loop {
+        let lanes = shared.lanes_count.load(Relaxed).max(1) as u64;
+        // Three batches of a lane live at once: being read, waiting, being written.
+        let share = u64::from(shared.budget.total_bytes()) / (3 * lanes);
+        let bytes_max =
+            share.clamp(*ASK_BYTES.start(), *ASK_BYTES.end()).min(u64::from(shared.budget.total_bytes()));
+        let lease = tokio::select! {
+            biased;
+            () = stop.cancelled() => return,
+            lease = shared.budget.lease(bytes_max as u32) => Arc::new(lease),
+        };
+        let deadline = Instant::now() + Duration::from_millis(ASK_MS);
+        let ask = Ask { bytes_max, records_max: ASK_RECORDS_MAX, deadline, lease };
+        let fed = match reader.read(&ask).await {
+            Ok(Read::Batch(batch)) => {
+                shared.progress.add_records_read(batch.len() as u64);
+                shared.progress.add_bytes_read(body_bytes(&batch.body));
+                apply(&shared, batch).await
+            }
+            Ok(Read::Idle) => Fed::Idle,
+            Ok(Read::End) => Fed::End,
+            Err(fault) => Fed::Fault(fault),
+        };
+        let pause = if matches!(fed, Fed::Idle) {
+            ask.remaining().min(Duration::from_millis(IDLE_PAUSE_MS))
+        } else {
+            Duration::ZERO
+        };
+        drop(ask);
+        let last = matches!(fed, Fed::End | Fed::Fault(_));
+        if sender.send(fed).await.is_err() || last {
+            return;
+        }
+        if !pause.is_zero() {
+            tokio::select! { () = stop.cancelled() => return, () = sleep(pause) => {} }
+        }
+    }
+}
+
+/// All stages, one after the other, on a thread that may block.
+async fn apply(shared: &Arc<Shared>, batch: Batch) -> Fed {
+    let end = batch.end.clone();
+    if shared.stages.is_empty() {
+        return Fed::Batches { batches: vec![batch], rejects: Rejects::default(), end };
+    }
+    let shared = shared.clone();
+    let applied = tokio::task::spawn_blocking(move || apply_all(&shared.stages, batch)).await;
+    match applied {
+        Ok(Ok((batches, rejects))) => Fed::Batches { batches, rejects, end },
+        Ok(Err(fault)) => Fed::Fault(fault),
+        Err(panicked) => Fed::Fault(Fault::Fatal(Box::new(panicked))),
+    }
+}
+
+fn apply_all(stages: &[Arc<dyn Stage>], batch: Batch) -> Result<(Vec<Batch>, Rejects), Fault> {
+    let (mut batches, mut rejects) = (vec![batch], Rejects::default());
+    for stage in stages {
+        let mut next = Vec::with_capacity(batches.len());
+        for batch in batches {
+            let (more, refused) = stage.apply(batch)?;
+            next.extend(more.into_iter().filter(|batch| !batch.is_empty()));
+            rejects.append(refused);
+        }
+        batches = next;
+    }
+    rejects.0.sort_by_key(|reject| reject.origin.mark);
+    Ok((batches, rejects))
+}

@@ -1,0 +1,18 @@
+//! What stands between source and sink: converters, transforms, contracts. A stage sees batches, never one record.
+
+use base::{Batch, Fault, Rejects};
+
+/// One step of a transfer.
+pub trait Stage: Send + Sync {
+    /// Turns a batch into what the next stage takes: usually one batch, several where the contract changes inside, none
+    /// where nothing is left.
+    ///
+    /// Runs on a thread that may block (`tokio::runtime::Handle::current().block_on(..)` is fine for a registry call).
+    /// Rows keep their order and marks: the `end` of each batch given back lies behind its last row and not behind the
+    /// first row of the next one, and the last one's end is that of the batch that came in. Rows that cannot be taken
+    /// leave as rejects with their origin. The same batch must give the same rows each time: a second life relies on it.
+    ///
+    /// # Errors
+    /// A `Fault` is about the stage, not about a record: `Transient` is tried again from the checkpoint.
+    fn apply(&self, batch: Batch) -> Result<(Vec<Batch>, Rejects), Fault>;
+}
