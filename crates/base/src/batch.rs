@@ -76,12 +76,21 @@ impl fmt::Display for Position {
 /// Where the records of a batch came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {
-    Topic { topic: Arc<str>, partition: i32 },
+    Topic {
+        topic: Arc<str>,
+        partition: i32,
+    },
     /// `path` as the user gave it, or the object's address; marks are line numbers, counted from 1.
-    File { path: Arc<str> },
-    Collection { name: Arc<str> },
+    File {
+        path: Arc<str>,
+    },
+    Collection {
+        name: Arc<str>,
+    },
     /// Made by a generator or handed over in memory.
-    Made { name: Arc<str> },
+    Made {
+        name: Arc<str>,
+    },
 }
 
 impl fmt::Display for Place {

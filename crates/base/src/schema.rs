@@ -54,9 +54,14 @@ pub enum Kind {
     TimeMs,
     /// Milliseconds since 1970-01-01T00:00:00Z.
     TimestampMs,
-    Decimal { scale: i32 },
+    Decimal {
+        scale: i32,
+    },
     Array(Arc<Schema>),
-    Map { key: Arc<Schema>, value: Arc<Schema> },
+    Map {
+        key: Arc<Schema>,
+        value: Arc<Schema>,
+    },
     Struct(Arc<[Field]>),
 }
 
@@ -68,7 +73,15 @@ pub struct Field {
 
 impl Schema {
     pub fn of(kind: Kind) -> Self {
-        Self { kind, optional: false, name: None, version: None, doc: None, default: None, parameters: BTreeMap::new() }
+        Self {
+            kind,
+            optional: false,
+            name: None,
+            version: None,
+            doc: None,
+            default: None,
+            parameters: BTreeMap::new(),
+        }
     }
 
     pub fn optional(kind: Kind) -> Self {

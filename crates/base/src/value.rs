@@ -12,7 +12,10 @@ pub enum Value {
     Int(i64),
     Float(f64),
     /// `unscaled * 10^-scale`; 128 bits hold Decimal128 and every precision up to 38.
-    Decimal { unscaled: i128, scale: i32 },
+    Decimal {
+        unscaled: i128,
+        scale: i32,
+    },
     String(Arc<str>),
     Bytes(Bytes),
     /// Days since 1970-01-01.
@@ -48,10 +51,13 @@ impl Value {
 
     fn child(&self, name: &str) -> Option<&Value> {
         match self {
-            Value::Struct(fields) => fields.iter().find(|(field, _)| &**field == name).map(|(_, value)| value),
-            Value::Map(entries) => {
-                entries.iter().find(|(key, _)| matches!(key, Value::String(text) if &**text == name)).map(|(_, v)| v)
+            Value::Struct(fields) => {
+                fields.iter().find(|(field, _)| &**field == name).map(|(_, value)| value)
             }
+            Value::Map(entries) => entries
+                .iter()
+                .find(|(key, _)| matches!(key, Value::String(text) if &**text == name))
+                .map(|(_, v)| v),
             _ => None,
         }
     }
