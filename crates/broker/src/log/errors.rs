@@ -1,0 +1,114 @@
+//! What can go wrong with a log, and Kafka's word for each.
+
+use std::{io, path::PathBuf, sync::Arc};
+
+use base::{Code, Problem, code};
+use kafka_protocol::ResponseError;
+use wire::batch::BatchError;
+
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum LogError {
+    #[error("cannot {action} {path}")]
+    Disk { action: &'static str, path: PathBuf, source: Arc<io::Error> },
+    #[error("another process holds {path}")]
+    Locked { path: PathBuf },
+    #[error("{path} is damaged: {what}")]
+    Damaged { path: PathBuf, what: String },
+    #[error("the log {log} stopped after an earlier disk error: {reason}")]
+    Failed { log: Arc<str>, reason: Arc<str> },
+    #[error("the log {log} is closed")]
+    Closed { log: Arc<str> },
+    #[error("the log {log} is deleted")]
+    Deleted { log: Arc<str> },
+    #[error("offset {offset} is outside {log}, which has {start}..{end}")]
+    OffsetOutOfRange { log: Arc<str>, offset: i64, start: i64, end: i64 },
+    #[error("the records for {log} are not a sound record batch")]
+    Batch { log: Arc<str>, source: BatchError },
+    #[error("a record batch of {bytes} bytes for {log} is larger than max.message.bytes, {bytes_max}")]
+    BatchTooLarge { log: Arc<str>, bytes: u64, bytes_max: u64 },
+    #[error("the records for {log} cannot be taken: {why}")]
+    InvalidRecord { log: Arc<str>, why: &'static str },
+    #[error("a record for {log} has the timestamp {timestamp_ms}, outside {from_ms}..={to_ms}")]
+    InvalidTimestamp { log: Arc<str>, timestamp_ms: i64, from_ms: i64, to_ms: i64 },
+    #[error("producer {producer_id} sent sequence {sequence} to {log}, which expected {expected}")]
+    OutOfOrderSequence { log: Arc<str>, producer_id: i64, sequence: i32, expected: i32 },
+    #[error("producer {producer_id} wrote to {log} with epoch {epoch}, but epoch {current} is in use")]
+    ProducerFenced { log: Arc<str>, producer_id: i64, epoch: i16, current: i16 },
+}
+
+impl LogError {
+    pub(crate) fn disk(action: &'static str, path: impl Into<PathBuf>, source: io::Error) -> Self {
+        LogError::Disk { action, path: path.into(), source: Arc::new(source) }
+    }
+
+    /// The error code that a Kafka client gets.
+    pub fn answer(&self) -> ResponseError {
+        match self {
+            LogError::Disk { .. }
+            | LogError::Locked { .. }
+            | LogError::Damaged { .. }
+            | LogError::Failed { .. } => ResponseError::KafkaStorageError,
+            LogError::Closed { .. } => ResponseError::NotLeaderOrFollower,
+            LogError::Deleted { .. } => ResponseError::UnknownTopicOrPartition,
+            LogError::OffsetOutOfRange { .. } => ResponseError::OffsetOutOfRange,
+            LogError::Batch { source, .. } => match source {
+                BatchError::Magic { .. } => ResponseError::UnsupportedForMessageFormat,
+                BatchError::Compression { .. } => ResponseError::UnsupportedCompressionType,
+                _ => ResponseError::CorruptMessage,
+            },
+            LogError::BatchTooLarge { .. } => ResponseError::MessageTooLarge,
+            LogError::InvalidRecord { .. } => ResponseError::InvalidRecord,
+            LogError::InvalidTimestamp { .. } => ResponseError::InvalidTimestamp,
+            LogError::OutOfOrderSequence { .. } => ResponseError::OutOfOrderSequenceNumber,
+            LogError::ProducerFenced { .. } => ResponseError::InvalidProducerEpoch,
+        }
+    }
+}
+
+impl Problem for LogError {
+    fn code(&self) -> Code {
+        match self {
+            LogError::Disk { .. } | LogError::Failed { .. } => code::TM0350,
+            LogError::Locked { .. } => code::TM0351,
+            LogError::Damaged { .. } => code::TM0352,
+            LogError::Closed { .. } | LogError::Deleted { .. } | LogError::OffsetOutOfRange { .. } => code::TM0353,
+            LogError::Batch { .. }
+            | LogError::BatchTooLarge { .. }
+            | LogError::InvalidRecord { .. }
+            | LogError::InvalidTimestamp { .. } => code::TM0354,
+            LogError::OutOfOrderSequence { .. } | LogError::ProducerFenced { .. } => code::TM0355,
+        }
+    }
+
+    fn help(&self) -> String {
+        match self {
+            LogError::Disk { .. } => {
+                "see that the folder exists, belongs to this user and has free space; then start again".to_owned()
+            }
+            LogError::Failed { .. } => {
+                "look after the disk, then start again: the log is recovered from what the disk holds".to_owned()
+            }
+            LogError::Locked { .. } => {
+                "stop the other broker (tidemill down), or give this one another data folder".to_owned()
+            }
+            LogError::Damaged { path, .. } => {
+                format!("move {} away; what was in it has to be loaded again", path.display())
+            }
+            LogError::Closed { .. } | LogError::Deleted { .. } => "ask for the topic's metadata again".to_owned(),
+            LogError::OffsetOutOfRange { .. } => {
+                "retention has removed the records: reset the offset to the earliest or latest".to_owned()
+            }
+            LogError::Batch { .. } => "use a client that writes record batches of magic 2 (Kafka 0.11 or later)".to_owned(),
+            LogError::BatchTooLarge { .. } => {
+                "lower the producer's batch size, or raise max.message.bytes of the topic".to_owned()
+            }
+            LogError::InvalidRecord { .. } => "mend the records: each needs what the topic's settings ask for".to_owned(),
+            LogError::InvalidTimestamp { .. } => {
+                "mend the record's timestamp, or message.timestamp.before.max.ms and .after.max.ms of the topic".to_owned()
+            }
+            LogError::OutOfOrderSequence { .. } | LogError::ProducerFenced { .. } => {
+                "start the producer anew: it gets a fresh id and epoch".to_owned()
+            }
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! The four codecs of record batches, with a bound on what comes out.
+//!
+//! Snappy is read raw and in xerial's blocks (what Java writes), and written in xerial's; LZ4 is the frame format.
+
+#[cfg(test)]
+mod tests;
+
+use std::io::{self, Read, Write};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Compression {
+    #[default]
+    None,
+    Gzip,
+    Snappy,
+    Lz4,
+    Zstd,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CompressionError {
+    #[error("{codec:?} data does not decompress: {reason}")]
+    Corrupt { codec: Compression, reason: String },
+    #[error("{codec:?} data gives more than {bytes_max} bytes")]
+    TooLarge { codec: Compression, bytes_max: usize },
+}
+
+/// What every xerial stream begins with: its mark, version 1, compatible with 1.
+const XERIAL_MAGIC: &[u8; 16] = b"\x82SNAPPY\x00\x00\x00\x00\x01\x00\x00\x00\x01";
+/// Only the first eight bytes are the mark; the versions behind it are not looked at, as in Java.
+const XERIAL_MARK_BYTES: usize = 8;
+const XERIAL_BLOCK_BYTES: usize = 32 << 10;
+
+impl Compression {
+    /// The three lowest bits of a batch's attributes.
+    pub fn from_attributes(attributes: i16) -> Option<Self> {
+        Some(match attributes & 7 {
+            0 => Compression::None,
+            1 => Compression::Gzip,
+            2 => Compression::Snappy,
+            3 => Compression::Lz4,
+            4 => Compression::Zstd,
+            _ => return None,
+        })
+    }
+
+    pub fn attribute_bits(self) -> i16 {
+        self as i16
+    }
+
+    pub fn decompress(self, data: &[u8], bytes_max: usize) -> Result<Vec<u8>, CompressionError> {
+        let corrupt = |error: io::Error| self.corrupt(error);
+        match self {
+            Compression::None if data.len() > bytes_max => {
+                Err(CompressionError::TooLarge { codec: self, bytes_max })
+            }
+            Compression::None => Ok(data.to_vec()),
+            Compression::Gzip => {
+                self.read_all(flate2::read::MultiGzDecoder::new(data), data.len(), bytes_max)
+            }
+            Compression::Lz4 => {
+                self.read_all(lz4::Decoder::new(data).map_err(corrupt)?, data.len(), bytes_max)
+            }
+            Compression::Zstd => {
+                let decoder = zstd::stream::read::Decoder::with_buffer(data).map_err(corrupt)?;
+                self.read_all(decoder, data.len(), bytes_max)
+            }
+            Compression::Snappy => self.decompress_snappy(data, bytes_max),
+        }
+    }
+
+    pub fn compress(self, data: &[u8]) -> io::Result<Vec<u8>> {
+        match self {
+            Compression::None => Ok(data.to_vec()),
+            Compression::Gzip => {
+                let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+                encoder.write_all(data)?;
+                encoder.finish()
+            }
+            Compression::Lz4 => {
+                let builder = &mut lz4::EncoderBuilder::new();
+                builder.block_mode(lz4::BlockMode::Independent).block_size(lz4::BlockSize::Max64KB);
+                let mut encoder = builder.build(Vec::new())?;
+                encoder.write_all(data)?;
+                let (compressed, ended) = encoder.finish();
+                ended.map(|()| compressed)
+            }
+            Compression::Zstd => zstd::stream::encode_all(data, zstd::DEFAULT_COMPRESSION_LEVEL),
+            Compression::Snappy => {
+                let mut compressed = XERIAL_MAGIC.to_vec();
+                let mut encoder = snap::raw::Encoder::new();
+                for block in data.chunks(XERIAL_BLOCK_BYTES) {
+                    let block = encoder.compress_vec(block).map_err(io::Error::other)?;
+                    compressed.extend_from_slice(&(block.len() as u32).to_be_bytes());
+                    compressed.extend_from_slice(&block);
+                }
+                Ok(compressed)
+            }
+        }
+    }
+
+    /// Grows with what really comes out: a stream's own word on its size is not believed.
+    fn read_all(self, reader: impl Read, hint: usize, bytes_max: usize) -> Result<Vec<u8>, CompressionError> {
+        let mut out = Vec::with_capacity(hint.saturating_mul(2).min(bytes_max));
+        let bounded = (bytes_max as u64).saturating_add(1);
+        reader.take(bounded).read_to_end(&mut out).map_err(|error| self.corrupt(error))?;
+        if out.len() > bytes_max {
+            return Err(CompressionError::TooLarge { codec: self, bytes_max });
+        }
+        Ok(out)
+    }
+
+    fn decompress_snappy(self, data: &[u8], bytes_max: usize) -> Result<Vec<u8>, CompressionError> {
+        let mut out = Vec::new();
+        if data.len() < XERIAL_MAGIC.len() || data[..XERIAL_MARK_BYTES] != XERIAL_MAGIC[..XERIAL_MARK_BYTES] {
+            self.snappy_block(data, &mut out, bytes_max)?;
+            return Ok(out);
+        }
+        let mut rest = &data[XERIAL_MAGIC.len()..];
+        while !rest.is_empty() {
+            let (length, after) =
+                rest.split_first_chunk::<4>().ok_or_else(|| self.corrupt("a block's length is cut off"))?;
+            let length = u32::from_be_bytes(*length) as usize;
+            let block = after.get(..length).ok_or_else(|| self.corrupt("a block is cut off"))?;
+            self.snappy_block(block, &mut out, bytes_max)?;
+            rest = &after[length..];
+        }
+        Ok(out)
+    }
+
+    fn snappy_block(self, block: &[u8], out: &mut Vec<u8>, bytes_max: usize) -> Result<(), CompressionError> {
+        let length = snap::raw::decompress_len(block).map_err(|error| self.corrupt(error))?;
+        let start = out.len();
+        if length > bytes_max - start {
+            return Err(CompressionError::TooLarge { codec: self, bytes_max });
+        }
+        // Two bytes in can give 64 out at the very most, so a short block that claims megabytes lies.
+        if length > block.len().saturating_mul(32) {
+            return Err(self.corrupt("a block claims more than it can hold"));
+        }
+        out.resize(start + length, 0);
+        snap::raw::Decoder::new()
+            .decompress(block, &mut out[start..])
+            .map_err(|error| self.corrupt(error))?;
+        Ok(())
+    }
+
+    fn corrupt(self, reason: impl ToString) -> CompressionError {
+        CompressionError::Corrupt { codec: self, reason: reason.to_string() }
+    }
+}

@@ -1,0 +1,72 @@
+//! Frames whole, torn and lying; request heads of both header versions.
+
+use kafka_protocol::protocol::Encodable;
+use proptest::prelude::*;
+
+use super::*;
+
+#[test]
+fn a_frame_is_taken_once_it_is_whole() {
+    let mut buffer = BytesMut::new();
+    put_frame(&mut buffer, |body| {
+        body.put_slice(b"hello");
+        Ok::<_, ()>(())
+    })
+    .unwrap()
+    .unwrap();
+    let mut arriving = BytesMut::new();
+    for &byte in &buffer[..buffer.len() - 1] {
+        arriving.put_u8(byte);
+        assert_eq!(take_frame(&mut arriving, 100), Ok(None));
+    }
+    arriving.put_slice(b"o\0\0");
+    assert_eq!(take_frame(&mut arriving, 100), Ok(Some(Bytes::from_static(b"hello"))));
+    assert_eq!(&arriving[..], b"\0\0");
+}
+
+#[test]
+fn a_length_that_lies_is_refused_before_its_bytes_come() {
+    let check = |prefix: &[u8], length| {
+        let found = take_frame(&mut BytesMut::from(prefix), 100);
+        assert_eq!(found, Err(FrameError::Length { length, bytes_max: 100 }));
+    };
+    check(&101_i32.to_be_bytes(), 101);
+    check(&(-1_i32).to_be_bytes(), -1);
+    check(b"GET / HTTP/1.1", 0x4745_5420);
+}
+
+#[test]
+fn the_head_of_a_request_is_read_in_both_versions() {
+    for (api_key, api_version) in
+        [(ApiKey::Metadata, 1_i16), (ApiKey::Metadata, 12), (ApiKey::ApiVersions, 3)]
+    {
+        let header = RequestHeader::default()
+            .with_request_api_key(api_key as i16)
+            .with_request_api_version(api_version)
+            .with_correlation_id(77)
+            .with_client_id(Some(StrBytes::from_static_str("me")));
+        let mut frame = BytesMut::new();
+        header.encode(&mut frame, api_key.request_header_version(api_version)).unwrap();
+        frame.put_slice(b"body");
+        let mut frame = frame.freeze();
+        let head = take_request_head(&mut frame).unwrap();
+        let client_id = Some(StrBytes::from_static_str("me"));
+        assert_eq!(head, RequestHead { api_key, api_version, correlation_id: 77, client_id });
+        assert_eq!(&frame[..], b"body");
+    }
+}
+
+#[test]
+fn a_strange_head_is_an_error() {
+    assert_eq!(take_request_head(&mut Bytes::from_static(b"short")), Err(FrameError::Short { bytes: 5 }));
+    let mut unknown = Bytes::from_static(b"\x7f\xff\0\0\0\0\0\0");
+    assert_eq!(take_request_head(&mut unknown), Err(FrameError::UnknownApi { api_key: 0x7fff }));
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        let _ = take_frame(&mut BytesMut::from(&bytes[..]), 1_000);
+        let _ = take_request_head(&mut Bytes::from(bytes));
+    }
+}
