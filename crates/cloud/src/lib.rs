@@ -2,4 +2,11 @@
 //!
 //! It knows no format and no connector; the rooms above get an `Arc<dyn ObjectStore>` and never see a key.
 
+pub mod aws;
+mod calls;
+mod errors;
 pub mod http;
+pub mod store;
+
+pub use calls::Upload;
+pub use errors::Error;

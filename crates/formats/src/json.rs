@@ -1,0 +1,113 @@
+//! JSON Lines as Confluent's JsonFormat writes them: Kafka Connect's JsonConverter with `schemas.enable=false`.
+//!
+//! Raw JSON is checked and passed through, without the white space between its tokens; everything else is built from
+//! values. With a schema, fields come in its order and missing ones as null.
+
+mod compact;
+mod value;
+
+use std::{ops::Range, sync::Arc};
+
+use arrow_array::Array;
+use arrow_json::LineDelimitedWriter;
+use base::{Batch, Body, Rejects, Schema, code};
+
+use crate::{Encoder, Error, RawAs, reject};
+
+pub use value::json_value;
+pub(crate) use value::{append_base64, unscaled_bytes};
+
+/// How a decimal looks: `decimal.format` of JsonConverter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum DecimalAs {
+    /// The unscaled number's big-endian bytes, in base64 text.
+    #[default]
+    Base64,
+    Number,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct JsonSettings {
+    pub raw: RawAs,
+    pub decimal: DecimalAs,
+}
+
+pub(crate) struct JsonEncoder {
+    settings: JsonSettings,
+    schema: Option<Arc<Schema>>,
+}
+
+impl JsonEncoder {
+    pub(crate) fn new(settings: JsonSettings, schema: Option<Arc<Schema>>) -> Self {
+        Self { settings, schema }
+    }
+
+    fn append_raw(&self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), String> {
+        match self.settings.raw {
+            RawAs::Json => compact::append(bytes, out),
+            RawAs::Text => {
+                let text =
+                    std::str::from_utf8(bytes).map_err(|error| format!("the text is not UTF-8: {error}"))?;
+                value::append_string(text, out);
+                Ok(())
+            }
+            RawAs::Bytes => {
+                value::append_base64(bytes, out);
+                Ok(())
+            }
+        }
+    }
+}
+
+impl Encoder for JsonEncoder {
+    fn append(&mut self, batch: &Batch, rows: Range<usize>, out: &mut Vec<u8>) -> Result<Rejects, Error> {
+        let mut rejects = Rejects::default();
+        let mut line =
+            |row: usize, written: Result<(), String>, start: usize, out: &mut Vec<u8>| match written {
+                Ok(()) => out.push(b'\n'),
+                Err(reason) => {
+                    out.truncate(start);
+                    rejects.0.push(reject(batch, row, code::TM0601, "TASK_PUT", reason));
+                }
+            };
+        match &batch.body {
+            Body::Raw(values) => {
+                for row in rows {
+                    let start = out.len();
+                    let written = if values.is_valid(row) {
+                        self.append_raw(values.value(row), out)
+                    } else {
+                        out.extend_from_slice(b"null");
+                        Ok(())
+                    };
+                    line(row, written, start, out);
+                }
+            }
+            Body::Rows(values) => {
+                let schema = self.schema.as_deref();
+                for row in rows {
+                    let start = out.len();
+                    let written = value::append(&values[row], schema, self.settings.decimal, out);
+                    line(row, written, start, out);
+                }
+            }
+            Body::Columns(columns) => {
+                let failed = |source: arrow_schema::ArrowError| Error::Encoder {
+                    format: "JSON",
+                    source: source.into(),
+                };
+                let mut writer = LineDelimitedWriter::new(&mut *out);
+                writer.write(&columns.slice(rows.start, rows.len())).map_err(failed)?;
+                writer.finish().map_err(failed)?;
+            }
+        }
+        Ok(rejects)
+    }
+
+    fn finish(&mut self, _out: &mut Vec<u8>) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

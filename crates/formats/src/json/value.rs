@@ -1,0 +1,225 @@
+//! Values as JSON text, by a schema or by themselves, as JsonConverter and Jackson write them.
+
+use std::io::Write;
+
+use base::{Kind, Schema, Value};
+
+use super::DecimalAs;
+
+const HEX: &[u8; 16] = b"0123456789abcdef";
+const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+/// Appends `value`; what is left in `out` after an error is the caller's to cut off.
+pub(crate) fn append(
+    value: &Value,
+    schema: Option<&Schema>,
+    decimal: DecimalAs,
+    out: &mut Vec<u8>,
+) -> Result<(), String> {
+    match value {
+        Value::Null => match schema.and_then(|schema| schema.default.as_ref()) {
+            // JsonConverter writes the default of a field in place of its null.
+            Some(default) if !default.is_null() => append(default, None, decimal, out)?,
+            _ => out.extend_from_slice(b"null"),
+        },
+        Value::Boolean(true) => out.extend_from_slice(b"true"),
+        Value::Boolean(false) => out.extend_from_slice(b"false"),
+        Value::Int(number) => append_integer(i128::from(*number), out),
+        Value::Float(number) => {
+            let is_single = schema.is_some_and(|schema| schema.kind == Kind::Float32);
+            append_float(*number, is_single, out);
+        }
+        Value::Decimal { unscaled, scale } => match decimal {
+            DecimalAs::Base64 => append_base64(&unscaled_bytes(*unscaled), out),
+            DecimalAs::Number => append_decimal(*unscaled, *scale, out),
+        },
+        Value::String(text) => append_string(text, out),
+        Value::Bytes(bytes) => append_base64(bytes, out),
+        Value::Date(days) => append_integer(i128::from(*days), out),
+        Value::TimeMs(ms) => append_integer(i128::from(*ms), out),
+        Value::TimestampMs(ms) => append_integer(i128::from(*ms), out),
+        Value::List(items) => {
+            let item_schema = match schema.map(|schema| &schema.kind) {
+                Some(Kind::Array(item)) => Some(&**item),
+                _ => None,
+            };
+            append_all(items, out, b"[]", |item, out| append(item, item_schema, decimal, out))?;
+        }
+        Value::Map(entries) => append_map(entries, schema, decimal, out)?,
+        Value::Struct(fields) => match schema.map(|schema| &schema.kind) {
+            Some(Kind::Struct(wanted)) => {
+                let mut given = fields.iter();
+                append_all(wanted.iter(), out, b"{}", |field, out| {
+                    append_name(&field.name, out);
+                    // Values come in the schema's order nearly always: look at the next one before searching.
+                    let next = given.clone().next().filter(|(name, _)| *name == field.name);
+                    let value = match next {
+                        Some((_, value)) => {
+                            given.next();
+                            Some(value)
+                        }
+                        None => fields.iter().find(|(name, _)| *name == field.name).map(|(_, value)| value),
+                    };
+                    append(value.unwrap_or(&Value::Null), Some(&field.schema), decimal, out)
+                })?;
+            }
+            _ => append_all(fields, out, b"{}", |(name, value), out| {
+                append_name(name, out);
+                append(value, None, decimal, out)
+            })?,
+        },
+    }
+    Ok(())
+}
+
+/// One value as JSON text; for messages, tests and `cat`.
+pub fn json_value(value: &Value, schema: Option<&Schema>, decimal: DecimalAs) -> String {
+    let mut out = Vec::new();
+    append(value, schema, decimal, &mut out).unwrap_or_default();
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+/// String keys make an object, all others an array of pairs, as JsonConverter does.
+fn append_map(
+    entries: &[(Value, Value)],
+    schema: Option<&Schema>,
+    decimal: DecimalAs,
+    out: &mut Vec<u8>,
+) -> Result<(), String> {
+    let (key_schema, value_schema) = match schema.map(|schema| &schema.kind) {
+        Some(Kind::Map { key, value }) => (Some(&**key), Some(&**value)),
+        _ => (None, None),
+    };
+    if entries.iter().all(|(key, _)| matches!(key, Value::String(_))) {
+        return append_all(entries, out, b"{}", |(key, value), out| {
+            if let Value::String(name) = key {
+                append_name(name, out);
+            }
+            append(value, value_schema, decimal, out)
+        });
+    }
+    append_all(entries, out, b"[]", |(key, value), out| {
+        out.push(b'[');
+        append(key, key_schema, decimal, out)?;
+        out.push(b',');
+        append(value, value_schema, decimal, out)?;
+        out.push(b']');
+        Ok(())
+    })
+}
+
+fn append_all<T>(
+    items: impl IntoIterator<Item = T>,
+    out: &mut Vec<u8>,
+    brackets: &[u8; 2],
+    mut each: impl FnMut(T, &mut Vec<u8>) -> Result<(), String>,
+) -> Result<(), String> {
+    out.push(brackets[0]);
+    for (place, item) in items.into_iter().enumerate() {
+        if place > 0 {
+            out.push(b',');
+        }
+        each(item, out)?;
+    }
+    out.push(brackets[1]);
+    Ok(())
+}
+
+fn append_name(name: &str, out: &mut Vec<u8>) {
+    append_string(name, out);
+    out.push(b':');
+}
+
+/// A JSON string; runs without anything to escape are copied whole.
+pub(crate) fn append_string(text: &str, out: &mut Vec<u8>) {
+    let bytes = text.as_bytes();
+    out.push(b'"');
+    let mut copied = 0;
+    for (at, &byte) in bytes.iter().enumerate() {
+        if byte >= 0x20 && byte != b'"' && byte != b'\\' {
+            continue;
+        }
+        out.extend_from_slice(&bytes[copied..at]);
+        copied = at + 1;
+        match byte {
+            b'"' => out.extend_from_slice(b"\\\""),
+            b'\\' => out.extend_from_slice(b"\\\\"),
+            b'\n' => out.extend_from_slice(b"\\n"),
+            b'\r' => out.extend_from_slice(b"\\r"),
+            b'\t' => out.extend_from_slice(b"\\t"),
+            0x08 => out.extend_from_slice(b"\\b"),
+            0x0c => out.extend_from_slice(b"\\f"),
+            _ => out.extend_from_slice(&[
+                b'\\',
+                b'u',
+                b'0',
+                b'0',
+                HEX[usize::from(byte >> 4)],
+                HEX[usize::from(byte & 15)],
+            ]),
+        }
+    }
+    out.extend_from_slice(&bytes[copied..]);
+    out.push(b'"');
+}
+
+/// A string of standard base64, padded.
+pub(crate) fn append_base64(bytes: &[u8], out: &mut Vec<u8>) {
+    out.push(b'"');
+    for three in bytes.chunks(3) {
+        let word =
+            three.iter().fold(0u32, |word, &byte| word << 8 | u32::from(byte)) << (8 * (3 - three.len()));
+        for place in 0..4 {
+            let letter = BASE64[(word >> (18 - 6 * place) & 63) as usize];
+            out.push(if place <= three.len() { letter } else { b'=' });
+        }
+    }
+    out.push(b'"');
+}
+
+fn append_integer(number: i128, out: &mut Vec<u8>) {
+    write!(out, "{number}").expect("writing to memory does not fail");
+}
+
+/// Whole numbers keep their `.0`; what JSON has no number for is a text, as Jackson writes it.
+fn append_float(number: f64, is_single: bool, out: &mut Vec<u8>) {
+    if !number.is_finite() {
+        let word = if number.is_nan() {
+            "NaN"
+        } else if number > 0.0 {
+            "Infinity"
+        } else {
+            "-Infinity"
+        };
+        return append_string(word, out);
+    }
+    let written = if is_single { write!(out, "{:?}", number as f32) } else { write!(out, "{number:?}") };
+    written.expect("writing to memory does not fail");
+}
+
+fn append_decimal(unscaled: i128, scale: i32, out: &mut Vec<u8>) {
+    let digits = unscaled.unsigned_abs().to_string();
+    if unscaled < 0 {
+        out.push(b'-');
+    }
+    let scale = usize::try_from(scale).unwrap_or(0);
+    let zeros = if scale >= digits.len() { scale + 1 - digits.len() } else { 0 };
+    let digits = "0".repeat(zeros) + &digits;
+    let (whole, fraction) = digits.split_at(digits.len() - scale);
+    out.extend_from_slice(whole.as_bytes());
+    if !fraction.is_empty() {
+        out.push(b'.');
+        out.extend_from_slice(fraction.as_bytes());
+    }
+}
+
+/// The shortest big-endian two's complement, as Java's `BigInteger.toByteArray`.
+pub(crate) fn unscaled_bytes(unscaled: i128) -> Vec<u8> {
+    let bytes = unscaled.to_be_bytes();
+    let fill = if unscaled < 0 { 0xff } else { 0 };
+    let mut start = 0;
+    while start < 15 && bytes[start] == fill && (bytes[start + 1] ^ fill) < 0x80 {
+        start += 1;
+    }
+    bytes[start..].to_vec()
+}
