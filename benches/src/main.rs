@@ -31,6 +31,9 @@ struct Args {
     /// Values are JSON events of about 100 bytes instead of random bytes
     #[arg(long)]
     events: bool,
+    /// Deal the records out to partitions 0..N in turn, instead of leaving it to the client
+    #[arg(long)]
+    spread: Option<u64>,
     /// Further client settings, name=value
     #[arg(long)]
     property: Vec<String>,
@@ -96,7 +99,9 @@ fn produce(args: &Args, mut config: ClientConfig) -> Result<u64> {
         }
         bytes += value.len() as u64;
         loop {
-            match producer.send(BaseRecord::<(), [u8]>::to(&args.topic).payload(&value)) {
+            let mut record = BaseRecord::<(), [u8]>::to(&args.topic).payload(&value);
+            record.partition = args.spread.map(|count| (number % count) as i32);
+            match producer.send(record) {
                 Ok(()) => break,
                 Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) => {
                     std::thread::sleep(Duration::from_millis(1));

@@ -25,7 +25,7 @@ pub use java::{Java, java_tools};
 pub use kafka::{Kafka, kafka};
 pub use ports::{free_port, free_ports};
 pub use seeds::{Seeded, deep, seeds};
-pub use world::{Parts, Ran, World, ran};
+pub use world::{ACCESS_KEY, Parts, Ran, SECRET_KEY, World, ran};
 
 /// Where `cargo xtask services` puts what nobody here wrote.
 pub fn services() -> PathBuf {

@@ -1,13 +1,51 @@
-//! `cargo xtask bench [NAME]`: us and the peer in one go, side by side, into `benches/RESULTS.md`.
+//! `cargo xtask bench [NAME…]`: us and the peer in one go, side by side, into `benches/RESULTS.md`.
 
-use anyhow::Result;
+mod load;
+mod measure;
+mod memory;
+mod parts;
+mod produce;
+mod report;
+mod s3;
+mod up;
+
+use anyhow::{Result, bail};
+
+use crate::services;
 
 #[derive(clap::Args)]
 pub struct Args {
-    /// Only these: up, produce, s3, load, memory
+    /// Only these: up, produce, s3, load, memory [default: all]
     names: Vec<String>,
 }
 
+type Bench = (&'static str, fn() -> Result<()>);
+
+const BENCHES: &[Bench] = &[
+    ("up", up::run),
+    ("load", load::run),
+    ("produce", produce::run),
+    ("s3", s3::run),
+    ("memory", memory::run),
+];
+
 pub fn run(args: &Args) -> Result<()> {
-    anyhow::bail!("no such bench: {}", args.names.join(" "))
+    if let Some(unknown) = args.names.iter().find(|name| !BENCHES.iter().any(|(known, _)| known == name)) {
+        bail!(
+            "no bench {unknown}; there are: {}",
+            BENCHES.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
+        );
+    }
+    let missing = services::install(&services::Args { bench: true })?;
+    if !missing.is_empty() {
+        bail!("the peer cannot run without {}", missing.join(", "));
+    }
+    parts::build()?;
+    for (name, bench) in BENCHES {
+        if args.names.is_empty() || args.names.iter().any(|wanted| wanted == name) {
+            eprintln!("bench {name}");
+            bench()?;
+        }
+    }
+    Ok(())
 }

@@ -1,0 +1,85 @@
+//! What a process used: CPU seconds and its highest resident memory, as Linux tells in /proc.
+
+use std::{
+    fs,
+    io::{Read, Write},
+    net::TcpStream,
+    time::Duration,
+};
+
+use anyhow::{Context, Result};
+
+/// What one or several processes used.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Used {
+    pub cpu_seconds: f64,
+    /// Highest so far.
+    pub memory_mib_max: f64,
+    /// Now.
+    pub memory_mib: f64,
+}
+
+impl Used {
+    /// Of these processes together, each with all its threads.
+    pub fn by(pids: &[u32]) -> Result<Used> {
+        let mut used = Used::default();
+        for pid in pids {
+            let stat = fs::read_to_string(format!("/proc/{pid}/stat")).context("the process is gone")?;
+            let after_name = stat.rsplit(')').next().unwrap_or("");
+            let fields: Vec<&str> = after_name.split_whitespace().collect();
+            let ticks = |at: usize| fields.get(at).and_then(|field| field.parse::<f64>().ok()).unwrap_or(0.0);
+            // utime and stime are fields 14 and 15; the state, field 3, is our first. Linux counts 100 a second.
+            used.cpu_seconds += (ticks(11) + ticks(12)) / 100.0;
+            let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+            used.memory_mib_max += kib(&status, "VmHWM:") / 1024.0;
+            used.memory_mib += kib(&status, "VmRSS:") / 1024.0;
+        }
+        Ok(used)
+    }
+
+    /// CPU since `earlier`; memory as it is.
+    pub fn since(self, earlier: Used) -> Used {
+        Used { cpu_seconds: self.cpu_seconds - earlier.cpu_seconds, ..self }
+    }
+}
+
+fn kib(status: &str, field: &str) -> f64 {
+    let line = status.lines().find(|line| line.starts_with(field)).unwrap_or("");
+    line.split_whitespace().nth(1).and_then(|number| number.parse().ok()).unwrap_or(0.0)
+}
+
+/// Whether a Kafka broker answers ApiVersions there.
+pub fn kafka_answers(address: &str) -> bool {
+    let ask = || -> std::io::Result<()> {
+        let mut stream = TcpStream::connect(address)?;
+        stream.set_read_timeout(Some(Duration::from_secs(2)))?;
+        // Length 10; key 18, version 0, correlation id 1, no client id.
+        stream.write_all(&[0, 0, 0, 10, 0, 18, 0, 0, 0, 0, 0, 1, 0xff, 0xff])?;
+        let mut answer = [0; 10];
+        stream.read_exact(&mut answer)?;
+        if answer[8..10] == [0, 0] { Ok(()) } else { Err(std::io::Error::other("an error code")) }
+    };
+    ask().is_ok()
+}
+
+/// The body of an HTTP answer and its status; enough of HTTP for servers on this machine.
+pub fn http(method: &str, address: &str, path: &str, body: &str) -> Result<(u16, String)> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(Duration::from_secs(60)))?;
+    write!(
+        stream,
+        "{method} {path} HTTP/1.0\r\nHost: {address}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    let status = answer.split(' ').nth(1).and_then(|word| word.parse().ok()).context("no HTTP status")?;
+    let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
+    Ok((status, body.to_owned()))
+}
+
+/// The middle one.
+pub fn median(mut numbers: Vec<f64>) -> f64 {
+    numbers.sort_by(f64::total_cmp);
+    numbers[numbers.len() / 2]
+}
