@@ -62,6 +62,16 @@ impl ProjectLock {
         let Ok(file) = File::open(path(project)) else { return false };
         matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
     }
+
+    /// The process that holds it now.
+    pub fn holder(project: &Project) -> Result<Option<u32>, Error> {
+        if !Self::is_held(project) {
+            return Ok(None);
+        }
+        let path = path(project);
+        let text = fs::read_to_string(&path).map_err(|source| Error::Read { path, source })?;
+        Ok(text.split(',').next().and_then(|pid| pid.trim().parse().ok()))
+    }
 }
 
 fn path(project: &Project) -> PathBuf {

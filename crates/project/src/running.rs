@@ -48,6 +48,13 @@ impl Running {
         Ok(running.filter(|running| running.version == VERSION))
     }
 
+    /// What the process `pid` has written; `None` until it is ready.
+    pub fn of_process(project: &Project, pid: u32) -> Option<Running> {
+        let text = fs::read_to_string(project.state_path("running.json")).ok()?;
+        let running: Running = serde_json::from_str(&text).ok()?;
+        (running.pid == pid && running.version == VERSION).then_some(running)
+    }
+
     pub fn write(&self, project: &Project) -> Result<(), Error> {
         let text = serde_json::to_string_pretty(self).expect("names and numbers are always JSON");
         state::write_atomic(&project.state_path("running.json"), text.as_bytes())
