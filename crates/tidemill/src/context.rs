@@ -3,9 +3,15 @@
 //! An address comes from, in this order: the command's own flag, a part that runs now (`.tidemill/running.json`), the
 //! settings (`external`, else `listen`).
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::OnceLock,
+};
 
 use base::{Problem, Secret};
+use project::{Outside, Project, Running};
+
+use crate::errors::Error;
 
 /// What a command returns when it fails; `main` draws it and exits with its code's number.
 pub type Failure = Box<dyn Problem>;
@@ -47,11 +53,16 @@ pub struct S3Access {
 #[derive(Debug)]
 pub struct Context {
     global: GlobalArgs,
+    project: OnceLock<Project>,
 }
 
 impl Context {
     pub fn new(global: GlobalArgs) -> Self {
-        Self { global }
+        Self { global, project: OnceLock::new() }
+    }
+
+    pub fn global(&self) -> &GlobalArgs {
+        &self.global
     }
 
     pub fn verbose(&self) -> u8 {
@@ -62,33 +73,96 @@ impl Context {
         self.global.output
     }
 
+    pub fn is_json(&self) -> bool {
+        self.global.output == Output::Json
+    }
+
+    /// The project with its settings, read when first asked for.
+    pub fn project(&self) -> Result<&Project, Failure> {
+        if let Some(project) = self.project.get() {
+            return Ok(project);
+        }
+        let current = std::env::current_dir().map_err(|source| Error::CurrentFolder { source })?;
+        // Names and values that are no Unicode set nothing of ours.
+        let variables = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        let outside = Outside {
+            folder: self.global.project.clone(),
+            variables: variables.collect(),
+            flags: self.global.set.clone(),
+        };
+        let project = Project::open(&current, &outside)?;
+        Ok(self.project.get_or_init(|| project))
+    }
+
     /// The project folder, absolute.
     pub fn root(&self) -> Result<PathBuf, Failure> {
-        Ok(PathBuf::from("."))
+        Ok(self.project()?.root.clone())
     }
 
     /// A path of the user's: as typed where it exists or is absolute, else below the project folder.
     pub fn path(&self, typed: &Path) -> Result<PathBuf, Failure> {
-        Ok(typed.to_path_buf())
+        if typed.is_absolute() || typed.exists() {
+            return Ok(typed.to_path_buf());
+        }
+        let below = self.project()?.root.join(typed);
+        Ok(if below.exists() { below } else { typed.to_path_buf() })
     }
 
     /// Bootstrap servers `host:port`; `flag` wins where given.
     pub fn kafka(&self, flag: Option<&str>) -> Result<String, Failure> {
-        Ok(flag.unwrap_or("127.0.0.1:9092").to_owned())
+        self.address(flag, "broker")
+    }
+
+    /// Client properties that the settings give for the broker: `security.protocol`, `sasl.username` …
+    pub fn kafka_properties(&self) -> Result<std::collections::BTreeMap<String, String>, Failure> {
+        Ok(self.project()?.settings.properties("broker.properties"))
     }
 
     /// `http://host:port`, without a slash at its end.
     pub fn registry_url(&self, flag: Option<&str>) -> Result<String, Failure> {
-        Ok(flag.unwrap_or("http://127.0.0.1:8081").to_owned())
+        Ok(console::url(&self.address(flag, "registry")?))
     }
 
     /// `http://host:port`, without a slash at its end.
     pub fn connect_url(&self, flag: Option<&str>) -> Result<String, Failure> {
-        Ok(flag.unwrap_or("http://127.0.0.1:8083").to_owned())
+        Ok(console::url(&self.address(flag, "connect")?))
     }
 
     /// The project's S3 endpoint and keys; `None` where the project uses AWS itself.
     pub fn s3(&self) -> Result<Option<S3Access>, Failure> {
-        Ok(None)
+        let project = self.project()?;
+        let address = self.address(None, "s3")?;
+        if address == "aws" {
+            return Ok(None);
+        }
+        Ok(Some(S3Access {
+            endpoint: console::url(&address),
+            access_key: project.settings.text("s3.access_key").to_owned(),
+            secret_key: project.s3_secret_key()?,
+            region: project.settings.text("s3.region").to_owned(),
+        }))
+    }
+
+    fn address(&self, flag: Option<&str>, part: &str) -> Result<String, Failure> {
+        if let Some(flag) = flag {
+            return Ok(flag.to_owned());
+        }
+        let project = self.project()?;
+        if let Some(external) = project.settings.optional_text(&format!("{part}.external")) {
+            return Ok(external.to_owned());
+        }
+        if let Some(running) = Running::read(project)?
+            && let Some(part) = running.parts.get(part)
+        {
+            return Ok(part.address.clone());
+        }
+        Ok(project.settings.address(&format!("{part}.listen"))?.to_string())
+    }
+}
+
+impl From<project::Error> for Failure {
+    fn from(error: project::Error) -> Self {
+        Box::new(error)
     }
 }

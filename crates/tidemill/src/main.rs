@@ -2,8 +2,12 @@
 //!
 //! No logic lives here: commands are in `commands/`, one file each; what they share is `Context`.
 
+mod background;
 mod commands;
 mod context;
+mod environment;
+mod errors;
+mod ports;
 mod render;
 
 use std::process::ExitCode;
@@ -53,7 +57,7 @@ fn run(command: commands::Command, context: &Context) -> Result<(), Failure> {
         .max_blocking_threads(BLOCKING_COUNT_MAX)
         .enable_all()
         .build()
-        .map_err(commands::runtime_failed)?;
+        .map_err(|source| errors::Error::Runtime { source })?;
     let result = runtime.block_on(commands::run(command, context));
     runtime.shutdown_background();
     result

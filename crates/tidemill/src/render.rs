@@ -1,12 +1,111 @@
 //! Drawing: errors with their place, reason and help; logs on stderr.
 
-use base::Problem;
+use std::{
+    fmt,
+    io::{IsTerminal, Write},
+};
+
+use base::{Problem, Spot, problem::plain};
+use miette::{Diagnostic, GraphicalReportHandler, LabeledSpan, NamedSource, SourceCode};
 
 use crate::context::Context;
 
-/// Prints an error to stderr: what, where, why, what to do.
-pub fn failure(problem: &dyn Problem, _context: &Context) {
-    eprint!("{}", base::problem::plain(problem));
+/// Prints an error to stderr: drawn on a terminal, plain lines elsewhere, an object with `--output json`.
+pub fn failure(problem: &dyn Problem, context: &Context) {
+    let text = if context.is_json() {
+        json(problem) + "\n"
+    } else if std::io::stderr().is_terminal() {
+        drawn(problem)
+    } else {
+        plain(problem)
+    };
+    // A closed stderr has nobody to tell.
+    std::io::stderr().write_all(text.as_bytes()).ok();
+}
+
+/// `{"code", "message", "place", "causes", "help"}` in one line.
+pub fn json(problem: &dyn Problem) -> String {
+    let mut causes = Vec::new();
+    let mut cause = problem.source();
+    while let Some(error) = cause {
+        causes.push(error.to_string());
+        cause = error.source();
+    }
+    let object = serde_json::json!({
+        "code": problem.code().id,
+        "message": problem.to_string(),
+        "place": problem.spot().map(|spot| spot.to_string()),
+        "causes": causes,
+        "help": problem.help(),
+    });
+    object.to_string()
+}
+
+/// With the lines of the file and colours, as miette draws them.
+pub fn drawn(problem: &dyn Problem) -> String {
+    let report = Report { problem, source: source(problem.spot()), spot: problem.spot() };
+    let mut text = String::new();
+    let handler = GraphicalReportHandler::new().with_links(false);
+    if handler.render_report(&mut text, &report).is_err() {
+        return plain(problem);
+    }
+    text
+}
+
+fn source(spot: Option<Spot>) -> Option<NamedSource<String>> {
+    match spot {
+        Some(Spot::Text { path, text, .. }) => Some(NamedSource::new(&*path, text.to_string())),
+        Some(Spot::Record(_) | Spot::Line { .. }) | None => None,
+    }
+}
+
+/// A problem in miette's words.
+struct Report<'a> {
+    problem: &'a dyn Problem,
+    source: Option<NamedSource<String>>,
+    spot: Option<Spot>,
+}
+
+impl fmt::Debug for Report<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.problem, f)
+    }
+}
+
+impl fmt::Display for Report<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.problem)?;
+        match &self.spot {
+            Some(spot @ (Spot::Record(_) | Spot::Line { .. })) => write!(f, "\nat {spot}"),
+            Some(Spot::Text { .. }) | None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for Report<'_> {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.problem.source()
+    }
+}
+
+impl Diagnostic for Report<'_> {
+    fn code<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
+        Some(Box::new(self.problem.code().id))
+    }
+
+    fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
+        Some(Box::new(self.problem.help()))
+    }
+
+    fn source_code(&self) -> Option<&dyn SourceCode> {
+        self.source.as_ref().map(|source| source as &dyn SourceCode)
+    }
+
+    fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
+        let Some(Spot::Text { start, length, label, .. }) = &self.spot else { return None };
+        let label = (!label.is_empty()).then(|| label.clone());
+        Some(Box::new(std::iter::once(LabeledSpan::new(label, *start, (*length).max(1)))))
+    }
 }
 
 /// Logs go to stderr; `RUST_LOG` wins over `-v`.
@@ -14,5 +113,9 @@ pub fn start_logs(verbose: u8) {
     let level = ["warn", "info", "debug", "trace"][usize::from(verbose.min(3))];
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr)
+        .init();
 }

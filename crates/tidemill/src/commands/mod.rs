@@ -1,20 +1,39 @@
 //! Every command: one file, one line here.
 
 pub mod cat;
+pub mod check;
+pub mod config;
 pub mod connect;
 pub mod contract;
+pub mod down;
 pub mod group;
+pub mod init;
 pub mod load;
 pub mod ls;
+pub mod quickstart;
 pub mod schema;
+pub mod status;
 pub mod topic;
-
-use base::{Code, Problem, code};
+pub mod up;
 
 use crate::context::{Context, Failure};
 
 #[derive(clap::Subcommand)]
 pub enum Command {
+    /// Run the whole example end to end on embedded parts, then say where to look
+    Quickstart(quickstart::Args),
+    /// Make a project folder to start from
+    Init(init::Args),
+    /// Start the environment: broker, registry, Connect worker, S3, status page
+    Up(up::Args),
+    /// Show which parts run, where, and whether they answer
+    Status(status::Args),
+    /// Stop the environment
+    Down(down::Args),
+    /// Prove what can be known before anything runs
+    Check(check::Args),
+    /// Show settings and where they came from
+    Config(config::Args),
     /// Create, list, describe, change and read topics
     Topic(topic::Args),
     /// List, describe and reset consumer groups
@@ -35,6 +54,13 @@ pub enum Command {
 
 pub async fn run(command: Command, context: &Context) -> Result<(), Failure> {
     match command {
+        Command::Quickstart(args) => quickstart::run(args, context).await,
+        Command::Init(args) => init::run(args, context).await,
+        Command::Up(args) => up::run(args, context).await,
+        Command::Status(args) => status::run(args, context).await,
+        Command::Down(args) => down::run(args, context).await,
+        Command::Check(args) => check::run(args, context).await,
+        Command::Config(args) => config::run(args, context).await,
         Command::Topic(args) => topic::run(args, context).await,
         Command::Group(args) => group::run(args, context).await,
         Command::Contract(args) => contract::run(args, context).await,
@@ -44,22 +70,4 @@ pub async fn run(command: Command, context: &Context) -> Result<(), Failure> {
         Command::Ls(args) => ls::run(args, context).await,
         Command::Cat(args) => cat::run(args, context).await,
     }
-}
-
-#[derive(Debug, thiserror::Error)]
-#[error("the runtime cannot start its threads")]
-struct RuntimeFailed(#[source] std::io::Error);
-
-impl Problem for RuntimeFailed {
-    fn code(&self) -> Code {
-        code::TM0002
-    }
-
-    fn help(&self) -> String {
-        "raise the limit of processes (ulimit -u), or end others".to_owned()
-    }
-}
-
-pub fn runtime_failed(error: std::io::Error) -> Failure {
-    Box::new(RuntimeFailed(error))
 }

@@ -1,0 +1,248 @@
+//! The environment: starts the parts in the order of their dependence, hands each addresses and never another part,
+//! stops them in reverse.
+//!
+//! `up` and every test call `start`; an external address is the same string as that of a part of ours.
+
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
+
+use base::{Clock, Handle, SystemClock};
+use futures::future::select_all;
+use indexmap::IndexMap;
+use project::{Project, Running, RunningPart};
+
+use crate::{context::Failure, errors::Error, ports};
+
+/// Every part there is, each after those that it may depend on.
+pub const PARTS: [&str; 5] = ["s3", "broker", "registry", "connect", "console"];
+/// What every part still to be stopped keeps of the time for all of them.
+const STOP_SHARE_MS: u64 = 300;
+
+/// What to start, and where.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    listen: BTreeMap<&'static str, SocketAddr>,
+    external: BTreeMap<&'static str, String>,
+}
+
+impl Plan {
+    /// From the settings; `only` names some of the parts, empty: all that the settings name.
+    pub fn new(project: &Project, only: &[String], free_ports: bool) -> Result<Plan, Failure> {
+        let settings = &project.settings;
+        let wanted = if only.is_empty() { settings.list("environment.parts") } else { only.to_vec() };
+        if let Some(name) = wanted.iter().find(|name| !PARTS.contains(&name.as_str())) {
+            return Err(Error::PartUnknown { name: name.clone() }.into());
+        }
+        let mut plan = Plan { listen: BTreeMap::new(), external: BTreeMap::new() };
+        for part in PARTS {
+            if let Some(address) = settings.optional_text(&format!("{part}.external")) {
+                plan.external.insert(part, address.to_owned());
+            } else if wanted.iter().any(|name| name == part) {
+                plan.listen.insert(part, settings.address(&format!("{part}.listen"))?);
+            }
+        }
+        for part in ["registry", "connect"] {
+            if plan.listen.contains_key(part) && !plan.has("broker") {
+                return Err(Error::PartMissing { part, needs: "broker" }.into());
+            }
+        }
+        if free_ports {
+            plan.pick_free_ports()?;
+        }
+        for (part, listen) in &plan.listen {
+            ports::check_free(part, *listen)?;
+        }
+        Ok(plan)
+    }
+
+    fn has(&self, part: &str) -> bool {
+        self.listen.contains_key(part) || self.external.contains_key(part)
+    }
+
+    /// A port that the settings name is kept where it is free, so that addresses stay the same between two lives.
+    fn pick_free_ports(&mut self) -> Result<(), Failure> {
+        let spare = ports::free(self.listen.len()).map_err(|source| Error::Runtime { source })?;
+        for ((part, listen), spare) in self.listen.iter_mut().zip(spare) {
+            if listen.port() == 0 || ports::check_free(part, *listen).is_err() {
+                listen.set_port(spare.port());
+            }
+        }
+        Ok(())
+    }
+
+    /// Where a part answers or will answer.
+    fn address(&self, part: &str) -> Option<String> {
+        let ours = self.listen.get(part).map(SocketAddr::to_string);
+        ours.or_else(|| self.external.get(part).cloned())
+    }
+}
+
+/// The parts that run, and the addresses of all.
+#[derive(Debug)]
+pub struct Environment {
+    /// In the order in which they were started.
+    handles: Vec<Handle>,
+    pub parts: IndexMap<String, RunningPart>,
+}
+
+/// Starts what the plan names; what fails drops, and so stops, the parts before it.
+pub async fn start(project: &Project, plan: &Plan) -> Result<Environment, Failure> {
+    let state = project.state_folder()?;
+    let mut environment = Environment { handles: Vec::new(), parts: IndexMap::new() };
+    let (s3, broker) = tokio::join!(start_s3(project, plan), start_broker(project, plan, &state));
+    environment.add("s3", plan, s3?);
+    environment.add("broker", plan, broker?);
+    let kafka = environment.address("broker");
+    let (registry, connect) = tokio::join!(
+        start_registry(project, plan, kafka.as_deref()),
+        start_connect(project, plan, kafka.as_deref())
+    );
+    environment.add("registry", plan, registry?);
+    environment.add("connect", plan, connect?);
+    let console = start_console(project, plan, &environment.parts).await;
+    environment.add("console", plan, console?);
+    Ok(environment)
+}
+
+async fn start_s3(project: &Project, plan: &Plan) -> Result<Option<Handle>, Failure> {
+    let Some(listen) = plan.listen.get("s3") else { return Ok(None) };
+    let settings = &project.settings;
+    let mut options = stores::Options::at(
+        project.state_path("s3"),
+        *listen,
+        settings.text("s3.access_key"),
+        project.s3_secret_key()?,
+    );
+    options.region = settings.text("s3.region").to_owned();
+    options.buckets = settings.list("s3.buckets");
+    started(stores::Service::start(options).await)
+}
+
+async fn start_broker(
+    project: &Project,
+    plan: &Plan,
+    state: &std::path::Path,
+) -> Result<Option<Handle>, Failure> {
+    let Some(listen) = plan.listen.get("broker") else { return Ok(None) };
+    let settings = &project.settings;
+    let mut options = broker::Options::at(state.join("broker"), *listen);
+    options.advertised = settings.optional_text("broker.advertised").map(str::to_owned);
+    options.partitions_default =
+        i32::try_from(settings.count("broker.partitions_count")?).unwrap_or(i32::MAX);
+    options.auto_create_topics = settings.boolean("broker.auto_create_topics")?;
+    options.durability = match settings.text("broker.durability") {
+        "fsync" => broker::Durability::Fsync,
+        _ => broker::Durability::PageCache,
+    };
+    options.retention_ms = settings.milliseconds("broker.retention_ms")?;
+    options.retention_bytes = settings.bytes("broker.retention_bytes")?;
+    options.segment_bytes = u32::try_from(settings.bytes("broker.segment_bytes")?).unwrap_or(i32::MAX as u32);
+    started(broker::Service::start(options).await)
+}
+
+async fn start_registry(
+    project: &Project,
+    plan: &Plan,
+    kafka: Option<&str>,
+) -> Result<Option<Handle>, Failure> {
+    let (Some(listen), Some(kafka)) = (plan.listen.get("registry"), kafka) else { return Ok(None) };
+    let options = registry::Options {
+        kafka_properties: project.settings.properties("broker.properties"),
+        topic: project.settings.text("registry.topic").to_owned(),
+        ..registry::Options::at(*listen, kafka)
+    };
+    started(registry::Service::start(options).await)
+}
+
+async fn start_connect(
+    project: &Project,
+    plan: &Plan,
+    kafka: Option<&str>,
+) -> Result<Option<Handle>, Failure> {
+    let (Some(listen), Some(kafka)) = (plan.listen.get("connect"), kafka) else { return Ok(None) };
+    let settings = &project.settings;
+    let text = |key: &str| settings.text(key).to_owned();
+    let options = connect::Options {
+        kafka_properties: settings.properties("broker.properties"),
+        registry: plan.address("registry").map(|address| console::url(&address)),
+        group_id: text("connect.group_id"),
+        config_topic: text("connect.config_topic"),
+        offset_topic: text("connect.offset_topic"),
+        status_topic: text("connect.status_topic"),
+        memory_bytes_max: u64::try_from(settings.bytes("connect.memory_bytes_max")?).unwrap_or(u64::MAX),
+        ..connect::Options::at(*listen, kafka)
+    };
+    started(connect::Service::start(options).await)
+}
+
+async fn start_console(
+    project: &Project,
+    plan: &Plan,
+    parts: &IndexMap<String, RunningPart>,
+) -> Result<Option<Handle>, Failure> {
+    let Some(listen) = plan.listen.get("console") else { return Ok(None) };
+    let mut options = console::Options::at(*listen);
+    options.kafka_properties = project.settings.properties("broker.properties");
+    options.parts = parts.iter().map(|(name, part)| probed(name, part)).collect();
+    started(console::Service::start(options).await)
+}
+
+/// A part as the console asks it.
+pub fn probed(name: &str, part: &RunningPart) -> console::Part {
+    console::Part { name: name.to_owned(), address: part.address.clone(), external: part.external }
+}
+
+fn started<E: base::Problem>(result: Result<Handle, E>) -> Result<Option<Handle>, Failure> {
+    result.map(Some).map_err(|error| Box::new(error) as Failure)
+}
+
+impl Environment {
+    fn add(&mut self, part: &'static str, plan: &Plan, handle: Option<Handle>) {
+        let running = match (&handle, plan.external.get(part)) {
+            (Some(handle), _) => RunningPart { address: handle.addr.to_string(), external: false },
+            (None, Some(address)) => RunningPart { address: address.clone(), external: true },
+            (None, None) => return,
+        };
+        self.parts.insert(part.to_owned(), running);
+        self.handles.extend(handle);
+    }
+
+    fn address(&self, part: &str) -> Option<String> {
+        self.parts.get(part).map(|part| part.address.clone())
+    }
+
+    /// What `running.json` holds.
+    pub fn running(&self) -> Running {
+        let mut running = Running::new(std::process::id(), SystemClock.now_ms());
+        running.parts = self.parts.clone();
+        running
+    }
+
+    /// Waits until a part ends by itself, which only a failure makes it do.
+    pub async fn failed(&mut self) -> Error {
+        if self.handles.is_empty() {
+            return std::future::pending().await;
+        }
+        let names: Vec<&'static str> = self.handles.iter().map(|handle| handle.name).collect();
+        let ends = self.handles.iter_mut().map(|handle| Box::pin(handle.ended()));
+        let (ended, row, _) = select_all(ends).await;
+        self.handles.remove(row); // its task is over: there is nothing left to stop
+        Error::PartFailed { part: names[row], source: ended.err() }
+    }
+
+    /// In reverse order, all within `stop_ms_max`; who does not make it is cut off and logged.
+    pub async fn stop(mut self, stop_ms_max: u64) {
+        let deadline = Instant::now() + Duration::from_millis(stop_ms_max);
+        while let Some(handle) = self.handles.pop() {
+            let left = deadline.saturating_duration_since(Instant::now()).as_millis() as u64;
+            let kept = STOP_SHARE_MS * self.handles.len() as u64;
+            let name = handle.name;
+            if let Err(error) = handle.stop(left.saturating_sub(kept).max(STOP_SHARE_MS)).await {
+                tracing::warn!(part = name, %error, "a part did not stop in order");
+            }
+        }
+    }
+}
