@@ -38,14 +38,12 @@ impl Bucket {
         Error::of_store(error, &format!("s3://{}/{key}", self.name), &self.name, &self.endpoint)
     }
 
-    /// Whether the bucket is there and may be looked at.
-    pub async fn head(&self) -> Result<(), Error> {
-        let answer = self.call("HEAD", self.url.clone(), Bytes::new()).await?;
-        match answer.status {
-            200..300 => Ok(()),
-            404 => Err(Error::NoBucket { bucket: self.name.clone(), endpoint: self.endpoint.clone() }),
-            _ => Err(self.refusal(&answer)),
-        }
+    /// Whether the bucket is there and our keys are good: lists one key of it, since HEAD's refusals carry no reason.
+    pub async fn check(&self) -> Result<(), Error> {
+        let mut url = self.url.clone();
+        url.query_pairs_mut().append_pair("list-type", "2").append_pair("max-keys", "1");
+        let answer = self.call("GET", url, Bytes::new()).await?;
+        if answer.status == 200 { Ok(()) } else { Err(self.refusal(&answer)) }
     }
 
     /// Creates the bucket; one that is there and ours already is as good.
@@ -63,7 +61,7 @@ impl Bucket {
         match answer.status {
             200..300 => Ok(()),
             409 if text.contains("BucketAlreadyOwnedByYou") || text.contains("BucketAlreadyExists") => {
-                self.head().await
+                self.check().await
             }
             _ => Err(self.refusal(&answer)),
         }

@@ -110,6 +110,15 @@ impl Error {
         }
     }
 
+    /// This one call is not to be had, though others may be: a policy does not allow it, or the store lacks it.
+    pub fn is_policy(&self) -> bool {
+        match self {
+            Error::Denied { source, .. } => source.to_string().starts_with("AccessDenied"),
+            Error::Store { source, .. } => source.to_string().starts_with("NotImplemented"),
+            _ => false,
+        }
+    }
+
     /// What the engine should do about it: the only place that decides it.
     pub fn into_fault(self) -> Fault {
         match self {

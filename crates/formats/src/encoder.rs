@@ -136,9 +136,7 @@ pub fn encoder(settings: &Settings, contract: Option<&Arc<Contract>>) -> Result<
         None => Err(Error::NoSchema { format: settings.format.name() }),
     };
     let inner: Box<dyn Encoder> = match &settings.format {
-        Format::Json(json) => {
-            Box::new(JsonEncoder::new(json.clone(), contract.map(|contract| contract.schema.clone())))
-        }
+        Format::Json(json) => Box::new(JsonEncoder::new(json.clone())),
         Format::Raw { separator } => Box::new(RawEncoder::new(separator.clone())),
         Format::Avro { codec, is_enhanced } => Box::new(AvroEncoder::new(&schema()?, *codec, *is_enhanced)?),
         Format::Parquet { codec } => Box::new(ParquetEncoder::new(schema()?, *codec)?),

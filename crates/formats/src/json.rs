@@ -6,11 +6,11 @@
 mod compact;
 mod value;
 
-use std::{ops::Range, sync::Arc};
+use std::ops::Range;
 
 use arrow_array::Array;
 use arrow_json::LineDelimitedWriter;
-use base::{Batch, Body, Rejects, Schema, code};
+use base::{Batch, Body, Rejects, code};
 
 use crate::{Encoder, Error, RawAs, reject};
 
@@ -34,12 +34,11 @@ pub struct JsonSettings {
 
 pub(crate) struct JsonEncoder {
     settings: JsonSettings,
-    schema: Option<Arc<Schema>>,
 }
 
 impl JsonEncoder {
-    pub(crate) fn new(settings: JsonSettings, schema: Option<Arc<Schema>>) -> Self {
-        Self { settings, schema }
+    pub(crate) fn new(settings: JsonSettings) -> Self {
+        Self { settings }
     }
 
     fn append_raw(&self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), String> {
@@ -84,7 +83,7 @@ impl Encoder for JsonEncoder {
                 }
             }
             Body::Rows(values) => {
-                let schema = self.schema.as_deref();
+                let schema = batch.contract.as_ref().map(|contract| &*contract.schema);
                 for row in rows {
                     let start = out.len();
                     let written = value::append(&values[row], schema, self.settings.decimal, out);

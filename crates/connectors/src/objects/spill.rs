@@ -1,0 +1,111 @@
+//! Bytes of an open object that wait for a part: in memory, and beyond the sink's share of it in a temporary file.
+
+use std::{
+    fs::File,
+    io::{self, Read, Seek, SeekFrom, Write},
+    mem,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use super::Error;
+
+/// What all open objects of a sink hold in memory, counted.
+#[derive(Debug)]
+pub(crate) struct Memory {
+    held_bytes: AtomicUsize,
+    bytes_max: usize,
+}
+
+impl Memory {
+    pub(crate) fn new(bytes_max: usize) -> Arc<Self> {
+        Arc::new(Self { held_bytes: AtomicUsize::new(0), bytes_max })
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        self.held_bytes.load(Ordering::Relaxed) > self.bytes_max
+    }
+
+    pub(crate) fn hold(self: &Arc<Self>) -> Held {
+        Held { memory: self.clone(), bytes: 0 }
+    }
+}
+
+/// One holder's part of the count; given back when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Held {
+    memory: Arc<Memory>,
+    bytes: usize,
+}
+
+impl Held {
+    /// A second holder of the same memory, of nothing yet.
+    pub(crate) fn another(&self) -> Held {
+        self.memory.hold()
+    }
+
+    pub(crate) fn set(&mut self, bytes: usize) {
+        self.memory.held_bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.memory.held_bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.bytes = bytes;
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.set(0);
+    }
+}
+
+/// The waiting bytes: those in the file come first.
+#[derive(Debug, Default)]
+pub(crate) struct Waiting {
+    pub(crate) memory: Vec<u8>,
+    file: Option<File>,
+    file_bytes: usize,
+}
+
+impl Waiting {
+    pub(crate) fn len(&self) -> usize {
+        self.file_bytes + self.memory.len()
+    }
+
+    /// Moves what is in memory to the end of the file, which has no name and goes with its handle.
+    pub(crate) async fn spill(&mut self) -> Result<(), Error> {
+        let (memory, file) = (mem::take(&mut self.memory), self.file.take());
+        let count = memory.len();
+        let written = tokio::task::spawn_blocking(move || -> io::Result<File> {
+            let mut file = match file {
+                Some(file) => file,
+                None => tempfile::tempfile()?,
+            };
+            file.write_all(&memory)?;
+            Ok(file)
+        });
+        self.file = Some(joined(written.await)?);
+        self.file_bytes += count;
+        Ok(())
+    }
+
+    /// Everything, in its order; nothing waits afterwards.
+    pub(crate) async fn take(&mut self) -> Result<Vec<u8>, Error> {
+        let memory = mem::take(&mut self.memory);
+        let Some(mut file) = self.file.take() else { return Ok(memory) };
+        let whole_bytes = mem::take(&mut self.file_bytes) + memory.len();
+        let read = tokio::task::spawn_blocking(move || -> io::Result<Vec<u8>> {
+            let mut whole = Vec::with_capacity(whole_bytes);
+            file.seek(SeekFrom::Start(0))?;
+            file.read_to_end(&mut whole)?;
+            whole.extend_from_slice(&memory);
+            Ok(whole)
+        });
+        joined(read.await)
+    }
+}
+
+fn joined<T>(joined: Result<io::Result<T>, tokio::task::JoinError>) -> Result<T, Error> {
+    let spill = |source| Error::Spill { source };
+    joined.map_err(|error| spill(io::Error::other(error)))?.map_err(spill)
+}

@@ -1,0 +1,1 @@
+//! The sink against the embedded S3 endpoint.
