@@ -11,7 +11,7 @@ use object_store::{
 };
 use url::Url;
 
-use crate::{Error, aws::Identity, http};
+use crate::{Error, aws::Identity, http, own};
 
 /// A request that takes longer than this has failed; a part of 25 MiB needs 2 Mbit/s.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(120);
@@ -58,6 +58,28 @@ pub struct Bucket {
     pub(crate) client: HttpClient,
 }
 
+/// `s3://bucket/key`, as the aws CLI writes it; the key may be empty or end in `/`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Address {
+    pub bucket: String,
+    pub key: String,
+}
+
+impl Address {
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        let refuse = |what: &str| Error::Settings {
+            what: format!("`{text}` {what}"),
+            help: "write s3://BUCKET/KEY, for example s3://lake/topics/".to_owned(),
+        };
+        let rest = text.strip_prefix("s3://").ok_or_else(|| refuse("is no s3:// address"))?;
+        let (bucket, key) = rest.split_once('/').unwrap_or((rest, ""));
+        if bucket.is_empty() {
+            return Err(refuse("names no bucket"));
+        }
+        Ok(Self { bucket: bucket.to_owned(), key: key.to_owned() })
+    }
+}
+
 /// Builds the client; asks nothing of the network.
 pub fn s3(config: &S3Config) -> Result<Bucket, Error> {
     let region = region_of(config);
@@ -83,7 +105,8 @@ pub fn s3(config: &S3Config) -> Result<Bucket, Error> {
         .with_client_options(ClientOptions::new().with_allow_http(base.scheme() == "http"))
         .with_http_connector(Connector(client.clone()))
         .with_retry(retries());
-    let credentials = provider(&config.credentials);
+    let own = matches!(config.credentials, Credentials::Identity(_)).then(|| own::keys(&endpoint)).flatten();
+    let credentials = provider(own.as_ref().unwrap_or(&config.credentials));
     builder = match &credentials {
         Some(provider) => builder.with_credentials(provider.clone()),
         None => builder.with_skip_signature(true),
