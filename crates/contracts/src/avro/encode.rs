@@ -1,0 +1,358 @@
+//! Values to Avro's binary encoding, by a plan compiled once a schema.
+//!
+//! A value fits where nothing is lost: integers go into longer ones and into floats, any text into a string. A struct is
+//! read by field name; a missing field takes its default, and null where the union has it.
+
+use std::sync::Arc;
+
+use base::{Schema, Value};
+
+use super::{
+    Avro, Node, NodeId, Shape,
+    connect::{branch_name, map_entry, scale, schema_of},
+};
+use crate::{Error, Violation, errors::shorten};
+
+/// Encodes records of one schema.
+#[derive(Debug)]
+pub struct Encoder {
+    schema: Arc<Schema>,
+    step: Step,
+}
+
+#[derive(Debug)]
+enum Step {
+    Null,
+    Boolean,
+    Int,
+    Long,
+    Float,
+    Double,
+    Bytes,
+    String,
+    Decimal { scale: i32, size: Option<usize> },
+    Fixed(usize),
+    Enum(Vec<String>),
+    Array(Box<Step>),
+    Map(Box<Step>),
+    Entries(Box<Step>, Box<Step>),
+    Record(Vec<(Arc<str>, Step, Option<Vec<u8>>)>),
+    Union(Vec<(String, Step)>),
+}
+
+impl Encoder {
+    pub fn new(path: &str, text: &str) -> Result<Self, Error> {
+        Self::of(path, &Avro::parse(path, text)?)
+    }
+
+    pub fn of(path: &str, avro: &Avro) -> Result<Self, Error> {
+        let schema = Arc::new(schema_of(path, avro)?);
+        let step = compile(avro, avro.root, &schema);
+        Ok(Self { schema, step })
+    }
+
+    pub fn schema(&self) -> &Arc<Schema> {
+        &self.schema
+    }
+
+    /// Appends one record's bytes; on an error `out` is as before.
+    pub fn encode(&self, value: &Value, out: &mut Vec<u8>) -> Result<(), Violation> {
+        let before = out.len();
+        self.step.write(value, out).inspect_err(|_| out.truncate(before))
+    }
+}
+
+fn compile(avro: &Avro, id: NodeId, schema: &Schema) -> Step {
+    let node: &Node = &avro.nodes[id];
+    let decimal = node.text("logicalType") == Some("decimal");
+    let item = |schema: &Schema| match &schema.kind {
+        base::Kind::Array(item) | base::Kind::Map { value: item, .. } => item.clone(),
+        _ => Arc::new(Schema::of(base::Kind::Bytes)),
+    };
+    match &node.shape {
+        Shape::Null => Step::Null,
+        Shape::Boolean => Step::Boolean,
+        Shape::Int => Step::Int,
+        Shape::Long => Step::Long,
+        Shape::Float => Step::Float,
+        Shape::Double => Step::Double,
+        Shape::Bytes if decimal => Step::Decimal { scale: scale(node), size: None },
+        Shape::Fixed { size, .. } if decimal => Step::Decimal { scale: scale(node), size: Some(*size) },
+        Shape::Bytes => Step::Bytes,
+        Shape::Fixed { size, .. } => Step::Fixed(*size),
+        Shape::String => Step::String,
+        Shape::Enum { symbols, .. } => Step::Enum(symbols.clone()),
+        Shape::Array(items) => match map_entry(avro, node, *items) {
+            Some((key, value)) => {
+                let value = compile(avro, value, &item(schema));
+                Step::Entries(Box::new(compile(avro, key, &Schema::of(base::Kind::String))), Box::new(value))
+            }
+            None => Step::Array(Box::new(compile(avro, *items, &item(schema)))),
+        },
+        Shape::Map(values) => Step::Map(Box::new(compile(avro, *values, &item(schema)))),
+        Shape::Record { fields, .. } => {
+            let fields = fields.iter().map(|field| {
+                let mapped = schema.field(&field.name).map(|field| &*field.schema);
+                let empty = Schema::of(base::Kind::Bytes);
+                let step = compile(avro, field.node, mapped.unwrap_or(&empty));
+                let default = mapped.and_then(|schema| schema.default.as_ref()).and_then(|default| {
+                    let mut bytes = Vec::new();
+                    step.write(default, &mut bytes).ok().map(|()| bytes)
+                });
+                (field.name.as_str().into(), step, default)
+            });
+            Step::Record(fields.collect())
+        }
+        Shape::Union(branches) => {
+            let general = schema.name.as_deref() == Some(super::connect::UNION);
+            let branches = branches.iter().map(|id| {
+                let name = branch_name(avro, *id);
+                let inner = if general { schema.field(&name).map(|field| &*field.schema) } else { None };
+                let step = compile(avro, *id, inner.unwrap_or(schema));
+                (name, step)
+            });
+            Step::Union(branches.collect())
+        }
+    }
+}
+
+impl Step {
+    fn write(&self, value: &Value, out: &mut Vec<u8>) -> Result<(), Violation> {
+        match (self, value) {
+            (Step::Null, Value::Null) => {}
+            (Step::Boolean, Value::Boolean(flag)) => out.push((*flag).into()),
+            (Step::Int, value) => match integer(value).filter(|number| i32::try_from(*number).is_ok()) {
+                Some(number) => long(number, out),
+                None => return Err(self.refuse(value)),
+            },
+            (Step::Long, value) => long(integer(value).ok_or_else(|| self.refuse(value))?, out),
+            (Step::Float, value) => {
+                let number = float(value).ok_or_else(|| self.refuse(value))?;
+                out.extend_from_slice(&(number as f32).to_le_bytes());
+            }
+            (Step::Double, value) => {
+                out.extend_from_slice(&float(value).ok_or_else(|| self.refuse(value))?.to_le_bytes());
+            }
+            (Step::Bytes, Value::Bytes(bytes)) => sized(bytes, out),
+            (Step::Bytes, Value::String(text)) | (Step::String, Value::String(text)) => {
+                sized(text.as_bytes(), out)
+            }
+            (Step::Fixed(size), Value::Bytes(bytes)) if bytes.len() == *size => out.extend_from_slice(bytes),
+            (Step::Decimal { scale, size }, Value::Decimal { unscaled, scale: given }) => {
+                let number = rescaled(*unscaled, *given, *scale).ok_or_else(|| self.refuse(value))?;
+                decimal(number, *size, out).ok_or_else(|| self.refuse(value))?;
+            }
+            (Step::Enum(symbols), Value::String(text)) => {
+                let index =
+                    symbols.iter().position(|symbol| **symbol == **text).ok_or_else(|| self.refuse(value))?;
+                long(index as i64, out);
+            }
+            (Step::Array(items), Value::List(list)) => {
+                blocks(list, out, |item, out| items.write(item, out))?;
+            }
+            (Step::Map(values), Value::Map(entries)) => blocks(entries, out, |(key, value), out| {
+                let Value::String(key) = key else { return Err(self.refuse(key)) };
+                sized(key.as_bytes(), out);
+                values.write(value, out)
+            })?,
+            (Step::Map(values), Value::Struct(fields)) => blocks(fields, out, |(name, value), out| {
+                sized(name.as_bytes(), out);
+                values.write(value, out)
+            })?,
+            (Step::Entries(key, value), Value::Map(entries)) => blocks(entries, out, |(k, v), out| {
+                key.write(k, out)?;
+                value.write(v, out)
+            })?,
+            (Step::Record(fields), Value::Struct(row)) => write_record(fields, row, out)?,
+            (Step::Union(branches), value) => self.write_union(branches, value, out)?,
+            _ => return Err(self.refuse(value)),
+        }
+        Ok(())
+    }
+
+    fn write_union(
+        &self,
+        branches: &[(String, Step)],
+        value: &Value,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Violation> {
+        let before = out.len();
+        // A struct made for a general union: the one field that is set names the branch.
+        if let Value::Struct(fields) = value {
+            let mut set = fields.iter().filter(|(_, value)| !value.is_null());
+            if let (Some((name, inner)), None) = (set.next(), set.next())
+                && fields.iter().all(|(field, _)| branches.iter().any(|(branch, _)| **branch == **field))
+                && let Some(index) = branches.iter().position(|(branch, _)| **branch == **name)
+            {
+                long(index as i64, out);
+                return branches[index].1.write(inner, out);
+            }
+        }
+        let mut deepest: Option<Violation> = None;
+        for (index, (_, step)) in branches.iter().enumerate() {
+            long(index as i64, out);
+            match step.write(value, out) {
+                Ok(()) => return Ok(()),
+                Err(violation) => {
+                    out.truncate(before);
+                    if !violation.field.is_empty() || (branches.len() == 2 && !matches!(step, Step::Null)) {
+                        deepest = Some(violation);
+                    }
+                }
+            }
+        }
+        Err(deepest.unwrap_or_else(|| self.refuse(value)))
+    }
+
+    fn refuse(&self, value: &Value) -> Violation {
+        Violation { field: String::new(), expected: self.expected(), found: found(value) }
+    }
+
+    fn expected(&self) -> String {
+        match self {
+            Step::Null => "null".to_owned(),
+            Step::Boolean => "boolean".to_owned(),
+            Step::Int => "int".to_owned(),
+            Step::Long => "long".to_owned(),
+            Step::Float => "float".to_owned(),
+            Step::Double => "double".to_owned(),
+            Step::Bytes => "bytes".to_owned(),
+            Step::String => "string".to_owned(),
+            Step::Decimal { scale, size: None } => format!("a decimal of scale {scale}"),
+            Step::Decimal { scale, size: Some(size) } => {
+                format!("a decimal of scale {scale} in {size} bytes")
+            }
+            Step::Fixed(size) => format!("{size} bytes"),
+            Step::Enum(symbols) => format!("one of {}", shorten(&symbols.join(", "), 120)),
+            Step::Array(_) => "an array".to_owned(),
+            Step::Map(_) | Step::Entries(..) => "a map".to_owned(),
+            Step::Record(_) => "a record".to_owned(),
+            Step::Union(branches) => {
+                let words: Vec<String> = branches.iter().map(|(_, step)| step.expected()).collect();
+                words.join(" or ")
+            }
+        }
+    }
+}
+
+fn write_record(
+    fields: &[(Arc<str>, Step, Option<Vec<u8>>)],
+    row: &[(Arc<str>, Value)],
+    out: &mut Vec<u8>,
+) -> Result<(), Violation> {
+    for (place, (name, step, default)) in fields.iter().enumerate() {
+        // Rows made by this schema have its order; others are searched.
+        let given =
+            row.get(place).filter(|(field, _)| field == name).or_else(|| row.iter().find(|(f, _)| f == name));
+        let written = match (given, default) {
+            (Some((_, value)), _) => step.write(value, out),
+            (None, Some(default)) => {
+                out.extend_from_slice(default);
+                Ok(())
+            }
+            (None, None) => step
+                .write(&Value::Null, out)
+                .map_err(|violation| Violation { found: "nothing".to_owned(), ..violation }),
+        };
+        written.map_err(|violation| {
+            let field = match violation.field.is_empty() {
+                true => name.to_string(),
+                false => format!("{name}.{}", violation.field),
+            };
+            Violation { field, ..violation }
+        })?;
+    }
+    Ok(())
+}
+
+/// A value as an error shows it: its kind, and what it is where that is short.
+pub(crate) fn found(value: &Value) -> String {
+    match value {
+        Value::String(text) => format!("{:?}", shorten(text, 60)),
+        Value::Int(number) => number.to_string(),
+        Value::Float(number) => number.to_string(),
+        Value::Boolean(flag) => flag.to_string(),
+        other => other.kind_name().to_owned(),
+    }
+}
+
+fn integer(value: &Value) -> Option<i64> {
+    match value {
+        Value::Int(number) | Value::TimestampMs(number) => Some(*number),
+        Value::Date(number) | Value::TimeMs(number) => Some((*number).into()),
+        _ => None,
+    }
+}
+
+fn float(value: &Value) -> Option<f64> {
+    match value {
+        Value::Float(number) => Some(*number),
+        Value::Int(number) => Some(*number as f64),
+        _ => None,
+    }
+}
+
+pub(crate) fn long(number: i64, out: &mut Vec<u8>) {
+    let mut raw = (number << 1 ^ number >> 63) as u64;
+    while raw >= 0x80 {
+        out.push(raw as u8 | 0x80);
+        raw >>= 7;
+    }
+    out.push(raw as u8);
+}
+
+fn sized(bytes: &[u8], out: &mut Vec<u8>) {
+    long(bytes.len() as i64, out);
+    out.extend_from_slice(bytes);
+}
+
+fn blocks<T>(
+    items: &[T],
+    out: &mut Vec<u8>,
+    mut write: impl FnMut(&T, &mut Vec<u8>) -> Result<(), Violation>,
+) -> Result<(), Violation> {
+    if !items.is_empty() {
+        long(items.len() as i64, out);
+        for (index, item) in items.iter().enumerate() {
+            write(item, out).map_err(|violation| {
+                let rest =
+                    if violation.field.is_empty() { String::new() } else { format!(".{}", violation.field) };
+                Violation { field: format!("[{index}]{rest}"), ..violation }
+            })?;
+        }
+    }
+    out.push(0);
+    Ok(())
+}
+
+fn rescaled(unscaled: i128, from: i32, to: i32) -> Option<i128> {
+    let power = |digits: i32| 10i128.checked_pow(u32::try_from(digits).ok()?);
+    match to.checked_sub(from)? {
+        0 => Some(unscaled),
+        more if more > 0 => unscaled.checked_mul(power(more)?),
+        less => {
+            let divisor = power(-less)?;
+            (unscaled % divisor == 0).then(|| unscaled / divisor)
+        }
+    }
+}
+
+/// Shortest two's complement, or sign-extended to the fixed's size.
+fn decimal(number: i128, size: Option<usize>, out: &mut Vec<u8>) -> Option<()> {
+    let wide = number.to_be_bytes();
+    let fill = if number < 0 { 0xff } else { 0 };
+    let mut start = wide.iter().take_while(|byte| **byte == fill).count().min(15);
+    if (wide[start] & 0x80 != 0) != (number < 0) {
+        start -= 1;
+    }
+    let shortest = &wide[start..];
+    match size {
+        None => sized(shortest, out),
+        Some(size) => {
+            let missing = size.checked_sub(shortest.len())?;
+            out.resize(out.len() + missing, fill);
+            out.extend_from_slice(shortest);
+        }
+    }
+    Some(())
+}

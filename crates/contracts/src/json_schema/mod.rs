@@ -1,0 +1,124 @@
+//! JSON Schema documents, drafts 4 to 2020-12: parsed and checked, printed as the registry keeps them, mapped to rows.
+//!
+//! A document that names no draft is draft 7, as for Confluent's registry. References outside the document are refused:
+//! nothing here fetches.
+
+pub mod compatibility;
+mod connect;
+mod decode;
+
+pub use connect::{Mapping, schema_of};
+pub use decode::Decoder;
+pub(crate) use decode::decimal;
+
+use base::ContractKind;
+use jsonschema::Draft;
+use serde_json::{Map, Value as Json};
+
+use crate::{Error, place, read_json, validate::format};
+
+/// Bounds the recursion over a document.
+const DEPTH_MAX: usize = 128;
+
+/// A JSON Schema that its draft's meta-schema accepts.
+#[derive(Debug, Clone, PartialEq)]
+pub struct JsonSchema {
+    pub(crate) json: Json,
+}
+
+impl JsonSchema {
+    pub fn parse(path: &str, text: &str) -> Result<Self, Error> {
+        let json = read_json(path, text)?;
+        let refuse = |pointer: &[String], reason: String| {
+            let spot = Box::new(place::spot(path, text, pointer, "here"));
+            Err(Error::Invalid { kind: ContractKind::JsonSchema, path: path.into(), spot, reason })
+        };
+        if !json.is_object() && !json.is_boolean() {
+            return refuse(&[], "a schema is an object, or true or false".to_owned());
+        }
+        if let Err(error) = validator(&json) {
+            let pointer = error.instance_path().to_string();
+            let pointer: Vec<String> = pointer.split('/').skip(1).map(unescape).collect();
+            return refuse(&pointer, error.to_string());
+        }
+        Ok(Self { json })
+    }
+
+    /// Compact, in the order of the text: the registry's identity.
+    pub fn canonical(&self) -> String {
+        self.json.to_string()
+    }
+
+    /// Compact, with the members of every object sorted: Confluent's `normalize=true`.
+    pub fn normalized(&self) -> String {
+        sorted(&self.json).to_string()
+    }
+
+    pub(crate) fn draft(&self) -> Draft {
+        draft_of(&self.json)
+    }
+}
+
+/// The draft that `$schema` names; 7 where there is none or one that nobody knows.
+fn draft_of(json: &Json) -> Draft {
+    let named = json.get("$schema").and_then(Json::as_str).unwrap_or("");
+    let named = named.trim_end_matches('#').trim_end_matches('/');
+    match named.rsplit_once("json-schema.org/").map(|(_, rest)| rest) {
+        Some("draft-04/schema") => Draft::Draft4,
+        Some("draft-06/schema") => Draft::Draft6,
+        Some("draft/2019-09/schema") => Draft::Draft201909,
+        Some("draft/2020-12/schema") => Draft::Draft202012,
+        _ => Draft::Draft7,
+    }
+}
+
+/// The full validator of a document: formats are checked in every draft, with the same words as the fast one's.
+pub(crate) fn validator(json: &Json) -> Result<jsonschema::Validator, jsonschema::ValidationError<'static>> {
+    jsonschema::options()
+        .with_draft(draft_of(json))
+        .should_validate_formats(true)
+        .with_format("date", format::is_date)
+        .with_format("time", format::is_time)
+        .with_format("date-time", format::is_date_time)
+        .build(json)
+}
+
+/// One step of a JSON pointer as it was before escaping.
+pub(crate) fn unescape(step: &str) -> String {
+    step.replace("~1", "/").replace("~0", "~")
+}
+
+fn sorted(json: &Json) -> Json {
+    match json {
+        Json::Object(object) => {
+            let mut entries: Vec<_> = object.iter().collect();
+            entries.sort_by_key(|(key, _)| key.as_str());
+            Json::Object(entries.into_iter().map(|(key, value)| (key.clone(), sorted(value))).collect())
+        }
+        Json::Array(list) => Json::Array(list.iter().map(sorted).collect()),
+        other => other.clone(),
+    }
+}
+
+/// What a `$ref` inside the document points at.
+pub(crate) fn resolve<'a>(root: &'a Json, reference: &str) -> Option<&'a Json> {
+    let pointer = reference.strip_prefix('#')?;
+    if pointer.is_empty() || pointer.starts_with('/') {
+        return root.pointer(pointer);
+    }
+    ["$defs", "definitions"].iter().find_map(|holder| {
+        let definitions = root.get(holder)?.as_object()?;
+        definitions.values().find(|schema| {
+            schema.get("$anchor").and_then(Json::as_str) == Some(pointer)
+                || schema.get("$id").and_then(Json::as_str) == Some(reference)
+        })
+    })
+}
+
+/// The members of a schema that is an object; none for `true` and `false`.
+pub(crate) fn members(json: &Json) -> Option<&Map<String, Json>> {
+    json.as_object()
+}
+
+#[cfg(test)]
+mod tests;
