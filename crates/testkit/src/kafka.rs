@@ -2,12 +2,10 @@
 
 use std::{fs, io, process::Stdio, sync::OnceLock};
 
-use tempfile::TempDir;
-
 use crate::{
     absent,
     children::{Child, tied_to_us},
-    java_tools, poll, ports,
+    java_tools, poll, ports, run_folder,
 };
 
 /// A running Apache Kafka.
@@ -16,7 +14,6 @@ pub struct Kafka {
     /// `127.0.0.1:PORT`
     pub bootstrap: String,
     _process: Child,
-    _folder: TempDir,
 }
 
 static KAFKA: OnceLock<Option<Kafka>> = OnceLock::new();
@@ -30,10 +27,10 @@ pub fn kafka() -> Option<&'static Kafka> {
 
 fn start() -> io::Result<Option<Kafka>> {
     let Some(java) = java_tools() else { return Ok(None) };
-    let folder = tempfile::tempdir()?;
+    let folder = run_folder("kafka")?;
     let ports = ports::free_ports(2);
     let (port, controller) = (ports[0], ports[1]);
-    let data = folder.path().join("data");
+    let data = folder.join("data");
     let properties = format!(
         "process.roles=broker,controller\nnode.id=1\n\
          controller.quorum.voters=1@127.0.0.1:{controller}\n\
@@ -46,22 +43,22 @@ fn start() -> io::Result<Option<Kafka>> {
          group.initial.rebalance.delay.ms=0\n",
         data.display()
     );
-    let file = folder.path().join("server.properties");
+    let file = folder.join("server.properties");
     fs::write(&file, properties)?;
     let file = file.to_string_lossy().into_owned();
     let format = ["format", "-t", "dGlkZW1pbGwtdGVzdHMtMQ", "-c", &file];
     java.tool("kafka.tools.StorageTool", &format).expect_success();
     let mut command = java.class("kafka.Kafka", 512);
-    let log = fs::File::create(folder.path().join("kafka.log"))?;
+    let log = fs::File::create(folder.join("kafka.log"))?;
     command.arg(&file).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
     let mut process = tied_to_us(command)?;
     let bootstrap = format!("127.0.0.1:{port}");
     poll::until("Apache Kafka answers", 60_000, || {
         if let Some(status) = process.ended() {
-            let said = fs::read_to_string(folder.path().join("kafka.log")).unwrap_or_default();
+            let said = fs::read_to_string(folder.join("kafka.log")).unwrap_or_default();
             panic!("Apache Kafka ended with {status}: {said}");
         }
         std::net::TcpStream::connect(&bootstrap).ok()
     });
-    Ok(Some(Kafka { bootstrap, _process: process, _folder: folder }))
+    Ok(Some(Kafka { bootstrap, _process: process }))
 }

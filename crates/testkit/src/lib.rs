@@ -4,6 +4,8 @@
 //! It knows no room: it drives the product from outside, as a user does.
 
 mod children;
+mod folders;
+mod http;
 mod java;
 mod kafka;
 pub mod poll;
@@ -21,6 +23,8 @@ use std::{
 };
 
 pub use children::{Child, tied_to_us};
+pub use folders::run_folder;
+pub use http::{Answer, http, try_http};
 pub use java::{Java, java_tools};
 pub use kafka::{Kafka, kafka};
 pub use ports::{free_port, free_ports};

@@ -91,10 +91,25 @@ fn url(address: &str) -> String {
     if address.starts_with("http") { address.to_owned() } else { format!("http://{address}") }
 }
 
+#[derive(Debug)]
+enum Folder {
+    Ours(TempDir),
+    Run(PathBuf),
+}
+
+impl Folder {
+    fn path(&self) -> &Path {
+        match self {
+            Folder::Ours(folder) => folder.path(),
+            Folder::Run(folder) => folder,
+        }
+    }
+}
+
 /// A project in a folder of its own; what runs in it is killed when this is dropped.
 #[derive(Debug)]
 pub struct World {
-    folder: TempDir,
+    folder: Folder,
     binary: PathBuf,
     environment: BTreeMap<String, String>,
     up: Option<Child>,
@@ -104,6 +119,16 @@ impl World {
     /// An empty project. `binary` is `env!("CARGO_BIN_EXE_tidemill")`.
     pub fn new(binary: &str) -> Self {
         let folder = tempfile::Builder::new().prefix("tidemill-").tempdir().expect("a temporary folder");
+        Self::within(Folder::Ours(folder), binary)
+    }
+
+    /// One that lives as long as the run, for a static.
+    pub fn for_the_run(binary: &str) -> Self {
+        let folder = crate::run_folder("world").expect("a temporary folder");
+        Self::within(Folder::Run(folder), binary)
+    }
+
+    fn within(folder: Folder, binary: &str) -> Self {
         fs::write(folder.path().join("tidemill.yaml"), "").expect("the folder is ours");
         Self { folder, binary: binary.into(), environment: BTreeMap::new(), up: None }
     }

@@ -62,20 +62,10 @@ pub fn kafka_answers(address: &str) -> bool {
     ask().is_ok()
 }
 
-/// The body of an HTTP answer and its status; enough of HTTP for servers on this machine.
+/// Status and body, from a server on this machine.
 pub fn http(method: &str, address: &str, path: &str, body: &str) -> Result<(u16, String)> {
-    let mut stream = TcpStream::connect(address)?;
-    stream.set_read_timeout(Some(Duration::from_secs(60)))?;
-    write!(
-        stream,
-        "{method} {path} HTTP/1.0\r\nHost: {address}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
-        body.len()
-    )?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer)?;
-    let status = answer.split(' ').nth(1).and_then(|word| word.parse().ok()).context("no HTTP status")?;
-    let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
-    Ok((status, body.to_owned()))
+    let answer = testkit::try_http(method, &format!("http://{address}{path}"), body)?;
+    Ok((answer.status, answer.body))
 }
 
 /// The middle one.
