@@ -60,7 +60,14 @@ pub fn error_codes() -> Result<Vec<Row>> {
 }
 
 fn pages() -> Result<BTreeMap<PathBuf, String>> {
-    Ok(BTreeMap::from([(root().join("docs/errors/README.md"), error_index()?)]))
+    let mut pages = BTreeMap::from([
+        (root().join("docs/errors/README.md"), error_index()?),
+        (root().join("docs/settings.md"), settings()?),
+    ]);
+    if let Some(page) = kafka_api()? {
+        pages.insert(root().join("docs/kafka-api.md"), page);
+    }
+    Ok(pages)
 }
 
 fn error_index() -> Result<String> {
@@ -84,4 +91,72 @@ fn error_index() -> Result<String> {
         page += &format!("| [{id}]({id}.md) | {exit} | {} |\n", row.title, id = row.id);
     }
     Ok(page)
+}
+
+/// From the commented file of defaults: the comment above a key says what it is.
+fn settings() -> Result<String> {
+    let text = fs::read_to_string(root().join("crates/project/src/defaults.yaml"))?;
+    let mut page = String::from(
+        "# Settings\n\nA flag (`--set key=value`) wins over the environment (`TIDEMILL_SECTION_KEY`), that over `.env`, that over\n\
+         `tidemill.yaml`, that over these defaults. `tidemill config explain KEY` tells which of them won.\n\
+         Printed from `crates/project/src/defaults.yaml` by `cargo xtask docs`.\n",
+    );
+    let (mut section, mut comment) = (String::new(), String::new());
+    for line in text.lines() {
+        let body = line.trim_start();
+        if let Some(words) = body.strip_prefix("# ").or_else(|| body.strip_prefix('#')) {
+            comment += if comment.is_empty() { "" } else { " " };
+            comment += words;
+        } else if let Some((key, value)) = body.split_once(':') {
+            if body.len() == line.len() {
+                section = key.to_owned();
+                page += &format!("\n## {section}\n\n| Key | Default | What it is |\n|---|---|---|\n");
+            } else {
+                let value = value.trim();
+                let value = if value.is_empty() || value == "\"\"" {
+                    "*empty*".to_owned()
+                } else {
+                    format!("`{value}`")
+                };
+                page += &format!("| `{section}.{key}` | {value} | {} |\n", comment.replace('|', "\\|"));
+            }
+            comment.clear();
+        } else {
+            comment.clear();
+        }
+    }
+    Ok(page)
+}
+
+/// From the files of the broker's API keys, `k08_offset_commit.rs`: key, name, versions, and what its first line says.
+fn kafka_api() -> Result<Option<String>> {
+    let folder = root().join("crates/broker/src/api");
+    let mut rows = BTreeMap::new();
+    for entry in fs::read_dir(folder)?.flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let Some(key) = name.strip_prefix('k').and_then(|rest| rest.split('_').next()?.parse::<u32>().ok())
+        else {
+            continue;
+        };
+        let path = if entry.path().is_dir() { entry.path().join("mod.rs") } else { entry.path() };
+        let text = fs::read_to_string(path)?;
+        let after = |word: &str| text.split(word).nth(1).and_then(|rest| rest.split([',', ' ', '\n']).next());
+        let api = after("name: \"").unwrap_or("").trim_end_matches(['"', ',']).to_owned();
+        let versions = after("versions: ").unwrap_or("").replace("..=", "-");
+        let about: Vec<&str> =
+            text.lines().map_while(|line| line.strip_prefix("//!")).map(str::trim).collect();
+        rows.insert(
+            key,
+            format!("| {key} | {api} | {versions} | {} |\n", about[1..].join(" ").replace('|', "\\|")),
+        );
+    }
+    if rows.is_empty() {
+        return Ok(None);
+    }
+    let mut page = String::from(
+        "# Kafka's API\n\nWhat the embedded broker speaks. Printed from the files in `crates/broker/src/api` by `cargo xtask docs`.\n\n\
+         | Key | API | Versions | Notes |\n|---|---|---|---|\n",
+    );
+    page.extend(rows.into_values());
+    Ok(Some(page))
 }

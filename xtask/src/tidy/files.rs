@@ -107,15 +107,13 @@ const BANNED: &[(&str, &str, &[&str])] = &[
     ("todo!(", "finish it, or file an issue", &[]),
     ("unimplemented!(", "finish it, or answer with an error", &[]),
     ("#[ignore", "a test runs, or says what is absent", &[]),
-    (
-        "thread::sleep",
-        "wait for the thing itself",
-        &["xtask/", "benches/", "crates/testkit/src/poll.rs", "crates/project/src/lock.rs"],
-    ),
 ];
 
 /// In tests only: nothing there may wait for time to pass.
-const BANNED_IN_TESTS: &[(&str, &str)] = &[("time::sleep", "poll with a deadline: testkit::poll")];
+const BANNED_IN_TESTS: &[(&str, &str)] = &[
+    ("time::sleep", "poll with a deadline: testkit::poll"),
+    ("thread::sleep", "poll with a deadline: testkit::poll"),
+];
 
 #[test]
 fn banned_words_stay_out() {
