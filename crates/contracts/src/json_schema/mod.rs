@@ -3,6 +3,7 @@
 //! A document that names no draft is draft 7, as for Confluent's registry. References outside the document are refused:
 //! nothing here fetches.
 
+mod changes;
 pub mod compatibility;
 mod connect;
 mod decode;
