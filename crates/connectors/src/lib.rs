@@ -1,3 +1,47 @@
-//! (being built)
+//! The stores that records come from and go to: one folder each, with the same files in the same order, and one line in
+//! [`CONNECTORS`]. A connector turns a store's words into `Source` and `Sink`; positions, memory, time, cuts and
+//! checkpoints are the engine's.
+//!
+//! Connectors do not know each other.
 
+mod column;
+pub mod files;
+pub mod kafka;
 pub mod objects;
+pub mod serialize;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use base::{BoxError, Sink, Source};
+
+/// Every connector there is.
+pub const CONNECTORS: &[Connector] = &[files::CONNECTOR, kafka::CONNECTOR];
+
+/// A connector's settings as text, as a Connect JSON or a command line gives them.
+pub type Settings = BTreeMap<String, String>;
+
+/// What a store is called, what it can do, and how to open it.
+pub struct Connector {
+    pub name: &'static str,
+    pub spec: Spec,
+    pub source: Option<fn(&Settings) -> Result<Arc<dyn Source>, BoxError>>,
+    pub sink: Option<fn(&Settings) -> Result<Arc<dyn Sink>, BoxError>>,
+}
+
+/// What a store promises and takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Spec {
+    /// The scheme of its addresses: `kafka://host:port/topic`.
+    pub scheme: &'static str,
+    /// Its source comes to an end.
+    pub is_bounded: bool,
+    /// Its sink does something of its own with a record that has no value.
+    pub takes_tombstones: bool,
+    pub has_keys: bool,
+    pub has_headers: bool,
+}
+
+/// The connector of an address's scheme.
+pub fn by_scheme(scheme: &str) -> Option<&'static Connector> {
+    CONNECTORS.iter().find(|connector| connector.spec.scheme == scheme)
+}

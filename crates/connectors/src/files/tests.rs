@@ -1,0 +1,1 @@
+//! Files of every kind, and the places of their flaws.

@@ -1,0 +1,141 @@
+//! What Kafka refuses, and which `Fault` that is. Driver errors are sorted here and nowhere else.
+
+use base::{BoxError, Code, Fault, Problem, code};
+use rdkafka::{error::KafkaError, types::RDKafkaErrorCode as Kafka};
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("{key}={given} is no setting for Kafka; expected {expected}")]
+    Setting { key: String, given: String, expected: String },
+    #[error("the Kafka client of {bootstrap} cannot be set up")]
+    Client { bootstrap: String, source: KafkaError },
+    #[error("Kafka at {bootstrap} does not answer")]
+    Unreachable { bootstrap: String, source: KafkaError },
+    #[error("Kafka has no topic {topic}")]
+    TopicMissing { topic: String, bootstrap: String },
+    #[error("topic {topic} cannot be created")]
+    CreateTopic { topic: String, source: KafkaError },
+    #[error("Kafka refuses {subject}")]
+    Denied { subject: String, source: KafkaError },
+    #[error("reading {topic}/{partition} failed")]
+    Consume { topic: String, partition: i32, source: KafkaError },
+    #[error("the group {group} has given {topic}/{partition} to another member")]
+    Fenced { group: String, topic: String, partition: i32, source: KafkaError },
+    #[error("the offset of {topic}/{partition} cannot be committed for group {group}")]
+    Commit { group: String, topic: String, partition: i32, source: KafkaError },
+    #[error("{failed_count} records were not accepted by topic {topic}; the first: {reason}")]
+    Deliver { topic: String, failed_count: u64, reason: String },
+}
+
+impl Problem for Error {
+    fn code(&self) -> Code {
+        match self {
+            Error::Setting { .. } | Error::Client { .. } => code::TM0701,
+            Error::Unreachable { .. } => code::TM0702,
+            Error::TopicMissing { .. } => code::TM0703,
+            Error::CreateTopic { .. } => code::TM0704,
+            Error::Denied { .. } => code::TM0705,
+            Error::Consume { .. } => code::TM0706,
+            Error::Fenced { .. } => code::TM0707,
+            Error::Commit { .. } => code::TM0708,
+            Error::Deliver { .. } => code::TM0709,
+        }
+    }
+
+    fn help(&self) -> String {
+        match self {
+            Error::Setting { key, .. } => format!("correct {key}"),
+            Error::Client { .. } => "correct the setting that the cause names".to_owned(),
+            Error::Unreachable { bootstrap, .. } => {
+                format!("start Kafka (tidemill up), or correct the address {bootstrap}")
+            }
+            Error::TopicMissing { topic, .. } => {
+                format!("create it: tidemill topic create {topic} (or give load --create-topic)")
+            }
+            Error::CreateTopic { topic, .. } => {
+                format!("create {topic} with the rights and limits that the cause names")
+            }
+            Error::Denied { .. } => "give the client's user the right that the cause names".to_owned(),
+            Error::Consume { topic, .. } => format!("look at the topic: tidemill topic describe {topic}"),
+            Error::Fenced { group, .. } => {
+                format!("nothing, where members of {group} came or went; else raise max.poll.interval.ms")
+            }
+            Error::Commit { group, .. } => format!("look at the group: tidemill group describe {group}"),
+            Error::Deliver { topic, .. } => {
+                format!(
+                    "look at the topic's limits: tidemill topic describe {topic} (max.message.bytes, min.insync.replicas)"
+                )
+            }
+        }
+    }
+}
+
+impl Error {
+    pub(super) fn setting(key: &str, given: &str, expected: &str) -> Self {
+        Error::Setting { key: key.to_owned(), given: given.to_owned(), expected: expected.to_owned() }
+    }
+}
+
+/// The error inside a fault, as ours.
+pub(super) fn fault(kafka: &KafkaError, error: Error) -> Fault {
+    let boxed: BoxError = Box::new(error);
+    match kafka.rdkafka_error_code() {
+        Some(code) if is_lost(code) => Fault::Lost(boxed),
+        Some(code) if is_denied(code) => Fault::Denied(boxed),
+        Some(code) if is_transient(code) => Fault::Transient(boxed),
+        _ => Fault::Fatal(boxed),
+    }
+}
+
+pub(super) fn is_lost(code: Kafka) -> bool {
+    matches!(
+        code,
+        Kafka::IllegalGeneration
+            | Kafka::UnknownMemberId
+            | Kafka::FencedInstanceId
+            | Kafka::AssignmentLost
+            | Kafka::Fenced
+    )
+}
+
+pub(super) fn is_denied(code: Kafka) -> bool {
+    matches!(
+        code,
+        Kafka::TopicAuthorizationFailed
+            | Kafka::GroupAuthorizationFailed
+            | Kafka::ClusterAuthorizationFailed
+            | Kafka::TransactionalIdAuthorizationFailed
+            | Kafka::SaslAuthenticationFailed
+            | Kafka::Authentication
+            | Kafka::SSL
+    )
+}
+
+pub(super) fn is_transient(code: Kafka) -> bool {
+    matches!(
+        code,
+        Kafka::BrokerTransportFailure
+            | Kafka::AllBrokersDown
+            | Kafka::OperationTimedOut
+            | Kafka::RequestTimedOut
+            | Kafka::MessageTimedOut
+            | Kafka::TimedOutQueue
+            | Kafka::Resolve
+            | Kafka::LeaderNotAvailable
+            | Kafka::NotLeaderForPartition
+            | Kafka::CoordinatorLoadInProgress
+            | Kafka::CoordinatorNotAvailable
+            | Kafka::NotCoordinator
+            | Kafka::RebalanceInProgress
+            | Kafka::NotEnoughReplicas
+            | Kafka::NotEnoughReplicasAfterAppend
+            | Kafka::WaitingForCoordinator
+            | Kafka::WaitCache
+            | Kafka::InProgress
+            | Kafka::PreviousInProgress
+            | Kafka::State
+            | Kafka::Retry
+            | Kafka::NetworkException
+            | Kafka::UnknownTopicOrPartition
+    )
+}

@@ -1,0 +1,50 @@
+//! Kafka as a source and as a sink, over librdkafka.
+//!
+//! Source: a member of a consumer group; a partition is a split, offsets are marks. The group's committed offsets are the
+//! checkpoint ([`GroupCheckpoints`]), the receipt lies in the commit's metadata, and the group's generation fences a
+//! member that the group has given up. Sink: an idempotent producer with `acks=all`; an extent is committed when all its
+//! records are acknowledged. A second life sends the open extent again, so delivery to a topic is at least once.
+
+mod checkpoints;
+mod config;
+mod errors;
+mod member;
+mod queue;
+mod sink;
+mod source;
+
+pub use checkpoints::GroupCheckpoints;
+pub use config::{Create, Partitioner, SinkConfig, SourceConfig, Topics};
+pub use errors::Error;
+pub use sink::KafkaSink;
+pub use source::KafkaSource;
+
+use std::sync::Arc;
+
+use base::BoxError;
+
+use crate::{Connector, Settings, Spec};
+
+pub const CONNECTOR: Connector = Connector {
+    name: "kafka",
+    spec: Spec {
+        scheme: "kafka",
+        is_bounded: false,
+        takes_tombstones: true,
+        has_keys: true,
+        has_headers: true,
+    },
+    source: Some(source),
+    sink: Some(sink),
+};
+
+fn source(settings: &Settings) -> Result<Arc<dyn base::Source>, BoxError> {
+    Ok(Arc::new(KafkaSource::join(SourceConfig::read(settings)?)?))
+}
+
+fn sink(settings: &Settings) -> Result<Arc<dyn base::Sink>, BoxError> {
+    Ok(Arc::new(KafkaSink::connect(SinkConfig::read(settings)?)?))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,256 @@
+//! Records to a topic: enqueued by `write`, acknowledged by all replicas when `commit` returns.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
+
+use arrow_array::Array;
+use async_trait::async_trait;
+use base::{
+    Batch, Body, Extent, Fault, Load, Position, Receipt, Reject, Rejects, Saved, Sink, Split, Writer, code,
+};
+use parking_lot::Mutex;
+use rdkafka::{
+    ClientContext,
+    admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
+    client::DefaultClientContext,
+    error::KafkaError,
+    message::{DeliveryResult, Header as KafkaHeader, OwnedHeaders},
+    producer::{BaseRecord, Producer, ProducerContext, ThreadedProducer},
+    types::RDKafkaErrorCode as Kafka,
+};
+
+use super::{
+    Error, SinkConfig,
+    errors::{fault, is_denied},
+    source::blocking,
+};
+
+/// An idempotent producer for one topic, shared by the writers of all splits.
+pub struct KafkaSink {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    config: SinkConfig,
+    producer: ThreadedProducer<Failures>,
+}
+
+/// What was not delivered. Librdkafka tells only failures here (`delivery.report.only.error`).
+#[derive(Default)]
+struct Failures {
+    count: AtomicU64,
+    first: Mutex<Option<KafkaError>>,
+}
+
+impl ClientContext for Failures {
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::warn!(%error, reason, "librdkafka");
+    }
+}
+
+impl ProducerContext for Failures {
+    type DeliveryOpaque = ();
+    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+        if let Err((error, _)) = result {
+            self.count.fetch_add(1, Relaxed);
+            self.first.lock().get_or_insert_with(|| error.clone());
+        }
+    }
+}
+
+/// A question to the cluster.
+const CALL_MS: u64 = 10_000;
+/// How long one wait for room in the client's queue, or for acknowledgements, lasts before it is looked at again.
+const WAIT_MS: u64 = 50;
+/// Longer than `message.timeout.ms`, after which the client itself gives a record up.
+const FLUSH_MS_MAX: u64 = 180_000;
+
+impl KafkaSink {
+    /// Sets the producer up; the topic is looked at by `begin`.
+    ///
+    /// # Errors
+    /// `Error::Client`: a setting that librdkafka does not take.
+    pub fn connect(config: SinkConfig) -> Result<Self, Error> {
+        let bootstrap = config.bootstrap.clone();
+        let created = config.client().create_with_context(Failures::default());
+        let producer = created.map_err(|source| Error::Client { bootstrap, source })?;
+        Ok(Self { shared: Arc::new(Shared { config, producer }) })
+    }
+}
+
+impl Shared {
+    /// Whether the topic is there. Asks for all topics, since asking for one may create it.
+    fn has_topic(&self) -> Result<bool, Fault> {
+        let topics = self.producer.client().fetch_metadata(None, Duration::from_millis(CALL_MS));
+        let topics = topics.map_err(|source| {
+            let code = source.clone();
+            let bootstrap = self.config.bootstrap.clone();
+            match source.rdkafka_error_code() {
+                Some(denied) if is_denied(denied) => {
+                    fault(&code, Error::Denied { subject: format!("the client at {bootstrap}"), source })
+                }
+                _ => Fault::Fatal(Box::new(Error::Unreachable { bootstrap, source })),
+            }
+        })?;
+        Ok(topics.topics().iter().any(|topic| topic.name() == self.config.topic))
+    }
+
+    async fn create_topic(&self, partitions_count: i32, replication_factor: i32) -> Result<(), Fault> {
+        let topic = self.config.topic.clone();
+        let refuse =
+            |source: KafkaError| Fault::Fatal(Box::new(Error::CreateTopic { topic: topic.clone(), source }));
+        let admin: AdminClient<DefaultClientContext> = self.config.client().create().map_err(refuse)?;
+        let new =
+            NewTopic::new(&self.config.topic, partitions_count, TopicReplication::Fixed(replication_factor));
+        let options = AdminOptions::new().operation_timeout(Some(Duration::from_millis(CALL_MS)));
+        for answer in admin.create_topics([&new], &options).await.map_err(refuse)? {
+            match answer {
+                Ok(_) | Err((_, Kafka::TopicAlreadyExists)) => {}
+                Err((_, code)) => return Err(refuse(KafkaError::AdminOp(code))),
+            }
+        }
+        Ok(())
+    }
+
+    /// Enqueues the rows; waits where the client's queue is full.
+    fn send(&self, batch: &Batch) -> Result<Rejects, Fault> {
+        let Body::Raw(values) = &batch.body else {
+            return Err(Fault::Fatal(
+                "a topic takes bytes: this transfer needs a serializer before its sink".into(),
+            ));
+        };
+        let mut rejects = Rejects::default();
+        for row in 0..values.len() {
+            let (key, value) = (batch.envelope.key(row), values.is_valid(row).then(|| values.value(row)));
+            let mut record: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(&self.config.topic);
+            record.key = key;
+            record.payload = value;
+            record.timestamp = batch.envelope.timestamp_ms(row).filter(|time| *time >= 0);
+            record.headers = batch
+                .envelope
+                .headers
+                .as_ref()
+                .map(|rows| &rows[row])
+                .filter(|one| !one.is_empty())
+                .map(headers);
+            loop {
+                match self.producer.send(record) {
+                    Ok(()) => break,
+                    Err((KafkaError::MessageProduction(Kafka::QueueFull), back)) => {
+                        record = back;
+                        self.producer.poll(Duration::from_millis(1));
+                        std::thread::sleep(Duration::from_millis(1));
+                    }
+                    Err((KafkaError::MessageProduction(Kafka::MessageSizeTooLarge), _)) => {
+                        rejects.0.push(too_large(batch, row, key, value));
+                        break;
+                    }
+                    Err((source, _)) => return Err(self.not_delivered(1, &source)),
+                }
+            }
+        }
+        self.check()?;
+        Ok(rejects)
+    }
+
+    fn check(&self) -> Result<(), Fault> {
+        let failures = self.producer.context();
+        let Some(first) = failures.first.lock().take() else { return Ok(()) };
+        Err(self.not_delivered(failures.count.swap(0, Relaxed).max(1), &first))
+    }
+
+    fn not_delivered(&self, failed_count: u64, first: &KafkaError) -> Fault {
+        let topic = self.config.topic.clone();
+        let reason = first.rdkafka_error_code().map_or_else(|| first.to_string(), |code| code.to_string());
+        fault(first, Error::Deliver { topic, failed_count, reason })
+    }
+
+    fn flush(&self) -> Result<(), Fault> {
+        let until = Instant::now() + Duration::from_millis(FLUSH_MS_MAX);
+        while self.producer.in_flight_count() > 0 {
+            match self.producer.flush(Duration::from_millis(WAIT_MS)) {
+                Ok(()) => {}
+                Err(error)
+                    if error.rdkafka_error_code() == Some(Kafka::OperationTimedOut)
+                        && Instant::now() < until => {}
+                Err(error) => return Err(self.not_delivered(1, &error)),
+            }
+        }
+        self.check()
+    }
+}
+
+fn headers(headers: &base::Headers) -> OwnedHeaders {
+    headers.iter().fold(OwnedHeaders::new_with_capacity(headers.len()), |list, header| {
+        list.insert(KafkaHeader { key: &header.name, value: header.value.as_deref() })
+    })
+}
+
+fn too_large(batch: &Batch, row: usize, key: Option<&[u8]>, value: Option<&[u8]>) -> Reject {
+    let size = key.map_or(0, <[u8]>::len) + value.map_or(0, <[u8]>::len);
+    Reject {
+        origin: batch.origin(row),
+        code: code::TM0710,
+        reason: format!("{size} bytes are more than the producer's message.max.bytes"),
+        stage: "TASK_PUT",
+        key: key.map(bytes::Bytes::copy_from_slice),
+        value: value.map(bytes::Bytes::copy_from_slice),
+        headers: batch.envelope.headers.as_ref().map(|rows| rows[row].clone()).unwrap_or_default(),
+        timestamp_ms: batch.envelope.timestamp_ms(row),
+    }
+}
+
+#[async_trait]
+impl Sink for KafkaSink {
+    async fn begin(&self, _: &Load) -> Result<(), Fault> {
+        let shared = self.shared.clone();
+        if blocking(move || shared.has_topic()).await? {
+            return Ok(());
+        }
+        match self.shared.config.create {
+            Some(create) => {
+                self.shared.create_topic(create.partitions_count, create.replication_factor).await
+            }
+            None => {
+                let (topic, bootstrap) =
+                    (self.shared.config.topic.clone(), self.shared.config.bootstrap.clone());
+                Err(Fault::Fatal(Box::new(Error::TopicMissing { topic, bootstrap })))
+            }
+        }
+    }
+
+    async fn writer(&self, _: &Split) -> Result<Box<dyn Writer>, Fault> {
+        Ok(Box::new(TopicWriter { shared: self.shared.clone() }))
+    }
+
+    async fn finish(&self, _: &Load) -> Result<(), Fault> {
+        Ok(())
+    }
+}
+
+struct TopicWriter {
+    shared: Arc<Shared>,
+}
+
+#[async_trait]
+impl Writer for TopicWriter {
+    async fn recover(&mut self, _: &Saved) -> Result<Option<Position>, Fault> {
+        Ok(None)
+    }
+
+    async fn write(&mut self, batch: &Batch) -> Result<Rejects, Fault> {
+        let (shared, batch) = (self.shared.clone(), batch.clone());
+        blocking(move || shared.send(&batch)).await
+    }
+
+    async fn commit(&mut self, _: &Extent) -> Result<Receipt, Fault> {
+        let shared = self.shared.clone();
+        blocking(move || shared.flush()).await?;
+        Ok(Receipt::default())
+    }
+}
