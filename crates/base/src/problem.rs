@@ -16,6 +16,13 @@ pub trait Problem: Error + Send + Sync + 'static {
     fn help(&self) -> String;
 }
 
+/// So that `?` carries any problem to whoever draws it.
+impl<P: Problem> From<P> for Box<dyn Problem> {
+    fn from(problem: P) -> Self {
+        Box::new(problem)
+    }
+}
+
 /// An error as plain lines: what, where, why down to the root, what to do. Snapshots and logs use it.
 pub fn plain(problem: &dyn Problem) -> String {
     let mut text = format!("{} × {problem}", problem.code().id);

@@ -6,7 +6,6 @@ pub mod aws;
 mod calls;
 mod errors;
 pub mod http;
-pub mod own;
 pub mod store;
 
 pub use calls::Upload;

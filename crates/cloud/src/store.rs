@@ -11,7 +11,7 @@ use object_store::{
 };
 use url::Url;
 
-use crate::{Error, aws::Identity, http, own};
+use crate::{Error, aws::Identity, http};
 
 /// A request that takes longer than this has failed; a part of 25 MiB needs 2 Mbit/s.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(120);
@@ -105,8 +105,7 @@ pub fn s3(config: &S3Config) -> Result<Bucket, Error> {
         .with_client_options(ClientOptions::new().with_allow_http(base.scheme() == "http"))
         .with_http_connector(Connector(client.clone()))
         .with_retry(retries());
-    let own = matches!(config.credentials, Credentials::Identity(_)).then(|| own::keys(&endpoint)).flatten();
-    let credentials = provider(own.as_ref().unwrap_or(&config.credentials));
+    let credentials = provider(&config.credentials);
     builder = match &credentials {
         Some(provider) => builder.with_credentials(provider.clone()),
         None => builder.with_skip_signature(true),
