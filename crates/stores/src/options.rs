@@ -17,6 +17,9 @@ pub struct Options {
     pub region: String,
     /// Buckets that exist when it is ready.
     pub buckets: Vec<String>,
+    /// Waits for the disk at each write. Without it an answered write survives the death of the process, as in the
+    /// broker's default, but perhaps not a power cut.
+    pub is_synced: bool,
 }
 
 impl Options {
@@ -34,6 +37,7 @@ impl Options {
             secret_key,
             region: "us-east-1".to_owned(),
             buckets: Vec::new(),
+            is_synced: false,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Starting, serving and stopping the S3 endpoint; owns every task of the crate.
 
-use std::{fs, net::SocketAddr, time::Duration};
+use std::{fs, net::SocketAddr, sync::Arc, time::Duration};
 
 use base::{BoxError, Handle};
 use hyper::server::conn::http1;
@@ -15,7 +15,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{Error, Options};
+use crate::{Error, Options, api::Api, disk::Disk};
 
 /// Connections held at once: more than any local client opens, fewer than a default file limit of 1,024.
 const CONNECTIONS_COUNT_MAX: usize = 512;
@@ -31,16 +31,14 @@ impl Service {
     /// Ready means: the port is bound, the folder is usable and the wanted buckets exist.
     pub async fn start(options: Options) -> Result<Handle, Error> {
         let folder_fault = |source| Error::Folder { folder: options.data_dir.clone(), source };
-        fs::create_dir_all(&options.data_dir).map_err(folder_fault)?;
+        let disk = Disk::open(&options.data_dir, options.is_synced).map_err(folder_fault)?;
         for bucket in &options.buckets {
             if !s3s::path::check_bucket_name(bucket) {
                 return Err(Error::BucketName { name: bucket.clone() });
             }
             fs::create_dir_all(options.data_dir.join(bucket)).map_err(folder_fault)?;
         }
-        let disk = s3s_fs::FileSystem::new(&options.data_dir)
-            .map_err(|error| folder_fault(std::io::Error::other(format!("{error:?}"))))?;
-        let mut builder = S3ServiceBuilder::new(disk);
+        let mut builder = S3ServiceBuilder::new(Api { disk: Arc::new(disk), region: options.region.clone() });
         builder.set_auth(SimpleAuth::from_single(options.access_key.clone(), options.secret_key.reveal()));
         let (listener, addr) = bind(options.listen).await?;
         let service = Service { listener, s3: builder.build() };
