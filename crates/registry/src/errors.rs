@@ -1,0 +1,201 @@
+//! What the registry refuses or cannot do: for the API Confluent's status, `error_code` and sentences, for people code
+//! and help.
+
+use std::{io, net::SocketAddr};
+
+use base::{Code, Problem, Spot, code};
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("the registry cannot listen on {listen}")]
+    Bind { listen: SocketAddr, source: io::Error },
+    #[error("the registry cannot reach Kafka at {kafka}: {reason}")]
+    Kafka { kafka: String, reason: String },
+    #[error("the registry cannot use the topic {topic}: {reason}")]
+    Topic { topic: String, reason: String },
+    #[error("Subject '{subject}' not found.")]
+    SubjectNotFound { subject: String },
+    #[error("Version {version} not found.")]
+    VersionNotFound { version: i32 },
+    #[error("Schema not found")]
+    SchemaNotFound,
+    #[error("Schema {id} not found")]
+    IdNotFound { id: i32 },
+    #[error("Subject '{subject}' was soft deleted. Set permanent=true to delete permanently")]
+    SubjectSoftDeleted { subject: String },
+    #[error("Subject '{subject}' was not deleted first before being permanently deleted")]
+    SubjectNotSoftDeleted { subject: String },
+    #[error(
+        "Subject '{subject}' Version {version} was soft deleted. Set permanent=true to delete permanently"
+    )]
+    VersionSoftDeleted { subject: String, version: i32 },
+    #[error("Subject '{subject}' Version {version} was not deleted first before being permanently deleted")]
+    VersionNotSoftDeleted { subject: String, version: i32 },
+    #[error("Subject '{subject}' does not have subject-level compatibility configured")]
+    NoSubjectLevel { subject: String },
+    #[error("Subject '{subject}' does not have subject-level mode configured")]
+    NoSubjectMode { subject: String },
+    #[error("Invalid schema for subject '{subject}'")]
+    InvalidSchema { subject: String, source: contracts::Error },
+    #[error("Invalid schema for subject '{subject}': {reason}")]
+    Unsupported { subject: String, reason: String },
+    #[error(
+        "The specified version '{version}' is not a valid version id. Allowed values are between [1, 2^31-1] and the \
+         string \"latest\""
+    )]
+    InvalidVersion { version: String },
+    #[error(
+        "Invalid compatibility level. Valid values are none, backward, forward, full, backward_transitive, \
+         forward_transitive, and full_transitive"
+    )]
+    InvalidLevel,
+    #[error("Invalid mode. Valid values are READWRITE, READONLY, IMPORT")]
+    InvalidMode,
+    #[error("{reason}")]
+    NotPermitted { reason: String },
+    #[error(
+        "Schema being registered is incompatible with an earlier schema for subject \"{subject}\", details: [{}]",
+        messages.join(", ")
+    )]
+    Incompatible { subject: String, messages: Vec<String> },
+    #[error("Error while writing to the topic: {reason}")]
+    Store { reason: String },
+    #[error("the topic did not give back what was written within {timeout_ms} ms")]
+    StoreTimeout { timeout_ms: u64 },
+    #[error("the request's body cannot be read: {reason}")]
+    Body { reason: String },
+    #[error("HTTP 404 Not Found")]
+    NoSuchPage,
+    #[error("HTTP 405 Method Not Allowed")]
+    NoSuchMethod,
+}
+
+impl Error {
+    /// HTTP status and Confluent's `error_code`.
+    pub fn answer(&self) -> (u16, i32) {
+        match self {
+            Error::SubjectNotFound { .. } => (404, 40401),
+            Error::VersionNotFound { .. } => (404, 40402),
+            Error::SchemaNotFound | Error::IdNotFound { .. } => (404, 40403),
+            Error::SubjectSoftDeleted { .. } => (404, 40404),
+            Error::SubjectNotSoftDeleted { .. } => (404, 40405),
+            Error::VersionSoftDeleted { .. } => (404, 40406),
+            Error::VersionNotSoftDeleted { .. } => (404, 40407),
+            Error::NoSubjectLevel { .. } => (404, 40408),
+            Error::NoSubjectMode { .. } => (404, 40409),
+            Error::InvalidSchema { .. } | Error::Unsupported { .. } => (422, 42201),
+            Error::InvalidVersion { .. } => (422, 42202),
+            Error::InvalidLevel => (422, 42203),
+            Error::InvalidMode => (422, 42204),
+            Error::NotPermitted { .. } => (422, 42205),
+            Error::Incompatible { .. } => (409, 409),
+            Error::Body { .. } => (400, 400),
+            Error::NoSuchPage => (404, 404),
+            Error::NoSuchMethod => (405, 405),
+            Error::Bind { .. } | Error::Kafka { .. } | Error::Topic { .. } | Error::Store { .. } => {
+                (500, 50001)
+            }
+            Error::StoreTimeout { .. } => (500, 50002),
+        }
+    }
+
+    /// The sentence of the answer: what, and for a schema where and why.
+    pub fn message(&self) -> String {
+        match self {
+            Error::InvalidSchema { source, .. } => {
+                let place = source.spot().map(|spot| match spot {
+                    Spot::Text { ref text, start, .. } => line_and_column(text, start),
+                    other => other.to_string(),
+                });
+                let place = place.map(|place| format!(" ({place})")).unwrap_or_default();
+                let cause =
+                    std::error::Error::source(source).map(|cause| format!(": {cause}")).unwrap_or_default();
+                format!("{self}, details: {source}{cause}{place}")
+            }
+            other => other.to_string(),
+        }
+    }
+}
+
+fn line_and_column(text: &str, start: usize) -> String {
+    let before = text.get(..start).unwrap_or(text);
+    let column = before.rsplit('\n').next().unwrap_or("").chars().count() + 1;
+    format!("line {}, column {column}", before.matches('\n').count() + 1)
+}
+
+impl Problem for Error {
+    fn code(&self) -> Code {
+        match self {
+            Error::Bind { .. } => code::TM0401,
+            Error::Kafka { .. } | Error::Store { .. } | Error::StoreTimeout { .. } => code::TM0402,
+            Error::Topic { .. } => code::TM0403,
+            Error::SubjectNotFound { .. }
+            | Error::VersionNotFound { .. }
+            | Error::SchemaNotFound
+            | Error::IdNotFound { .. }
+            | Error::NoSubjectLevel { .. }
+            | Error::NoSubjectMode { .. } => code::TM0404,
+            Error::SubjectSoftDeleted { .. }
+            | Error::SubjectNotSoftDeleted { .. }
+            | Error::VersionSoftDeleted { .. }
+            | Error::VersionNotSoftDeleted { .. } => code::TM0405,
+            Error::InvalidSchema { .. } | Error::Unsupported { .. } => code::TM0406,
+            Error::InvalidVersion { .. }
+            | Error::InvalidLevel
+            | Error::InvalidMode
+            | Error::Body { .. }
+            | Error::NoSuchPage
+            | Error::NoSuchMethod => code::TM0407,
+            Error::NotPermitted { .. } => code::TM0408,
+            Error::Incompatible { .. } => code::TM0409,
+        }
+    }
+
+    fn spot(&self) -> Option<Spot> {
+        match self {
+            Error::InvalidSchema { source, .. } => source.spot(),
+            _ => None,
+        }
+    }
+
+    fn help(&self) -> String {
+        match self {
+            Error::Bind { .. } => "free the port, or set registry.listen",
+            Error::Kafka { .. } => {
+                "start the broker, or set the address: tidemill config explain kafka.bootstrap"
+            }
+            Error::Topic { .. } => {
+                "let it have one partition and cleanup.policy=compact, or name another topic"
+            }
+            Error::Store { .. } | Error::StoreTimeout { .. } => {
+                "look at the broker; what was answered before is safe"
+            }
+            Error::SubjectNotFound { .. } => "see what there is: tidemill schema list",
+            Error::VersionNotFound { .. } => "see what there is: tidemill schema versions SUBJECT",
+            Error::SchemaNotFound | Error::IdNotFound { .. } => {
+                "register it first: tidemill schema register SUBJECT"
+            }
+            Error::NoSubjectLevel { .. } => "ask with defaultToGlobal=true for the level that holds",
+            Error::NoSubjectMode { .. } => "ask with defaultToGlobal=true for the mode that holds",
+            Error::SubjectSoftDeleted { .. } | Error::VersionSoftDeleted { .. } => {
+                "it is deleted already; permanent=true removes it for good"
+            }
+            Error::SubjectNotSoftDeleted { .. } | Error::VersionNotSoftDeleted { .. } => {
+                "delete it without permanent=true first"
+            }
+            Error::InvalidSchema { .. } => "mend the schema at the place shown",
+            Error::Unsupported { .. } => "register a schema without references, as AVRO or JSON",
+            Error::InvalidVersion { .. } => "give a version's number, or latest",
+            Error::InvalidLevel => "give one of the levels named",
+            Error::InvalidMode => "give one of the modes named",
+            Error::NotPermitted { .. } => "change the mode first: PUT /mode",
+            Error::Incompatible { .. } => "give new fields a default, or see: tidemill schema check SUBJECT",
+            Error::Body { .. } => "send a JSON object",
+            Error::NoSuchPage | Error::NoSuchMethod => "see Confluent's Schema Registry API reference",
+        }
+        .to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests;
