@@ -107,9 +107,13 @@ impl Project {
         Ok(secret)
     }
 
-    /// `connectors/*.json` by name.
-    pub fn connectors(&self) -> Result<Vec<ConnectorFile>, Error> {
-        self.documents("connectors")?.into_iter().map(documents::connector).collect()
+    /// `connectors/*.json` by name, each or what is wrong with it.
+    pub fn connectors(&self) -> Result<Vec<Result<ConnectorFile, Error>>, Error> {
+        Ok(self
+            .documents("connectors")?
+            .into_iter()
+            .map(|file| file.and_then(documents::connector))
+            .collect())
     }
 
     /// One connector file, from anywhere.
@@ -117,12 +121,12 @@ impl Project {
         documents::connector(self.text(path)?)
     }
 
-    /// `contracts/*.json` and `contracts/*.avsc` by name.
-    pub fn contracts(&self) -> Result<Vec<ContractFile>, Error> {
-        self.documents("contracts")?.into_iter().map(documents::contract).collect()
+    /// `contracts/*.json` and `contracts/*.avsc` by name, each or what is wrong with it.
+    pub fn contracts(&self) -> Result<Vec<Result<ContractFile, Error>>, Error> {
+        Ok(self.documents("contracts")?.into_iter().map(|file| file.and_then(documents::contract)).collect())
     }
 
-    fn documents(&self, folder: &str) -> Result<Vec<TextFile>, Error> {
+    fn documents(&self, folder: &str) -> Result<Vec<Result<TextFile, Error>>, Error> {
         let folder = self.root.join(folder);
         let listed = match fs::read_dir(&folder) {
             Ok(listed) => listed,
@@ -137,7 +141,7 @@ impl Project {
             }
         }
         paths.sort();
-        paths.iter().map(|path| self.text(path)).collect()
+        Ok(paths.iter().map(|path| self.text(path)).collect())
     }
 
     fn optional_text(&self, name: &str) -> Result<Option<TextFile>, Error> {

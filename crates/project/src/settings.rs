@@ -17,6 +17,8 @@ use crate::{
 pub const DEFAULTS_YAML: &str = include_str!("defaults.yaml");
 /// Environment variables that set something begin so; the next word is the section.
 const ENV_PREFIX: &str = "TIDEMILL_";
+/// Variables of commands that look like settings of a section.
+const OTHERS: [&str; 1] = ["TIDEMILL_CONNECT_URL"];
 /// Below this Jaro-Winkler likeness a name is no suggestion, but a wild guess.
 const LIKENESS_MIN: f64 = 0.75;
 /// At this likeness a variable that sets nothing is taken for a misspelt setting instead of somebody else's variable.
@@ -168,7 +170,9 @@ impl Settings {
     /// `TIDEMILL_BROKER_LISTEN` as `broker.listen`; `Ok(None)` where the name is somebody else's, `Err` where it begins
     /// like a section of ours, or is nearly a name of ours, and names no setting.
     fn env_key(&self, name: &str) -> Result<Option<String>, String> {
-        let Some(rest) = name.strip_prefix(ENV_PREFIX) else { return Ok(None) };
+        let Some(rest) = name.strip_prefix(ENV_PREFIX).filter(|_| !OTHERS.contains(&name)) else {
+            return Ok(None);
+        };
         let Some((section, rest)) = rest.split_once('_') else { return Ok(None) };
         let section = section.to_ascii_lowercase();
         let rest = rest.to_ascii_lowercase();
