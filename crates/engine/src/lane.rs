@@ -209,8 +209,20 @@ impl Lane {
             Taken::Rows(rows) => self.write(measured.batch.slice(rows)).await,
             Taken::Last(rows) => {
                 self.write(measured.batch.slice(rows)).await?;
+                self.end_before_reject();
                 self.commit().await
             }
+        }
+    }
+
+    /// A reject that lies between this extent's last row and the next good one belongs to the next extent: were its
+    /// mark passed by this commit, a death before the next one would lose it.
+    fn end_before_reject(&mut self) {
+        if let (Some(mark), Position::Mark(upto)) =
+            (self.rejects.front().and_then(|reject| reject.origin.mark), &self.open.upto)
+            && mark < *upto
+        {
+            self.open.upto = Position::Mark(mark);
         }
     }
 

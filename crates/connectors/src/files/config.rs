@@ -70,7 +70,8 @@ impl Config {
         }
     }
 
-    pub(super) fn delimiter_of(&self, path: &Path) -> u8 {
+    /// A tab for `.tsv`, unless another one was given.
+    pub fn delimiter_of(&self, path: &Path) -> u8 {
         let name = path.to_string_lossy().to_ascii_lowercase();
         if self.delimiter == b',' && name.contains(".tsv") { b'\t' } else { self.delimiter }
     }

@@ -1,0 +1,204 @@
+//! What ends a load, with how many records were sent before it.
+
+use std::{error::Error as StdError, fmt, io, path::PathBuf};
+
+use base::{BoxError, Code, Fault, Problem, Reject, Spot, code};
+
+#[derive(Debug)]
+pub(super) enum LoadError {
+    Target { target: String },
+    Delimiter { delimiter: String },
+    Property { property: String },
+    NoContract { name: String, folder: PathBuf },
+    Contract { path: PathBuf, source: io::Error },
+    Plan { source: BoxError },
+    Registry { url: String, source: BoxError },
+    RegistryRefuses { subject: String, reason: String },
+    Rejected { reject: Box<Reject>, sent_count: u64, topic: String },
+    Failed { source: BoxError, sent_count: u64, topic: String },
+    Interrupted { sent_count: u64, topic: String },
+}
+
+impl LoadError {
+    /// A record that was refused keeps its own words; all else is the error below the engine's.
+    pub(super) fn of(fault: Fault, sent_count: u64, topic: &str) -> Box<Self> {
+        let (source, topic) = (fault.into_inner(), topic.to_owned());
+        match source.downcast::<engine::Error>() {
+            Ok(error) => match *error {
+                engine::Error::Rejected { reject, .. } => {
+                    Box::new(LoadError::Rejected { reject, sent_count, topic })
+                }
+                other => Box::new(LoadError::Failed { source: Box::new(other), sent_count, topic }),
+            },
+            Err(source) => Box::new(LoadError::Failed { source, sent_count, topic }),
+        }
+    }
+}
+
+impl From<LoadError> for Box<dyn Problem> {
+    fn from(error: LoadError) -> Self {
+        Box::new(error)
+    }
+}
+
+impl From<Box<LoadError>> for Box<dyn Problem> {
+    fn from(error: Box<LoadError>) -> Self {
+        error
+    }
+}
+
+/// The last error of the chain that has a code: the nearest to the cause.
+fn deepest<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a dyn Problem> {
+    let (mut found, mut next) = (None, Some(error));
+    while let Some(error) = next {
+        let problem: Option<&dyn Problem> = error
+            .downcast_ref::<connectors::kafka::Error>()
+            .map(|error| error as &dyn Problem)
+            .or_else(|| error.downcast_ref::<connectors::files::Error>().map(|error| error as &dyn Problem))
+            .or_else(|| error.downcast_ref::<contracts::Error>().map(|error| error as &dyn Problem))
+            .or_else(|| error.downcast_ref::<engine::Error>().map(|error| error as &dyn Problem));
+        found = problem.or(found);
+        next = error.source();
+    }
+    found
+}
+
+/// `file:line:column: what` of a refused record, taken apart.
+fn place_in(reject: &Reject) -> Option<(Spot, &str)> {
+    let base::Place::File { path } = &*reject.origin.place else { return None };
+    let rest = reject.reason.strip_prefix(&format!("{path}:"))?;
+    let (line, rest) = rest.split_once(':')?;
+    let (column, what) = rest.split_once(": ")?;
+    Some((Spot::Line { path: path.clone(), line: line.parse().ok()?, column: column.parse().ok()? }, what))
+}
+
+impl fmt::Display for LoadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            LoadError::Target { target } => write!(f, "{target} is no target"),
+            LoadError::Delimiter { delimiter } => write!(f, "{delimiter:?} is not one character"),
+            LoadError::Property { property } => write!(f, "{property} is no KEY=VALUE"),
+            LoadError::NoContract { name, folder } => {
+                write!(f, "there is no contract {name} in {}", folder.display())
+            }
+            LoadError::Contract { path, .. } => write!(f, "{} cannot be read", path.display()),
+            LoadError::Plan { source } => write!(f, "{source}"),
+            LoadError::Registry { url, .. } => write!(f, "the schema registry at {url} does not answer"),
+            LoadError::RegistryRefuses { subject, .. } => write!(f, "the schema registry refuses {subject}"),
+            LoadError::Rejected { reject, sent_count, topic } => {
+                let what = place_in(reject).map_or(reject.reason.as_str(), |(_, what)| what);
+                write!(
+                    f,
+                    "{what}; {} records were sent to {topic} before it",
+                    base::units::count_text(*sent_count)
+                )
+            }
+            LoadError::Failed { source, sent_count, topic } => {
+                match deepest(&**source) {
+                    Some(problem) => write!(f, "{problem}")?,
+                    None => write!(f, "{source}")?,
+                }
+                if *sent_count > 0 {
+                    write!(
+                        f,
+                        "; {} records were sent to {topic} for certain",
+                        base::units::count_text(*sent_count)
+                    )?;
+                }
+                Ok(())
+            }
+            LoadError::Interrupted { sent_count, topic } => {
+                let sent = base::units::count_text(*sent_count);
+                write!(f, "interrupted; {sent} records were sent to {topic} for certain")
+            }
+        }
+    }
+}
+
+impl StdError for LoadError {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        match self {
+            LoadError::Contract { source, .. } => Some(source),
+            LoadError::Registry { source, .. } => Some(&**source),
+            LoadError::Plan { source } => source.source(),
+            LoadError::Failed { source, .. } => match deepest(&**source) {
+                Some(problem) => problem.source(),
+                None => source.source(),
+            },
+            LoadError::RegistryRefuses { .. }
+            | LoadError::Target { .. }
+            | LoadError::Delimiter { .. }
+            | LoadError::Property { .. }
+            | LoadError::NoContract { .. }
+            | LoadError::Rejected { .. }
+            | LoadError::Interrupted { .. } => None,
+        }
+    }
+}
+
+impl Problem for LoadError {
+    fn code(&self) -> Code {
+        match self {
+            LoadError::Target { .. } | LoadError::Delimiter { .. } | LoadError::Property { .. } => {
+                code::TM1040
+            }
+            LoadError::NoContract { .. } | LoadError::Contract { .. } => code::TM1041,
+            LoadError::Plan { source } => deepest(&**source).map_or(code::TM1040, |problem| problem.code()),
+            LoadError::Registry { .. } => code::TM1042,
+            LoadError::RegistryRefuses { .. } => code::TM1043,
+            LoadError::Rejected { reject, .. } => reject.code,
+            LoadError::Failed { source, .. } => {
+                deepest(&**source).map_or(code::TM1044, |problem| problem.code())
+            }
+            LoadError::Interrupted { .. } => code::TM1014,
+        }
+    }
+
+    fn spot(&self) -> Option<Spot> {
+        match self {
+            LoadError::Rejected { reject, .. } => {
+                Some(place_in(reject).map_or_else(|| Spot::Record(reject.origin.clone()), |(spot, _)| spot))
+            }
+            LoadError::Failed { source, .. } | LoadError::Plan { source } => {
+                deepest(&**source).and_then(|problem| problem.spot())
+            }
+            LoadError::Target { .. }
+            | LoadError::Delimiter { .. }
+            | LoadError::Property { .. }
+            | LoadError::NoContract { .. }
+            | LoadError::Contract { .. }
+            | LoadError::Registry { .. }
+            | LoadError::RegistryRefuses { .. }
+            | LoadError::Interrupted { .. } => None,
+        }
+    }
+
+    fn help(&self) -> String {
+        match self {
+            LoadError::Target { .. } => "write it as kafka://local/TOPIC or kafka://HOST:PORT/TOPIC".to_owned(),
+            LoadError::Delimiter { .. } => "give one character, or \\t".to_owned(),
+            LoadError::Property { .. } => "write it as --property linger.ms=20".to_owned(),
+            LoadError::NoContract { name, .. } => {
+                format!("name a file, or make one: tidemill contract infer FILE -o contracts/{name}.json")
+            }
+            LoadError::Contract { .. } => "make the file readable for this user".to_owned(),
+            LoadError::Plan { source } => deepest(&**source)
+                .map_or_else(|| "correct --key, --serializer or --contract".to_owned(), |problem| problem.help()),
+            LoadError::Registry { .. } => {
+                "start it (tidemill up), name another one with --registry, or write without it: --serializer json"
+                    .to_owned()
+            }
+            LoadError::RegistryRefuses { reason, subject } => {
+                format!("it says: {reason}; compare: tidemill schema diff {subject}")
+            }
+            LoadError::Rejected { .. } => {
+                "mend the record, or let bad ones go to a file: --on-error dead-letter".to_owned()
+            }
+            LoadError::Failed { source, .. } => deepest(&**source)
+                .map_or_else(|| "mend the cause and load again".to_owned(), |problem| problem.help()),
+            LoadError::Interrupted { .. } => {
+                "a second load sends all records again: begin with an empty topic".to_owned()
+            }
+        }
+    }
+}
