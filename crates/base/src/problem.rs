@@ -248,16 +248,16 @@ codes! {
     TM1052 Settings "the Kafka client cannot be set up";
     TM1053 DataRefused "there is no such topic or group";
     TM1054 Usage "a topic command says nothing to do";
-    TM1041 Settings "a connector's configuration is refused";
-    TM1042 Settings "a connector's topic is not there";
-    TM1043 Settings "a connector has more tasks than partitions";
-    TM1044 Settings "a converter does not fit the topic's schema";
-    TM1045 Settings "the registered schema is not the local contract";
-    TM1046 Settings "a connector's bucket cannot be used";
-    TM1047 Denied "credentials are missing or about to end";
-    TM1048 Settings "delivery depends on the wall clock";
-    TM1049 Unreachable "something could not be checked";
-    TM1050 Settings "a contract is not registered";
+    TM1081 Settings "a connector's configuration is refused";
+    TM1082 Settings "a connector's topic is not there";
+    TM1083 Settings "a connector has more tasks than partitions";
+    TM1084 Settings "a converter does not fit the topic's schema";
+    TM1085 Settings "the registered schema is not the local contract";
+    TM1086 Settings "a connector's bucket cannot be used";
+    TM1087 Denied "credentials are missing or about to end";
+    TM1088 Settings "delivery depends on the wall clock";
+    TM1089 Unreachable "something could not be checked";
+    TM1090 Settings "a contract is not registered";
     TM1101 PartFailed "the status page cannot listen";
     TM1102 Unreachable "a part does not answer the status page";
 }
