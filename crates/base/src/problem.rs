@@ -238,11 +238,11 @@ codes! {
     TM1012 Unreachable "no environment runs";
     TM1013 Settings "the current folder cannot be used";
     TM1014 PartFailed "interrupted";
-    TM1040 Usage "the arguments of a load do not fit together";
-    TM1041 Settings "a contract cannot be found";
-    TM1042 Unreachable "the schema registry does not answer";
-    TM1043 DataRefused "the schema registry refuses a schema";
-    TM1044 PartFailed "a load failed";
+    TM1020 Usage "the arguments of a load do not fit together";
+    TM1021 Settings "a contract cannot be found";
+    TM1022 Unreachable "the schema registry does not answer";
+    TM1023 DataRefused "the schema registry refuses a schema";
+    TM1024 PartFailed "a load failed";
     TM1050 Unreachable "Kafka does not answer";
     TM1051 DataRefused "Kafka refuses a command";
     TM1052 Settings "the Kafka client cannot be set up";

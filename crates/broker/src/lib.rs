@@ -1,1 +1,26 @@
-//! (being built)
+//! The embedded Kafka broker: one node that speaks Kafka's protocol, keeps its logs on the disk in Kafka's format, and
+//! coordinates consumer groups.
+//!
+//! `Service::start(Options)` binds the port, reads everything back, and returns a `Handle`. Inside: `connection` reads
+//! frames, `api` has one file for each API key, `topics` and `groups` hold the nouns, `log` is the disk.
+//!
+//! It knows no other room: no registry, no connector, no client library, no settings file.
+
+pub mod api;
+mod broker;
+mod cluster;
+mod connection;
+mod errors;
+mod groups;
+pub mod log;
+mod options;
+mod producers;
+mod service;
+mod topics;
+
+#[cfg(test)]
+mod tests;
+
+pub use errors::Error;
+pub use options::{Durability, Options};
+pub use service::Service;

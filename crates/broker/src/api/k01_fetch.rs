@@ -1,0 +1,325 @@
+//! Fetch (key 1), versions 4-16.
+//! v4 isolation level; v5 log start offset; v7 sessions (KIP-227: answered with session 0, so each request is whole); v9
+//! leader epochs (KIP-320); v11 racks (KIP-392); v12 flexible; v13 topic ids; v15 replica state; v16 node endpoints.
+//!
+//! It waits until `min_bytes` are there, `max_wait_ms` has passed, or a partition has an error to tell. The records go from
+//! the log to the socket as the chunks of the frame: only what stands around them is encoded.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::{BufMut, Bytes, BytesMut};
+use kafka_protocol::{
+    ResponseError,
+    messages::{
+        FetchRequest, FetchResponse,
+        fetch_request::{FetchPartition, FetchTopic},
+        fetch_response::{FetchableTopicResponse, PartitionData},
+    },
+    protocol::Request,
+};
+use tokio::{sync::Notify, time::Instant};
+
+use super::{Caller, Frame, Handler, Reply, Step, shapes, shapes::Malformed};
+use crate::{
+    broker::Broker,
+    cluster::LEADER_EPOCH,
+    log::{Fetched, Log, ReadLimit},
+    topics::Topic,
+};
+
+/// No client is made to wait longer than this, whatever it asks.
+const WAIT_MS_MAX: i32 = 60_000;
+
+pub const HANDLER: Handler = Handler {
+    key: FetchRequest::KEY,
+    name: "Fetch",
+    versions: 4..=16,
+    shape: &shapes::FETCH,
+    pipelined: false,
+    call: |broker, call| {
+        Box::pin(async move {
+            let (request, caller) = call.decode::<FetchRequest>()?;
+            let reply = Reply { version: caller.version, correlation_id: caller.correlation_id };
+            let (response, records) = act(broker, request, caller).await;
+            encode(reply, response, records).map(Step::answer)
+        })
+    },
+    notes: "no fetch sessions: every answer has session id 0 (KIP-227 allows it); an answer has at most \
+            `fetch_bytes_max` bytes of records; the isolation level changes nothing, as there are no transactions",
+};
+
+/// A partition that is asked for, found or not.
+struct Wanted {
+    asked: FetchPartition,
+    log: Result<Arc<Log>, ResponseError>,
+}
+
+type Answered = Result<Fetched, ResponseError>;
+
+/// The answer without its records, and the records in the order of its partitions.
+async fn act(broker: Arc<Broker>, request: FetchRequest, caller: Caller) -> (FetchResponse, Vec<Bytes>) {
+    if request.session_id != 0 || request.session_epoch > 0 {
+        let error = ResponseError::FetchSessionIdNotFound;
+        return (FetchResponse::default().with_error_code(error.code()), vec![]);
+    }
+    let wanted: Vec<(FetchTopic, Vec<Wanted>)> =
+        request.topics.iter().map(|topic| (topic.clone(), find(&broker, topic, caller.version))).collect();
+    let bytes_max = (request.max_bytes.max(0) as usize).min(broker.options.fetch_bytes_max as usize);
+    let least = (request.min_bytes.max(0) as usize).min(bytes_max);
+    let wait_ms = request.max_wait_ms.clamp(0, WAIT_MS_MAX) as u64;
+    let deadline = Instant::now() + Duration::from_millis(wait_ms);
+    let woken = Arc::new(Notify::new());
+    let answers = loop {
+        let wait = Instant::now() < deadline && least > 0 && !broker.stop.is_cancelled();
+        if wait {
+            for (_, partitions) in &wanted {
+                for log in partitions.iter().filter_map(|partition| partition.log.as_ref().ok()) {
+                    log.wake_on_append(&woken);
+                }
+            }
+        }
+        let (answers, bytes, failed) = read_all(&wanted, bytes_max).await;
+        if !wait || failed || bytes >= least {
+            break answers;
+        }
+        tokio::select! {
+            () = woken.notified() => {}
+            () = tokio::time::sleep_until(deadline) => {}
+            () = broker.stop.cancelled() => {}
+        }
+    };
+    respond(wanted, answers)
+}
+
+fn find(broker: &Broker, topic: &FetchTopic, version: i16) -> Vec<Wanted> {
+    let found: Result<Arc<Topic>, ResponseError> = if version >= 13 {
+        broker.topics.by_id(topic.topic_id).ok_or(ResponseError::UnknownTopicId)
+    } else {
+        broker.topics.get(&topic.topic).ok_or(ResponseError::UnknownTopicOrPartition)
+    };
+    let each = |asked: &FetchPartition| {
+        let log = found.as_ref().map_err(|error| *error).and_then(|topic| topic.partition(asked.partition)).cloned();
+        let log = log.and_then(|log| check_epoch(asked.current_leader_epoch).map(|()| log));
+        Wanted { asked: asked.clone(), log }
+    };
+    topic.partitions.iter().map(each).collect()
+}
+
+/// Whether the client believes in the epoch that is ours (KIP-320); -1: it does not say.
+pub fn check_epoch(epoch: i32) -> Result<(), ResponseError> {
+    match epoch {
+        -1 | LEADER_EPOCH => Ok(()),
+        _ if epoch < LEADER_EPOCH => Err(ResponseError::FencedLeaderEpoch),
+        _ => Err(ResponseError::UnknownLeaderEpoch),
+    }
+}
+
+/// Reads each partition once: the answers, the bytes, and whether one of them is an error to tell now.
+async fn read_all(wanted: &[(FetchTopic, Vec<Wanted>)], bytes_max: usize) -> (Vec<Answered>, usize, bool) {
+    let mut answers = Vec::new();
+    let (mut bytes, mut failed) = (0, false);
+    for partition in wanted.iter().flat_map(|(_, partitions)| partitions) {
+        let answer = match &partition.log {
+            Err(error) => Err(*error),
+            Ok(log) => {
+                let room = bytes_max - bytes.min(bytes_max);
+                // The first batch goes out even where it is larger than allowed, or a reader would never get past it.
+                let at_least_one = bytes == 0;
+                let limit = ReadLimit { bytes_max: (partition.asked.partition_max_bytes.max(0) as usize).min(room), at_least_one };
+                read(log, partition.asked.fetch_offset, limit).await
+            }
+        };
+        failed |= answer.is_err();
+        bytes += answer.as_ref().map_or(0, |fetched| fetched.records.len());
+        answers.push(answer);
+    }
+    (answers, bytes, failed)
+}
+
+async fn read(log: &Arc<Log>, offset: i64, limit: ReadLimit) -> Answered {
+    let (start_offset, high_watermark) = (log.start_offset(), log.high_watermark());
+    let nothing_to_read = offset == high_watermark || (limit.bytes_max == 0 && !limit.at_least_one);
+    if nothing_to_read && (start_offset..=high_watermark).contains(&offset) {
+        return Ok(Fetched { records: Bytes::new(), high_watermark, start_offset });
+    }
+    log.read(offset, limit).await.map_err(|error| error.answer())
+}
+
+fn respond(wanted: Vec<(FetchTopic, Vec<Wanted>)>, answers: Vec<Answered>) -> (FetchResponse, Vec<Bytes>) {
+    let mut response = FetchResponse::default();
+    let mut records = Vec::with_capacity(answers.len());
+    let mut answers = answers.into_iter();
+    for (topic, partitions) in wanted {
+        let mut answered = FetchableTopicResponse::default().with_topic(topic.topic).with_topic_id(topic.topic_id);
+        for (partition, answer) in partitions.into_iter().zip(answers.by_ref()) {
+            let data = PartitionData::default().with_partition_index(partition.asked.partition);
+            let data = match answer {
+                Ok(fetched) => {
+                    records.push(fetched.records);
+                    data.with_high_watermark(fetched.high_watermark)
+                        .with_last_stable_offset(fetched.high_watermark)
+                        .with_log_start_offset(fetched.start_offset)
+                }
+                Err(error) => {
+                    records.push(Bytes::new());
+                    data.with_error_code(error.code())
+                        .with_high_watermark(-1)
+                        .with_last_stable_offset(-1)
+                        .with_log_start_offset(-1)
+                }
+            };
+            answered.partitions.push(data.with_aborted_transactions(None).with_records(Some(Bytes::new())));
+        }
+        response.responses.push(answered);
+    }
+    (response, records)
+}
+
+/// Writes what stands around the records, and puts the records between, by reference. A test holds it against the codec.
+fn encode(reply: Reply, response: FetchResponse, records: Vec<Bytes>) -> Result<Frame, Malformed> {
+    let mut out = Chunks { head: BytesMut::with_capacity(256), chunks: Vec::new(), version: reply.version };
+    out.head.put_i32(0); // the frame's length, known at the end
+    out.head.put_i32(reply.correlation_id);
+    out.tagged_end();
+    out.head.put_i32(response.throttle_time_ms);
+    if reply.version >= 7 {
+        out.head.put_i16(response.error_code);
+        out.head.put_i32(response.session_id);
+    }
+    out.count(response.responses.len());
+    let mut records = records.into_iter();
+    for topic in &response.responses {
+        if reply.version >= 13 {
+            out.head.put_slice(topic.topic_id.as_bytes());
+        } else {
+            out.text(&topic.topic);
+        }
+        out.count(topic.partitions.len());
+        for partition in &topic.partitions {
+            out.partition(partition, records.next().unwrap_or_default());
+        }
+        out.tagged_end();
+    }
+    out.tagged_end();
+    out.finish()
+}
+
+struct Chunks {
+    head: BytesMut,
+    chunks: Vec<Bytes>,
+    version: i16,
+}
+
+impl Chunks {
+    fn flexible(&self) -> bool {
+        self.version >= shapes::FETCH.flexible_since
+    }
+
+    fn partition(&mut self, partition: &PartitionData, records: Bytes) {
+        self.head.put_i32(partition.partition_index);
+        self.head.put_i16(partition.error_code);
+        self.head.put_i64(partition.high_watermark);
+        self.head.put_i64(partition.last_stable_offset);
+        if self.version >= 5 {
+            self.head.put_i64(partition.log_start_offset);
+        }
+        if self.flexible() { self.head.put_u8(0) } else { self.head.put_i32(-1) } // no aborted transactions
+        if self.version >= 11 {
+            self.head.put_i32(-1); // no other replica is preferred
+        }
+        if self.flexible() {
+            self.varint(records.len() as u32 + 1);
+        } else {
+            self.head.put_i32(records.len() as i32);
+        }
+        if !records.is_empty() {
+            self.chunks.push(self.head.split().freeze());
+            self.chunks.push(records);
+        }
+        self.tagged_end();
+    }
+
+    fn count(&mut self, count: usize) {
+        if self.flexible() { self.varint(count as u32 + 1) } else { self.head.put_i32(count as i32) }
+    }
+
+    fn text(&mut self, text: &str) {
+        if self.flexible() { self.varint(text.len() as u32 + 1) } else { self.head.put_i16(text.len() as i16) }
+        self.head.put_slice(text.as_bytes());
+    }
+
+    fn varint(&mut self, mut value: u32) {
+        while value >= 0x80 {
+            self.head.put_u8(value as u8 | 0x80);
+            value >>= 7;
+        }
+        self.head.put_u8(value as u8);
+    }
+
+    fn tagged_end(&mut self) {
+        if self.flexible() {
+            self.head.put_u8(0);
+        }
+    }
+
+    fn finish(mut self) -> Result<Frame, Malformed> {
+        self.chunks.push(self.head.freeze());
+        let size = self.chunks.iter().map(Bytes::len).sum::<usize>() - 4;
+        let size = u32::try_from(size).map_err(|_| Malformed::Length)?;
+        // The first chunk holds the length; it is small, so giving it its place costs a copy of some bytes.
+        let mut first = BytesMut::from(&self.chunks[0][..]);
+        first[..4].copy_from_slice(&size.to_be_bytes());
+        self.chunks[0] = first.freeze();
+        Ok(Frame { chunks: self.chunks })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kafka_protocol::{
+        messages::TopicName,
+        protocol::{Decodable, StrBytes},
+    };
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn example(version: i16) -> (FetchResponse, Vec<Bytes>) {
+        let mut response = FetchResponse::default();
+        let mut records = vec![];
+        for number in 0..3u8 {
+            let mut topic = FetchableTopicResponse::default();
+            if version >= 13 {
+                topic.topic_id = Uuid::from_u128(u128::from(number) + 1);
+            } else {
+                topic.topic = TopicName(StrBytes::from_string(format!("topic-{number}")));
+            }
+            for index in 0..2 {
+                let data = PartitionData::default().with_partition_index(index).with_high_watermark(9).with_last_stable_offset(9);
+                let data = if version >= 5 { data.with_log_start_offset(3) } else { data };
+                topic.partitions.push(data.with_aborted_transactions(None).with_records(Some(Bytes::new())));
+                records.push(Bytes::from(vec![number; usize::from(number) * 100]));
+            }
+            response.responses.push(topic);
+        }
+        (response, records)
+    }
+
+    #[test]
+    fn the_chunks_are_what_the_codec_would_write() {
+        for version in HANDLER.versions {
+            let (mut response, records) = example(version);
+            let reply = Reply { version, correlation_id: 77 };
+            let frame = encode(reply, response.clone(), records.clone()).unwrap();
+            let mut records = records.into_iter();
+            for partition in response.responses.iter_mut().flat_map(|topic| &mut topic.partitions) {
+                partition.records = records.next();
+            }
+            let expected = reply.encode(&response).unwrap();
+            assert_eq!(frame.chunks.concat(), expected.chunks.concat(), "version {version}");
+            let header_bytes = if version >= 12 { 9 } else { 8 };
+            let mut body = Bytes::from(frame.chunks.concat()).split_off(header_bytes);
+            assert_eq!(FetchResponse::decode(&mut body, version).unwrap(), response, "version {version}");
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! ListOffsets (key 2), versions 1-8.
+//! v2 isolation level; v4 leader epochs; v6 flexible; v7 the record with the largest timestamp (-3, KIP-734); v8 the local
+//! log's start (-4, KIP-405). A timestamp gives the first record at or after it, -1 as offset where there is none.
+
+use std::sync::Arc;
+
+use kafka_protocol::{
+    ResponseError,
+    messages::{
+        ListOffsetsRequest, ListOffsetsResponse,
+        list_offsets_request::ListOffsetsPartition,
+        list_offsets_response::{ListOffsetsPartitionResponse, ListOffsetsTopicResponse},
+    },
+    protocol::Request,
+};
+
+use super::{Handler, k01_fetch::check_epoch, shapes};
+use crate::{
+    broker::Broker,
+    cluster::LEADER_EPOCH,
+    log::{Log, TimedOffset},
+};
+
+const LATEST: i64 = -1;
+const EARLIEST: i64 = -2;
+const MAX_TIMESTAMP: i64 = -3;
+const EARLIEST_LOCAL: i64 = -4;
+
+pub const HANDLER: Handler = Handler {
+    key: ListOffsetsRequest::KEY,
+    name: "ListOffsets",
+    versions: 1..=8,
+    shape: &shapes::LIST_OFFSETS,
+    pipelined: false,
+    call: |broker, call| call.answer(move |request, caller| act(broker, request, caller.version)),
+    notes: "earliest, latest, by time, largest timestamp (v7), local earliest (v8: the same as earliest)",
+};
+
+async fn act(broker: Arc<Broker>, request: ListOffsetsRequest, version: i16) -> ListOffsetsResponse {
+    let mut response = ListOffsetsResponse::default();
+    for topic in request.topics {
+        let mut answered = ListOffsetsTopicResponse::default().with_name(topic.name.clone());
+        for asked in topic.partitions {
+            let index = asked.partition_index;
+            let found = match broker.topics.partition(&topic.name, index) {
+                Ok(log) => find(&broker, log, asked).await,
+                Err(error) => Err(error),
+            };
+            let partition = ListOffsetsPartitionResponse::default().with_partition_index(index);
+            answered.partitions.push(match found {
+                Ok(found) => partition
+                    .with_offset(found.offset)
+                    .with_timestamp(found.timestamp_ms)
+                    .with_leader_epoch(if version >= 4 { found.leader_epoch } else { -1 }),
+                Err(error) => partition.with_error_code(error.code()).with_offset(-1).with_timestamp(-1),
+            });
+        }
+        response.topics.push(answered);
+    }
+    response
+}
+
+async fn find(
+    broker: &Arc<Broker>,
+    log: Arc<Log>,
+    asked: ListOffsetsPartition,
+) -> Result<TimedOffset, ResponseError> {
+    check_epoch(asked.current_leader_epoch)?;
+    let plain = |offset| TimedOffset { offset, timestamp_ms: -1, leader_epoch: LEADER_EPOCH };
+    let nowhere = TimedOffset { offset: -1, timestamp_ms: -1, leader_epoch: -1 };
+    match asked.timestamp {
+        LATEST => Ok(plain(log.high_watermark())),
+        EARLIEST | EARLIEST_LOCAL => Ok(plain(log.start_offset())),
+        time_ms if time_ms < MAX_TIMESTAMP => Err(ResponseError::UnsupportedForMessageFormat),
+        time_ms => {
+            let found = broker.blocking(move |_| match time_ms {
+                MAX_TIMESTAMP => log.offset_of_max_timestamp(),
+                time_ms => log.offset_for_time(time_ms),
+            });
+            Ok(found.await.map_err(|error| error.answer())?.unwrap_or(nowhere))
+        }
+    }
+}

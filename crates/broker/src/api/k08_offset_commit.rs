@@ -1,0 +1,79 @@
+//! OffsetCommit (key 8), versions 2-9.
+//! v5 drops retention_time; v6 leader epoch (KIP-320, stored); v7 group_instance_id (KIP-345); v8 flexible; v9 allows the
+//! new consumer protocol (KIP-848), whose groups there are none of here.
+//! It has no error at the top: what is wrong with the member is repeated for each partition, as Kafka does.
+
+use std::sync::Arc;
+
+use kafka_protocol::{
+    ResponseError,
+    messages::{
+        OffsetCommitRequest, OffsetCommitResponse,
+        offset_commit_request::OffsetCommitRequestPartition,
+        offset_commit_response::{OffsetCommitResponsePartition, OffsetCommitResponseTopic},
+    },
+    protocol::Request,
+};
+
+use super::{Handler, shapes};
+use crate::{
+    broker::Broker,
+    groups::{Commit, group::Claim},
+};
+
+pub const HANDLER: Handler = Handler {
+    key: OffsetCommitRequest::KEY,
+    name: "OffsetCommit",
+    versions: 2..=9,
+    shape: &shapes::OFFSET_COMMIT,
+    pipelined: false,
+    call: |broker, call| call.answer(move |request, _| act(broker, request)),
+    notes: "metadata up to `offset_metadata_bytes_max` (4096); the retention time of v2-4 is not honoured",
+};
+
+async fn act(broker: Arc<Broker>, request: OffsetCommitRequest) -> OffsetCommitResponse {
+    let mut commits = vec![];
+    let mut response = OffsetCommitResponse::default();
+    for topic in &request.topics {
+        let mut answered = OffsetCommitResponseTopic::default().with_name(topic.name.clone());
+        let name: Arc<str> = topic.name.as_str().into();
+        for partition in &topic.partitions {
+            let staged = stage(&broker, &name, partition).map(|commit| commits.push(commit));
+            answered.partitions.push(
+                OffsetCommitResponsePartition::default()
+                    .with_partition_index(partition.partition_index)
+                    .with_error_code(staged.map_or_else(|error| error.code(), |()| 0)),
+            );
+        }
+        response.topics.push(answered);
+    }
+    let claim = Claim {
+        member_id: &request.member_id,
+        instance_id: request.group_instance_id.as_deref(),
+        generation_id: request.generation_id_or_member_epoch,
+    };
+    let verdict = broker.groups.commit(&request.group_id, claim, commits).await; // durable before the answer
+    if let Err(error) = verdict {
+        for partition in response.topics.iter_mut().flat_map(|topic| &mut topic.partitions) {
+            if partition.error_code == 0 {
+                partition.error_code = error.code();
+            }
+        }
+    }
+    response
+}
+
+fn stage(broker: &Broker, topic: &Arc<str>, partition: &OffsetCommitRequestPartition) -> Result<Commit, ResponseError> {
+    broker.topics.partition(topic, partition.partition_index)?;
+    let metadata = partition.committed_metadata.as_deref().unwrap_or_default();
+    if !broker.groups.takes_metadata(metadata) {
+        return Err(ResponseError::OffsetMetadataTooLarge);
+    }
+    Ok(Commit {
+        topic: topic.clone(),
+        partition: partition.partition_index,
+        offset: partition.committed_offset,
+        leader_epoch: partition.committed_leader_epoch,
+        metadata: metadata.into(),
+    })
+}

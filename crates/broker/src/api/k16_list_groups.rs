@@ -1,0 +1,49 @@
+//! ListGroups (key 16), versions 0-5.
+//! v3 flexible; v4 states, asked and answered (KIP-518); v5 types (KIP-848): all groups here are classic.
+
+use std::sync::Arc;
+
+use kafka_protocol::{
+    messages::{GroupId, ListGroupsRequest, ListGroupsResponse, list_groups_response::ListedGroup},
+    protocol::{Request, StrBytes},
+};
+
+use super::{Handler, shapes};
+use crate::broker::Broker;
+
+const TYPE: &str = "classic";
+
+pub const HANDLER: Handler = Handler {
+    key: ListGroupsRequest::KEY,
+    name: "ListGroups",
+    versions: 0..=5,
+    shape: &shapes::LIST_GROUPS,
+    pipelined: false,
+    call: |broker, call| call.answer(move |request, caller| async move { act(&broker, &request, caller.version) }),
+    notes: "all groups are of type classic",
+};
+
+fn act(broker: &Arc<Broker>, request: &ListGroupsRequest, version: i16) -> ListGroupsResponse {
+    let wanted = |filter: &[StrBytes], word: &str| {
+        filter.is_empty() || filter.iter().any(|text| text.eq_ignore_ascii_case(word))
+    };
+    let mut response = ListGroupsResponse::default();
+    for group in broker.groups.all() {
+        let group = group.lock();
+        if !wanted(&request.states_filter, group.state.word()) || !wanted(&request.types_filter, TYPE) {
+            continue;
+        }
+        let protocol_type = group.protocol_type.clone().unwrap_or_default();
+        let mut listed = ListedGroup::default()
+            .with_group_id(GroupId(StrBytes::from_string(group.id.to_string())))
+            .with_protocol_type(StrBytes::from_string(protocol_type));
+        if version >= 4 {
+            listed.group_state = StrBytes::from_static_str(group.state.word());
+        }
+        if version >= 5 {
+            listed.group_type = StrBytes::from_static_str(TYPE);
+        }
+        response.groups.push(listed);
+    }
+    response
+}

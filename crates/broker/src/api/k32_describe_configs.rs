@@ -1,0 +1,162 @@
+//! DescribeConfigs (key 32), versions 1-4.
+//! v1 where a value comes from, and synonyms (KIP-226); v3 types and documentation (KIP-569); v4 flexible.
+
+use std::sync::Arc;
+
+use kafka_protocol::{
+    ResponseError,
+    messages::{
+        DescribeConfigsRequest, DescribeConfigsResponse,
+        describe_configs_request::DescribeConfigsResource,
+        describe_configs_response::{DescribeConfigsResourceResult, DescribeConfigsResult, DescribeConfigsSynonym},
+    },
+    protocol::{Request, StrBytes},
+};
+
+use super::{Handler, shapes};
+use crate::{
+    broker::Broker,
+    cluster::NODE_ID,
+    options::Options,
+    topics::{
+        Refusal,
+        settings::{DEFINITIONS, Definition, Fallback, Kind, Settings},
+    },
+};
+
+/// Kafka's `ConfigResource.Type`.
+pub const TOPIC: i8 = 2;
+pub const BROKER: i8 = 4;
+/// Kafka's `ConfigSource`.
+const OF_TOPIC: i8 = 1;
+const OF_BROKER: i8 = 4;
+const OF_DEFAULT: i8 = 5;
+
+pub const HANDLER: Handler = Handler {
+    key: DescribeConfigsRequest::KEY,
+    name: "DescribeConfigs",
+    versions: 1..=4,
+    shape: &shapes::DESCRIBE_CONFIGS,
+    pipelined: false,
+    call: |broker, call| call.answer(move |request, _| async move { act(&broker, &request) }),
+    notes: "topics, and the broker's own settings, which are read-only",
+};
+
+/// Where the value in use comes from.
+pub fn source_of(settings: &Settings, definition: &Definition) -> i8 {
+    if settings.own().contains_key(definition.name) {
+        return OF_TOPIC;
+    }
+    match definition.default {
+        Fallback::Fixed(_) => OF_DEFAULT,
+        Fallback::Broker(_) => OF_BROKER,
+    }
+}
+
+fn act(broker: &Arc<Broker>, request: &DescribeConfigsRequest) -> DescribeConfigsResponse {
+    let each = |resource: &DescribeConfigsResource| {
+        let result = DescribeConfigsResult::default()
+            .with_resource_type(resource.resource_type)
+            .with_resource_name(resource.resource_name.clone());
+        match describe(broker, resource, request) {
+            Ok(configs) => result.with_configs(configs),
+            Err(refusal) => result
+                .with_error_code(refusal.error.code())
+                .with_error_message(Some(StrBytes::from_string(refusal.reason))),
+        }
+    };
+    DescribeConfigsResponse::default().with_results(request.resources.iter().map(each).collect())
+}
+
+fn describe(
+    broker: &Broker,
+    resource: &DescribeConfigsResource,
+    request: &DescribeConfigsRequest,
+) -> Result<Vec<DescribeConfigsResourceResult>, Refusal> {
+    let keys = resource.configuration_keys.as_deref().filter(|keys| !keys.is_empty());
+    let wanted = |name: &str| keys.is_none_or(|keys| keys.iter().any(|key| **key == *name));
+    let name = &*resource.resource_name;
+    match resource.resource_type {
+        TOPIC => {
+            let unknown = || Refusal::new(ResponseError::UnknownTopicOrPartition, format!("The topic '{name}' does not exist."));
+            let topic = broker.topics.get(name).ok_or_else(unknown)?;
+            let described = DEFINITIONS.iter().filter(|definition| wanted(definition.name));
+            Ok(described.map(|definition| of_topic(&topic.settings, definition, &broker.options, request)).collect())
+        }
+        BROKER if name.is_empty() => Ok(vec![]), // what is set for all brokers of a cluster: nothing
+        BROKER if name == NODE_ID.to_string() => {
+            let settings = of_broker(broker);
+            Ok(settings.into_iter().filter(|result| wanted(&result.name)).collect())
+        }
+        BROKER => {
+            let reason = format!("Unexpected broker id, expected {NODE_ID}, but received {name}");
+            Err(Refusal::new(ResponseError::InvalidRequest, reason))
+        }
+        other => Err(Refusal::new(ResponseError::InvalidRequest, format!("Unsupported resource type {other}"))),
+    }
+}
+
+fn of_topic(
+    settings: &Settings,
+    definition: &Definition,
+    options: &Options,
+    request: &DescribeConfigsRequest,
+) -> DescribeConfigsResourceResult {
+    let value = |text: String| Some(StrBytes::from_string(text));
+    let source = source_of(settings, definition);
+    let mut result = DescribeConfigsResourceResult::default()
+        .with_name(StrBytes::from_static_str(definition.name))
+        .with_value(value(settings.value(definition, options)))
+        .with_config_source(source)
+        .with_config_type(definition.kind.id());
+    if request.include_documentation {
+        result.documentation = Some(StrBytes::from_static_str(definition.doc));
+    }
+    if request.include_synonyms {
+        let synonym = |name: &'static str, text: String, source: i8| {
+            DescribeConfigsSynonym::default()
+                .with_name(StrBytes::from_static_str(name))
+                .with_value(value(text))
+                .with_source(source)
+        };
+        if source == OF_TOPIC {
+            result.synonyms.push(synonym(definition.name, settings.value(definition, options), OF_TOPIC));
+        }
+        let behind = source_of(&Settings::default(), definition);
+        result.synonyms.push(synonym(definition.broker_name, definition.default(options), behind));
+    }
+    result
+}
+
+/// What the broker was started with, under Kafka's names.
+fn of_broker(broker: &Broker) -> Vec<DescribeConfigsResourceResult> {
+    let options = &broker.options;
+    let listener = format!("PLAINTEXT://{}:{}", &*broker.host, broker.port);
+    let rows: [(&'static str, String, Kind); 16] = [
+        ("advertised.listeners", listener, Kind::Text),
+        ("auto.create.topics.enable", options.auto_create_topics.to_string(), Kind::Boolean),
+        ("default.replication.factor", "1".to_owned(), Kind::Int),
+        ("fetch.max.bytes", options.fetch_bytes_max.to_string(), Kind::Int),
+        ("group.initial.rebalance.delay.ms", options.initial_rebalance_delay_ms.to_string(), Kind::Int),
+        ("listeners", format!("PLAINTEXT://{}", options.listen), Kind::Text),
+        ("log.dirs", options.data_dir.display().to_string(), Kind::Text),
+        ("log.retention.bytes", options.retention_bytes.to_string(), Kind::Long),
+        ("log.retention.check.interval.ms", options.housekeeping_interval_ms.to_string(), Kind::Long),
+        ("log.retention.ms", options.retention_ms.to_string(), Kind::Long),
+        ("log.segment.bytes", options.segment_bytes.to_string(), Kind::Int),
+        ("message.max.bytes", options.batch_bytes_max.to_string(), Kind::Int),
+        ("node.id", NODE_ID.to_string(), Kind::Int),
+        ("num.partitions", options.partitions_default.to_string(), Kind::Int),
+        ("offset.metadata.max.bytes", options.offset_metadata_bytes_max.to_string(), Kind::Int),
+        ("socket.request.max.bytes", options.request_bytes_max.to_string(), Kind::Int),
+    ];
+    let each = |(name, value, kind): (&'static str, String, Kind)| {
+        DescribeConfigsResourceResult::default()
+            .with_name(StrBytes::from_static_str(name))
+            .with_value(Some(StrBytes::from_string(value)))
+            .with_read_only(true)
+            .with_config_source(OF_BROKER)
+            .with_config_type(kind.id())
+    };
+    rows.into_iter().map(each).collect()
+}

@@ -1,0 +1,68 @@
+//! AlterConfigs (key 33), versions 0-2.
+//! v2 flexible. Puts the given settings in the place of all that were set (IncrementalAlterConfigs changes single ones).
+
+use std::sync::Arc;
+
+use kafka_protocol::{
+    ResponseError,
+    messages::{
+        AlterConfigsRequest, AlterConfigsResponse, alter_configs_request::AlterConfigsResource,
+        alter_configs_response::AlterConfigsResourceResponse,
+    },
+    protocol::{Request, StrBytes},
+};
+
+use super::{Handler, k32_describe_configs::TOPIC, shapes};
+use crate::{
+    broker::Broker,
+    topics::{Refusal, settings::Settings},
+};
+
+pub const HANDLER: Handler = Handler {
+    key: AlterConfigsRequest::KEY,
+    name: "AlterConfigs",
+    versions: 0..=2,
+    shape: &shapes::ALTER_CONFIGS,
+    pipelined: false,
+    call: |broker, call| call.answer(move |request, _| act(broker, request)),
+    notes: "topics only",
+};
+
+async fn act(broker: Arc<Broker>, request: AlterConfigsRequest) -> AlterConfigsResponse {
+    let mut response = AlterConfigsResponse::default();
+    for resource in request.resources {
+        let altered = alter(&broker, &resource, request.validate_only).await;
+        let mut answered = AlterConfigsResourceResponse::default()
+            .with_resource_type(resource.resource_type)
+            .with_resource_name(resource.resource_name);
+        if let Err(refusal) = altered {
+            answered.error_code = refusal.error.code();
+            answered.error_message = Some(StrBytes::from_string(refusal.reason));
+        }
+        response.responses.push(answered);
+    }
+    response
+}
+
+async fn alter(broker: &Arc<Broker>, resource: &AlterConfigsResource, validate_only: bool) -> Result<(), Refusal> {
+    check_resource(broker, resource.resource_type, &resource.resource_name)?;
+    let pairs = resource.configs.iter().map(|config| (&*config.name, config.value.as_deref()));
+    let settings = Settings::from_pairs(pairs)?;
+    if validate_only {
+        return Ok(());
+    }
+    let name = resource.resource_name.to_string();
+    broker.blocking(move |broker| broker.topics.set(&name, |_| Ok(settings))).await
+}
+
+/// Only settings of topics that exist can be changed.
+pub fn check_resource(broker: &Broker, resource_type: i8, name: &str) -> Result<(), Refusal> {
+    if resource_type != TOPIC {
+        let reason = "Only the settings of topics can be changed; the broker's are set where it is started.";
+        return Err(Refusal::new(ResponseError::InvalidRequest, reason));
+    }
+    if broker.topics.get(name).is_none() {
+        return Err(Refusal::new(ResponseError::UnknownTopicOrPartition, format!("The topic '{name}' does not exist.")));
+    }
+    Ok(())
+}

@@ -1,0 +1,78 @@
+//! IncrementalAlterConfigs (key 44), versions 0-1.
+//! v1 flexible. Sets, deletes, and appends to or subtracts from lists (KIP-339); all of a topic's changes or none.
+
+use std::sync::Arc;
+
+use kafka_protocol::{
+    ResponseError,
+    messages::{
+        IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse,
+        incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig},
+        incremental_alter_configs_response::AlterConfigsResourceResponse,
+    },
+    protocol::{Request, StrBytes},
+};
+
+use super::{Handler, k33_alter_configs::check_resource, shapes};
+use crate::{
+    broker::Broker,
+    topics::{
+        Refusal,
+        settings::{Operation, Settings},
+    },
+};
+
+pub const HANDLER: Handler = Handler {
+    key: IncrementalAlterConfigsRequest::KEY,
+    name: "IncrementalAlterConfigs",
+    versions: 0..=1,
+    shape: &shapes::INCREMENTAL_ALTER_CONFIGS,
+    pipelined: false,
+    call: |broker, call| call.answer(move |request, _| act(broker, request)),
+    notes: "topics only",
+};
+
+async fn act(broker: Arc<Broker>, request: IncrementalAlterConfigsRequest) -> IncrementalAlterConfigsResponse {
+    let mut response = IncrementalAlterConfigsResponse::default();
+    for resource in request.resources {
+        let answered = AlterConfigsResourceResponse::default()
+            .with_resource_type(resource.resource_type)
+            .with_resource_name(resource.resource_name.clone());
+        let altered = alter(&broker, resource, request.validate_only).await;
+        response.responses.push(match altered {
+            Ok(()) => answered,
+            Err(refusal) => answered
+                .with_error_code(refusal.error.code())
+                .with_error_message(Some(StrBytes::from_string(refusal.reason))),
+        });
+    }
+    response
+}
+
+async fn alter(broker: &Arc<Broker>, resource: AlterConfigsResource, validate_only: bool) -> Result<(), Refusal> {
+    let name = resource.resource_name.to_string();
+    check_resource(broker, resource.resource_type, &name)?;
+    if validate_only {
+        let current = broker.topics.get(&name).map(|topic| topic.settings.clone()).unwrap_or_default();
+        return changed(&current, &resource.configs).map(|_| ());
+    }
+    broker.blocking(move |broker| broker.topics.set(&name, |current| changed(current, &resource.configs))).await
+}
+
+fn changed(current: &Settings, changes: &[AlterableConfig]) -> Result<Settings, Refusal> {
+    let mut settings = current.clone();
+    for change in changes {
+        let operation = match change.config_operation {
+            0 => Operation::Set,
+            1 => Operation::Delete,
+            2 => Operation::Append,
+            3 => Operation::Subtract,
+            other => {
+                let reason = format!("Unknown operation {other} for {}", &*change.name);
+                return Err(Refusal::new(ResponseError::InvalidRequest, reason));
+            }
+        };
+        settings.apply(&change.name, operation, change.value.as_deref())?;
+    }
+    Ok(settings)
+}

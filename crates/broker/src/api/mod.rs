@@ -1,0 +1,225 @@
+//! The Kafka API keys this broker speaks. `HANDLERS` is the only list: dispatch and ApiVersions read it, and
+//! `docs/kafka-api.md` is printed from it. One file a key; an answer carries Kafka's error codes.
+//!
+//! A handler that gives `Err` has met bytes that cannot be answered: the connection is closed.
+
+use std::{future::Future, net::IpAddr, ops::RangeInclusive, pin::Pin, sync::Arc};
+
+use bytes::{BufMut, Bytes, BytesMut};
+use kafka_protocol::protocol::{Encodable, HeaderVersion, Request, StrBytes};
+
+use wire::frame::{peek_request, take_request_head};
+
+use crate::broker::Broker;
+
+pub mod shapes;
+
+mod k00_produce;
+mod k01_fetch;
+mod k02_list_offsets;
+mod k03_metadata;
+mod k08_offset_commit;
+mod k09_offset_fetch;
+mod k10_find_coordinator;
+mod k11_join_group;
+mod k12_heartbeat;
+mod k13_leave_group;
+mod k14_sync_group;
+mod k15_describe_groups;
+mod k16_list_groups;
+mod k18_api_versions;
+mod k19_create_topics;
+mod k20_delete_topics;
+mod k21_delete_records;
+mod k22_init_producer_id;
+mod k23_offset_for_leader_epoch;
+mod k32_describe_configs;
+mod k33_alter_configs;
+mod k37_create_partitions;
+mod k42_delete_groups;
+mod k44_incremental_alter_configs;
+mod k47_offset_delete;
+mod k60_describe_cluster;
+
+#[cfg(test)]
+mod tests;
+
+use shapes::{Malformed, Shape};
+
+/// Every API key that is answered, in the order of the keys.
+pub const HANDLERS: &[Handler] = &[
+    k00_produce::HANDLER,
+    k01_fetch::HANDLER,
+    k02_list_offsets::HANDLER,
+    k03_metadata::HANDLER,
+    k08_offset_commit::HANDLER,
+    k09_offset_fetch::HANDLER,
+    k10_find_coordinator::HANDLER,
+    k11_join_group::HANDLER,
+    k12_heartbeat::HANDLER,
+    k13_leave_group::HANDLER,
+    k14_sync_group::HANDLER,
+    k15_describe_groups::HANDLER,
+    k16_list_groups::HANDLER,
+    k18_api_versions::HANDLER,
+    k19_create_topics::HANDLER,
+    k20_delete_topics::HANDLER,
+    k21_delete_records::HANDLER,
+    k22_init_producer_id::HANDLER,
+    k23_offset_for_leader_epoch::HANDLER,
+    k32_describe_configs::HANDLER,
+    k33_alter_configs::HANDLER,
+    k37_create_partitions::HANDLER,
+    k42_delete_groups::HANDLER,
+    k44_incremental_alter_configs::HANDLER,
+    k47_offset_delete::HANDLER,
+    k60_describe_cluster::HANDLER,
+];
+
+/// One API key.
+pub struct Handler {
+    pub key: i16,
+    pub name: &'static str,
+    pub versions: RangeInclusive<i16>,
+    pub shape: &'static Shape,
+    /// Whether it may start while earlier requests of its connection are `Queued`.
+    pub pipelined: bool,
+    /// Requests of one connection are worked on in the order of their frames.
+    pub call: fn(Arc<Broker>, Call) -> Pending,
+    /// What a reader of the docs should know: what is not honoured, and what stands in for it.
+    pub notes: &'static str,
+}
+
+/// A request being worked on.
+pub type Pending = Pin<Box<dyn Future<Output = Result<Step, Malformed>> + Send>>;
+
+/// How far a request has come.
+pub enum Step {
+    /// The frame to send, or none where the client wants none (Produce with acks=0).
+    Answer(Option<Frame>),
+    /// Its effects are queued in order: the next Produce may start while this one waits for the disk.
+    Queued(Pending),
+}
+
+impl Step {
+    pub fn answer(frame: Frame) -> Step {
+        Step::Answer(Some(frame))
+    }
+}
+
+/// One answer as chunks, so that records go from the log to the socket without another copy.
+#[derive(Debug)]
+pub struct Frame {
+    pub chunks: Vec<Bytes>,
+}
+
+/// One request, its header read and its body checked against the shape.
+#[derive(Debug)]
+pub struct Call {
+    pub caller: Caller,
+    body: Bytes,
+}
+
+/// Who asks, and in which version he wants the answer.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    pub version: i16,
+    pub correlation_id: i32,
+    pub client_id: StrBytes,
+    pub host: IpAddr,
+}
+
+impl Call {
+    pub fn new(caller: Caller, body: Bytes) -> Self {
+        Self { caller, body }
+    }
+
+    /// Decodes the request; the body has passed its shape's check, so the codec meets no false count.
+    pub fn decode<Q: Request>(mut self) -> Result<(Q, Caller), Malformed> {
+        let request = Q::decode(&mut self.body, self.caller.version).map_err(|_| Malformed::Codec)?;
+        Ok((request, self.caller))
+    }
+
+    /// Decodes, awaits and encodes: the whole of most handlers.
+    pub fn answer<Q, F>(self, act: impl FnOnce(Q, Caller) -> F + Send + 'static) -> Pending
+    where
+        Q: Request + Send + 'static,
+        F: Future<Output = Q::Response> + Send,
+        Q::Response: Send,
+    {
+        Box::pin(async move {
+            let (request, caller) = self.decode::<Q>()?;
+            let reply = Reply { version: caller.version, correlation_id: caller.correlation_id };
+            let response = act(request, caller).await;
+            reply.encode(&response).map(Step::answer)
+        })
+    }
+}
+
+/// What an answer needs of its request's header.
+#[derive(Debug, Clone, Copy)]
+pub struct Reply {
+    pub version: i16,
+    pub correlation_id: i32,
+}
+
+impl Reply {
+    pub fn encode<R: Encodable + HeaderVersion>(&self, response: &R) -> Result<Frame, Malformed> {
+        self.encode_in(response, self.version)
+    }
+
+    /// As `encode`, in another version than was asked for (KIP-511 answers ApiVersions so).
+    pub fn encode_in<R: Encodable + HeaderVersion>(&self, response: &R, version: i16) -> Result<Frame, Malformed> {
+        let flexible = R::header_version(version) > 0;
+        let size = response.compute_size(version).map_err(|_| Malformed::Codec)? + if flexible { 5 } else { 4 };
+        let mut frame = BytesMut::with_capacity(4 + size);
+        frame.put_u32(u32::try_from(size).map_err(|_| Malformed::Length)?);
+        frame.put_i32(self.correlation_id);
+        if flexible {
+            frame.put_u8(0); // no tagged fields
+        }
+        response.encode(&mut frame, version).map_err(|_| Malformed::Codec)?;
+        Ok(Frame { chunks: vec![frame.freeze()] })
+    }
+}
+
+/// The handler of a key, if it is spoken here.
+pub fn handler(key: i16) -> Option<&'static Handler> {
+    HANDLERS.binary_search_by_key(&key, |handler| handler.key).ok().map(|place| &HANDLERS[place])
+}
+
+/// Reads one request (without its length), checks it and starts its handler; also whether it is pipelined.
+///
+/// # Errors
+/// Bytes that cannot be answered: the connection has to be closed.
+pub fn dispatch(broker: &Arc<Broker>, mut frame: Bytes, host: IpAddr) -> Result<(bool, Pending), Malformed> {
+    let (key, version, correlation_id) = peek_request(&frame).map_err(|_| Malformed::Short)?;
+    let handler = handler(key).ok_or(Malformed::Unknown { key, version })?;
+    if !handler.versions.contains(&version) {
+        // KIP-511: a client that is newer than we are asks ApiVersions first, and gets version 0 with error 35.
+        if key == k18_api_versions::HANDLER.key {
+            let reply = Reply { version, correlation_id };
+            return Ok((false, Box::pin(async move { k18_api_versions::refuse(reply).map(Step::answer) })));
+        }
+        return Err(Malformed::Unknown { key, version });
+    }
+    let head = take_request_head(&mut frame).map_err(|_| Malformed::Codec)?;
+    handler.shape.check(&frame, version)?;
+    let caller = Caller { version, correlation_id, client_id: head.client_id.unwrap_or_default(), host };
+    Ok((handler.pipelined, (handler.call)(broker.clone(), Call::new(caller, frame))))
+}
+
+/// `docs/kafka-api.md`, from the table.
+pub fn page() -> String {
+    let mut text = String::from(
+        "# The Kafka API of the embedded broker\n\n\
+         Printed from `HANDLERS` in `crates/broker/src/api/mod.rs`; a test compares. The broker answers ApiVersions with\n\
+         exactly these keys and versions, and every one of them is spoken in a test.\n\n\
+         | Key | Name | Versions | Notes |\n|---:|---|---|---|\n",
+    );
+    for handler in HANDLERS {
+        let (first, last) = (handler.versions.start(), handler.versions.end());
+        text += &format!("| {} | {} | {first}-{last} | {} |\n", handler.key, handler.name, handler.notes);
+    }
+    text
+}

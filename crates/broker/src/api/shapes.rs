@@ -1,0 +1,432 @@
+//! The layout of each request: where its lengths and counts stand, so that they are checked before the codec allocates.
+//!
+//! The codec reserves memory for as many items as a count claims; a walk over the bytes first makes every claim true.
+//! The tables follow Kafka's message definitions (`clients/src/main/resources/common/message/*Request.json`, Apache Kafka);
+//! a test encodes every request in every version and holds the walk against the codec.
+
+use Kind::{Bytes, Fixed, Items, Plain, Text};
+
+/// More items than any client sends in one request; each may cost the codec some hundred bytes.
+pub const ITEMS_COUNT_MAX: usize = 200_000;
+
+pub struct Shape {
+    /// From this version on: compact lengths and tagged fields (KIP-482).
+    pub flexible_since: i16,
+    pub parts: &'static [Part],
+}
+
+pub struct Part {
+    since: i16,
+    until: i16,
+    kind: Kind,
+}
+
+pub enum Kind {
+    Fixed(usize),
+    /// A string, nullable or not: two bytes of length, or a compact length.
+    Text,
+    /// Bytes, nullable or not: four bytes of length, or a compact length.
+    Bytes,
+    /// An array of structures, each closed by its tagged fields in flexible versions.
+    Items(&'static [Part]),
+    /// An array of plain values.
+    Plain(&'static Kind),
+}
+
+/// The bytes are not a request of that key and version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Malformed {
+    #[error("the request ends inside a field")]
+    Short,
+    #[error("a length or count in the request is negative or larger than the request")]
+    Length,
+    #[error("the request holds more than {ITEMS_COUNT_MAX} items")]
+    TooManyItems,
+    #[error("bytes follow the end of the request")]
+    Trailing,
+    #[error("no request with key {key} in version {version} is spoken here")]
+    Unknown { key: i16, version: i16 },
+    #[error("records that want no answer are refused")]
+    Unanswerable,
+    #[error("the codec refuses the request")]
+    Codec,
+}
+
+const fn always(kind: Kind) -> Part {
+    Part { since: 0, until: i16::MAX, kind }
+}
+const fn since(since: i16, kind: Kind) -> Part {
+    Part { since, until: i16::MAX, kind }
+}
+const fn until(until: i16, kind: Kind) -> Part {
+    Part { since: 0, until, kind }
+}
+const fn between(since: i16, until: i16, kind: Kind) -> Part {
+    Part { since, until, kind }
+}
+
+impl Shape {
+    /// Whether `body` is exactly one request of this shape in `version`.
+    pub fn check(&self, body: &[u8], version: i16) -> Result<(), Malformed> {
+        let mut walk = Walk { rest: body, version, flexible: version >= self.flexible_since, items_count: 0 };
+        walk.structure(self.parts)?;
+        if walk.rest.is_empty() { Ok(()) } else { Err(Malformed::Trailing) }
+    }
+}
+
+struct Walk<'a> {
+    rest: &'a [u8],
+    version: i16,
+    flexible: bool,
+    items_count: usize,
+}
+
+impl Walk<'_> {
+    fn structure(&mut self, parts: &'static [Part]) -> Result<(), Malformed> {
+        for part in parts {
+            if (part.since..=part.until).contains(&self.version) {
+                self.value(&part.kind)?;
+            }
+        }
+        if self.flexible { self.tagged() } else { Ok(()) }
+    }
+
+    fn value(&mut self, kind: &'static Kind) -> Result<(), Malformed> {
+        match kind {
+            Fixed(size) => self.skip(*size),
+            Text | Bytes => {
+                let length = self.length(matches!(kind, Text))?;
+                self.skip(length)
+            }
+            Items(parts) => {
+                for _ in 0..self.count()? {
+                    self.structure(parts)?;
+                }
+                Ok(())
+            }
+            Plain(inner) => {
+                for _ in 0..self.count()? {
+                    self.value(inner)?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn skip(&mut self, size: usize) -> Result<(), Malformed> {
+        self.rest = self.rest.get(size..).ok_or(Malformed::Short)?;
+        Ok(())
+    }
+
+    /// The length of a string or of bytes; null counts as empty.
+    fn length(&mut self, two_bytes: bool) -> Result<usize, Malformed> {
+        if self.flexible {
+            return Ok((self.varint()? as usize).saturating_sub(1));
+        }
+        let claimed = if two_bytes {
+            i32::from(i16::from_be_bytes(self.array()?))
+        } else {
+            i32::from_be_bytes(self.array()?)
+        };
+        if claimed < -1 { Err(Malformed::Length) } else { Ok(claimed.max(0) as usize) }
+    }
+
+    /// The count of an array: never more than there are bytes left, since each item has at least one.
+    fn count(&mut self) -> Result<usize, Malformed> {
+        let count = if self.flexible {
+            (self.varint()? as usize).saturating_sub(1)
+        } else {
+            let claimed = i32::from_be_bytes(self.array()?);
+            if claimed < -1 {
+                return Err(Malformed::Length);
+            }
+            claimed.max(0) as usize
+        };
+        self.items_count += count;
+        if count > self.rest.len() {
+            Err(Malformed::Length)
+        } else if self.items_count > ITEMS_COUNT_MAX {
+            Err(Malformed::TooManyItems)
+        } else {
+            Ok(count)
+        }
+    }
+
+    fn tagged(&mut self) -> Result<(), Malformed> {
+        let count = self.varint()? as usize;
+        self.items_count += count;
+        if self.items_count > ITEMS_COUNT_MAX {
+            return Err(Malformed::TooManyItems);
+        }
+        for _ in 0..count {
+            self.varint()?;
+            let size = self.varint()? as usize;
+            self.skip(size)?;
+        }
+        Ok(())
+    }
+
+    fn varint(&mut self) -> Result<u32, Malformed> {
+        let mut value = 0u32;
+        for place in 0..5 {
+            let [byte] = self.array()?;
+            if place == 4 && byte > 0x0f {
+                return Err(Malformed::Length);
+            }
+            value |= u32::from(byte & 0x7f) << (7 * place);
+            if byte < 0x80 {
+                return Ok(value);
+            }
+        }
+        Err(Malformed::Length)
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
+        let (head, rest) = self.rest.split_first_chunk().ok_or(Malformed::Short)?;
+        self.rest = rest;
+        Ok(*head)
+    }
+}
+
+pub const PRODUCE: Shape = Shape {
+    flexible_since: 9,
+    parts: &[
+        always(Text),
+        always(Fixed(2)),
+        always(Fixed(4)),
+        always(Items(&[
+            until(12, Text),
+            since(13, Fixed(16)),
+            always(Items(&[always(Fixed(4)), always(Bytes)])),
+        ])),
+    ],
+};
+
+pub const FETCH: Shape = Shape {
+    flexible_since: 12,
+    parts: &[
+        until(14, Fixed(4)),
+        always(Fixed(4)),
+        always(Fixed(4)),
+        always(Fixed(4)),
+        always(Fixed(1)),
+        since(7, Fixed(4)),
+        since(7, Fixed(4)),
+        always(Items(&[
+            until(12, Text),
+            since(13, Fixed(16)),
+            always(Items(&[
+                always(Fixed(4)),
+                since(9, Fixed(4)),
+                always(Fixed(8)),
+                since(12, Fixed(4)),
+                since(5, Fixed(8)),
+                always(Fixed(4)),
+            ])),
+        ])),
+        since(7, Items(&[between(7, 12, Text), since(13, Fixed(16)), since(7, Plain(&Fixed(4)))])),
+        since(11, Text),
+    ],
+};
+
+pub const LIST_OFFSETS: Shape = Shape {
+    flexible_since: 6,
+    parts: &[
+        always(Fixed(4)),
+        since(2, Fixed(1)),
+        always(Items(&[
+            always(Text),
+            always(Items(&[always(Fixed(4)), since(4, Fixed(4)), always(Fixed(8))])),
+        ])),
+        since(10, Fixed(4)),
+    ],
+};
+
+pub const METADATA: Shape = Shape {
+    flexible_since: 9,
+    parts: &[
+        always(Items(&[since(10, Fixed(16)), always(Text)])),
+        since(4, Fixed(1)),
+        between(8, 10, Fixed(1)),
+        since(8, Fixed(1)),
+    ],
+};
+
+pub const OFFSET_COMMIT: Shape = Shape {
+    flexible_since: 8,
+    parts: &[
+        always(Text),
+        always(Fixed(4)),
+        always(Text),
+        since(7, Text),
+        until(4, Fixed(8)),
+        always(Items(&[
+            always(Text),
+            always(Items(&[always(Fixed(4)), always(Fixed(8)), since(6, Fixed(4)), always(Text)])),
+        ])),
+    ],
+};
+
+pub const OFFSET_FETCH: Shape = Shape {
+    flexible_since: 6,
+    parts: &[
+        until(7, Text),
+        until(7, Items(&[until(7, Text), until(7, Plain(&Fixed(4)))])),
+        since(
+            8,
+            Items(&[
+                since(8, Text),
+                since(9, Text),
+                since(9, Fixed(4)),
+                since(8, Items(&[since(8, Text), since(8, Plain(&Fixed(4)))])),
+            ]),
+        ),
+        since(7, Fixed(1)),
+    ],
+};
+
+pub const FIND_COORDINATOR: Shape =
+    Shape { flexible_since: 3, parts: &[until(3, Text), since(1, Fixed(1)), since(4, Plain(&Text))] };
+
+pub const JOIN_GROUP: Shape = Shape {
+    flexible_since: 6,
+    parts: &[
+        always(Text),
+        always(Fixed(4)),
+        since(1, Fixed(4)),
+        always(Text),
+        since(5, Text),
+        always(Text),
+        always(Items(&[always(Text), always(Bytes)])),
+        since(8, Text),
+    ],
+};
+
+pub const HEARTBEAT: Shape =
+    Shape { flexible_since: 4, parts: &[always(Text), always(Fixed(4)), always(Text), since(3, Text)] };
+
+pub const LEAVE_GROUP: Shape = Shape {
+    flexible_since: 4,
+    parts: &[
+        always(Text),
+        until(2, Text),
+        since(3, Items(&[since(3, Text), since(3, Text), since(5, Text)])),
+    ],
+};
+
+pub const SYNC_GROUP: Shape = Shape {
+    flexible_since: 4,
+    parts: &[
+        always(Text),
+        always(Fixed(4)),
+        always(Text),
+        since(3, Text),
+        since(5, Text),
+        since(5, Text),
+        always(Items(&[always(Text), always(Bytes)])),
+    ],
+};
+
+pub const DESCRIBE_GROUPS: Shape =
+    Shape { flexible_since: 5, parts: &[always(Plain(&Text)), since(3, Fixed(1))] };
+
+pub const LIST_GROUPS: Shape =
+    Shape { flexible_since: 3, parts: &[since(4, Plain(&Text)), since(5, Plain(&Text))] };
+
+pub const API_VERSIONS: Shape = Shape { flexible_since: 3, parts: &[since(3, Text), since(3, Text)] };
+
+pub const CREATE_TOPICS: Shape = Shape {
+    flexible_since: 5,
+    parts: &[
+        always(Items(&[
+            always(Text),
+            always(Fixed(4)),
+            always(Fixed(2)),
+            always(Items(&[always(Fixed(4)), always(Plain(&Fixed(4)))])),
+            always(Items(&[always(Text), always(Text)])),
+        ])),
+        always(Fixed(4)),
+        always(Fixed(1)),
+    ],
+};
+
+pub const DELETE_TOPICS: Shape = Shape {
+    flexible_since: 4,
+    parts: &[
+        since(6, Items(&[since(6, Text), since(6, Fixed(16))])),
+        until(5, Plain(&Text)),
+        always(Fixed(4)),
+    ],
+};
+
+pub const DELETE_RECORDS: Shape = Shape {
+    flexible_since: 2,
+    parts: &[
+        always(Items(&[always(Text), always(Items(&[always(Fixed(4)), always(Fixed(8))]))])),
+        always(Fixed(4)),
+    ],
+};
+
+pub const INIT_PRODUCER_ID: Shape = Shape {
+    flexible_since: 2,
+    parts: &[always(Text), always(Fixed(4)), since(3, Fixed(8)), since(3, Fixed(2))],
+};
+
+pub const OFFSET_FOR_LEADER_EPOCH: Shape = Shape {
+    flexible_since: 4,
+    parts: &[
+        since(3, Fixed(4)),
+        always(Items(&[
+            always(Text),
+            always(Items(&[always(Fixed(4)), always(Fixed(4)), always(Fixed(4))])),
+        ])),
+    ],
+};
+
+pub const DESCRIBE_CONFIGS: Shape = Shape {
+    flexible_since: 4,
+    parts: &[
+        always(Items(&[always(Fixed(1)), always(Text), always(Plain(&Text))])),
+        always(Fixed(1)),
+        since(3, Fixed(1)),
+    ],
+};
+
+pub const ALTER_CONFIGS: Shape = Shape {
+    flexible_since: 2,
+    parts: &[
+        always(Items(&[always(Fixed(1)), always(Text), always(Items(&[always(Text), always(Text)]))])),
+        always(Fixed(1)),
+    ],
+};
+
+pub const CREATE_PARTITIONS: Shape = Shape {
+    flexible_since: 2,
+    parts: &[
+        always(Items(&[always(Text), always(Fixed(4)), always(Items(&[always(Plain(&Fixed(4)))]))])),
+        always(Fixed(4)),
+        always(Fixed(1)),
+    ],
+};
+
+pub const DELETE_GROUPS: Shape = Shape { flexible_since: 2, parts: &[always(Plain(&Text))] };
+
+pub const INCREMENTAL_ALTER_CONFIGS: Shape = Shape {
+    flexible_since: 1,
+    parts: &[
+        always(Items(&[
+            always(Fixed(1)),
+            always(Text),
+            always(Items(&[always(Text), always(Fixed(1)), always(Text)])),
+        ])),
+        always(Fixed(1)),
+    ],
+};
+
+pub const OFFSET_DELETE: Shape = Shape {
+    flexible_since: i16::MAX,
+    parts: &[always(Text), always(Items(&[always(Text), always(Items(&[always(Fixed(4))]))]))],
+};
+
+pub const DESCRIBE_CLUSTER: Shape =
+    Shape { flexible_since: 0, parts: &[always(Fixed(1)), since(1, Fixed(1)), since(2, Fixed(1))] };

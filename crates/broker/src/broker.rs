@@ -1,0 +1,97 @@
+//! What all requests share: the topics, the groups, the logs, and who this node says it is.
+
+use std::sync::Arc;
+
+use base::Clock;
+use kafka_protocol::{ResponseError, protocol::StrBytes};
+use tokio::task;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    errors::Error,
+    groups::{Groups, journal::OFFSETS_TOPIC},
+    log::Logs,
+    options::Options,
+    producers::ProducerIds,
+    topics::{Refusal, Topic, Topics, settings::Settings},
+};
+
+pub struct Broker {
+    pub options: Arc<Options>,
+    pub cluster_id: StrBytes,
+    /// Where clients are told to come.
+    pub host: StrBytes,
+    pub port: i32,
+    pub topics: Arc<Topics>,
+    pub groups: Groups,
+    pub producers: Arc<ProducerIds>,
+    pub logs: Arc<Logs>,
+    pub clock: Arc<dyn Clock>,
+    /// Requests that wait for records or members give up when it is cancelled.
+    pub stop: CancellationToken,
+}
+
+impl Broker {
+    pub fn now_ms(&self) -> i64 {
+        self.clock.now_ms()
+    }
+
+    /// The topic, created if it is missing and the settings allow it.
+    pub async fn topic_or_create(self: &Arc<Self>, name: &str) -> Result<Arc<Topic>, ResponseError> {
+        match self.topics.get(name) {
+            Some(topic) => Ok(topic),
+            None if name == OFFSETS_TOPIC => self.offsets_topic().await,
+            None => {
+                let partitions = self.options.partitions_default;
+                self.create_topic(name, partitions, Settings::default()).await.map_err(|refusal| refusal.error)
+            }
+        }
+    }
+
+    /// `__consumer_offsets`, made when the first group needs it.
+    pub async fn offsets_topic(self: &Arc<Self>) -> Result<Arc<Topic>, ResponseError> {
+        if let Some(topic) = self.topics.get(OFFSETS_TOPIC) {
+            return Ok(topic);
+        }
+        let pairs = [("cleanup.policy", Some("compact")), ("segment.bytes", Some("104857600"))];
+        let settings = Settings::from_pairs(pairs.into_iter()).map_err(|refusal| refusal.error)?;
+        self.create_topic(OFFSETS_TOPIC, self.options.offsets_partitions, settings)
+            .await
+            .map_err(|_| ResponseError::CoordinatorNotAvailable)
+    }
+
+    /// Creates a topic on a thread that may block; one that was created meanwhile is as good.
+    pub async fn create_topic(
+        self: &Arc<Self>,
+        name: &str,
+        partitions: i32,
+        settings: Settings,
+    ) -> Result<Arc<Topic>, Refusal> {
+        let name = name.to_owned();
+        let made = self.blocking(move |broker| match broker.topics.create(&name, partitions, settings) {
+            Err(refusal) if refusal.error == ResponseError::TopicAlreadyExists => {
+                broker.topics.get(&name).ok_or(refusal)
+            }
+            made => made,
+        });
+        made.await
+    }
+
+    /// Runs what blocks on the disk where it holds nobody up.
+    pub async fn blocking<T: Send + 'static>(self: &Arc<Self>, act: impl FnOnce(&Arc<Broker>) -> T + Send + 'static) -> T {
+        let broker = self.clone();
+        match task::spawn_blocking(move || act(&broker)).await {
+            Ok(done) => done,
+            Err(error) => std::panic::resume_unwind(error.into_panic()), // never cancelled: the runtime waits for it
+        }
+    }
+}
+
+/// `host:port`, with an IPv6 address in brackets.
+pub fn host_and_port(text: &str) -> Result<(StrBytes, i32), Error> {
+    let wrong = || Error::Advertised { advertised: text.to_owned() };
+    let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let port: u16 = port.parse().map_err(|_| wrong())?;
+    if host.is_empty() { Err(wrong()) } else { Ok((StrBytes::from_string(host.to_owned()), i32::from(port))) }
+}

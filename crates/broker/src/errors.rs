@@ -1,0 +1,53 @@
+//! What can keep the broker from starting or running. What goes wrong with a request is an error code in its answer.
+
+use std::{io, net::SocketAddr, path::PathBuf, sync::Arc};
+
+use base::{Code, Problem, code};
+
+use crate::log::LogError;
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("the broker cannot listen on {listen}")]
+    Bind { listen: SocketAddr, source: io::Error },
+    #[error("the broker cannot {action} {}", path.display())]
+    Disk { action: &'static str, path: PathBuf, source: io::Error },
+    #[error("{} cannot be understood: {reason}", path.display())]
+    Unreadable { path: PathBuf, reason: String },
+    #[error("the state of the consumer groups in {log} cannot be read: {reason}")]
+    GroupsUnreadable { log: Arc<str>, reason: String },
+    #[error("the advertised address {advertised:?} is not host:port")]
+    Advertised { advertised: String },
+    #[error(transparent)]
+    Log(#[from] LogError),
+}
+
+impl Problem for Error {
+    fn code(&self) -> Code {
+        match self {
+            Error::Bind { .. } => code::TM0301,
+            Error::Disk { .. } => code::TM0302,
+            Error::Unreadable { .. } => code::TM0303,
+            Error::GroupsUnreadable { .. } => code::TM0304,
+            Error::Advertised { .. } => code::TM0305,
+            Error::Log(error) => error.code(),
+        }
+    }
+
+    fn help(&self) -> String {
+        match self {
+            Error::Bind { .. } => "free the port, or set broker.listen to another one".to_owned(),
+            Error::Disk { path, .. } => {
+                format!("see that {} can be written and that the disk has room", path.display())
+            }
+            Error::Unreadable { path, .. } => {
+                format!("put back {} from a copy, or move the data folder away to start empty", path.display())
+            }
+            Error::GroupsUnreadable { .. } => {
+                "move the folders of __consumer_offsets away: topics stay, committed offsets are lost".to_owned()
+            }
+            Error::Advertised { .. } => "set broker.advertised to host:port, such as 127.0.0.1:9092".to_owned(),
+            Error::Log(error) => error.help(),
+        }
+    }
+}

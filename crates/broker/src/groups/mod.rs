@@ -1,0 +1,348 @@
+//! The groups of this broker: who is in them and what they have committed. Everything that must survive a restart
+//! goes through the journal into `__consumer_offsets`, in the order in which it happened under the group's lock.
+
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::Duration,
+};
+
+use base::Clock;
+use kafka_protocol::ResponseError;
+use parking_lot::Mutex;
+use tokio::{
+    sync::{Notify, mpsc, oneshot},
+    time::Instant,
+};
+use uuid::Uuid;
+
+pub mod group;
+pub mod journal;
+pub mod records;
+
+#[cfg(test)]
+mod tests;
+
+use group::{Claim, Group, Join, Joined, State, Synced};
+use journal::{Change, Entry};
+use records::{Committed, StoredGroup};
+
+/// Bounds of `session.timeout.ms` (`group.min.session.timeout.ms`, `group.max.session.timeout.ms`).
+pub const SESSION_TIMEOUT_MS: std::ops::RangeInclusive<i32> = 6_000..=1_800_000;
+/// Groups and members that one broker keeps; more are refused, so that a client in a loop cannot fill the memory.
+const GROUPS_COUNT_MAX: usize = 100_000;
+const MEMBERS_COUNT_MAX: usize = 10_000;
+/// How often deadlines are looked at while any group has one.
+const TICK: Duration = Duration::from_millis(50);
+
+/// A group behind its lock; the lock is never held over an await.
+pub type SharedGroup = Arc<Mutex<Group>>;
+
+pub struct Groups {
+    groups: Mutex<HashMap<Arc<str>, SharedGroup>>,
+    /// `None` once the service has drained: the journal ends when it has written what was sent.
+    journal: Mutex<Option<mpsc::UnboundedSender<Entry>>>,
+    /// Wakes the ticker when a group that was idle gets its first deadline.
+    stir: Notify,
+    clock: Arc<dyn Clock>,
+    initial_delay: Duration,
+    metadata_bytes_max: usize,
+}
+
+/// One offset to commit.
+#[derive(Debug, Clone)]
+pub struct Commit {
+    pub topic: Arc<str>,
+    pub partition: i32,
+    pub offset: i64,
+    pub leader_epoch: i32,
+    pub metadata: Arc<str>,
+}
+
+impl Groups {
+    /// The receiver goes to the journal, which `Service` runs.
+    pub fn new(
+        clock: Arc<dyn Clock>,
+        initial_delay_ms: u32,
+        metadata_bytes_max: u32,
+    ) -> (Groups, mpsc::UnboundedReceiver<Entry>) {
+        let (journal, inbox) = mpsc::unbounded_channel();
+        let groups = Groups {
+            groups: Mutex::default(),
+            journal: Mutex::new(Some(journal)),
+            stir: Notify::new(),
+            clock,
+            initial_delay: Duration::from_millis(u64::from(initial_delay_ms)),
+            metadata_bytes_max: metadata_bytes_max as usize,
+        };
+        (groups, inbox)
+    }
+
+    pub fn get(&self, id: &str) -> Option<SharedGroup> {
+        self.groups.lock().get(id).cloned()
+    }
+
+    pub fn all(&self) -> Vec<SharedGroup> {
+        let mut all: Vec<(Arc<str>, SharedGroup)> =
+            self.groups.lock().iter().map(|(id, group)| (id.clone(), group.clone())).collect();
+        all.sort_by(|one, other| one.0.cmp(&other.0));
+        all.into_iter().map(|(_, group)| group).collect()
+    }
+
+    fn get_or_make(&self, id: &str) -> Result<SharedGroup, ResponseError> {
+        let mut groups = self.groups.lock();
+        if let Some(group) = groups.get(id) {
+            return Ok(group.clone());
+        }
+        if groups.len() >= GROUPS_COUNT_MAX {
+            return Err(ResponseError::CoordinatorNotAvailable);
+        }
+        let id: Arc<str> = id.into();
+        let group = Arc::new(Mutex::new(Group::new(id.clone(), self.initial_delay)));
+        groups.insert(id, group.clone());
+        Ok(group)
+    }
+
+    pub async fn join(&self, group_id: &str, join: Join) -> Joined {
+        let member_id = join.member_id.clone();
+        if group_id.is_empty() {
+            return Joined::error(&member_id, ResponseError::InvalidGroupId);
+        }
+        if !SESSION_TIMEOUT_MS.contains(&join.session_timeout_ms) {
+            return Joined::error(&member_id, ResponseError::InvalidSessionTimeout);
+        }
+        let found = if member_id.is_empty() {
+            self.get_or_make(group_id)
+        } else {
+            self.get(group_id).ok_or(ResponseError::UnknownMemberId)
+        };
+        let group = match found {
+            Ok(group) => group,
+            Err(error) => return Joined::error(&member_id, error),
+        };
+        let (answer, joined) = oneshot::channel();
+        {
+            let mut group = group.lock();
+            if member_id.is_empty() && group.members.len() >= MEMBERS_COUNT_MAX {
+                return Joined::error(&member_id, ResponseError::GroupMaxSizeReached);
+            }
+            let stem = join.instance_id.as_deref().unwrap_or(&join.client_id);
+            let new_id = format!("{stem}-{}", Uuid::new_v4());
+            group.join(join, new_id, answer, Instant::now());
+            self.store_if_due(&mut group);
+        }
+        self.stir.notify_one();
+        joined.await.unwrap_or_else(|_| Joined::error(&member_id, ResponseError::CoordinatorNotAvailable))
+    }
+
+    pub async fn sync(
+        &self,
+        group_id: &str,
+        claim: Claim<'_>,
+        protocol: (Option<&str>, Option<&str>),
+        assignments: &[(String, bytes::Bytes)],
+    ) -> Synced {
+        let Some(group) = self.get(group_id) else { return Synced::error(ResponseError::UnknownMemberId) };
+        let (answer, synced) = oneshot::channel();
+        {
+            let mut locked = group.lock();
+            if locked.sync(claim, protocol.0, protocol.1, assignments, answer, Instant::now()) {
+                let stored = StoredGroup::of(&locked, self.clock.now_ms());
+                let change = Change::Assigned { generation_id: locked.generation_id, stored };
+                self.write(&locked, change, None);
+            }
+        }
+        synced.await.unwrap_or_else(|_| Synced::error(ResponseError::CoordinatorNotAvailable))
+    }
+
+    pub fn heartbeat(&self, group_id: &str, claim: Claim<'_>) -> Result<(), ResponseError> {
+        let group = self.get(group_id).ok_or(ResponseError::UnknownMemberId)?;
+        group.lock().heartbeat(claim, Instant::now())
+    }
+
+    pub fn leave(&self, group_id: &str, member_id: &str, instance_id: Option<&str>) -> Result<(), ResponseError> {
+        let group = self.get(group_id).ok_or(ResponseError::UnknownMemberId)?;
+        let mut group = group.lock();
+        let left = group.leave(member_id, instance_id, Instant::now());
+        self.store_if_due(&mut group);
+        left
+    }
+
+    /// Commits offsets; `Ok` when they are in the log. An error that concerns all of them comes at once.
+    pub async fn commit(&self, group_id: &str, claim: Claim<'_>, commits: Vec<Commit>) -> Result<(), ResponseError> {
+        let group = match self.get(group_id) {
+            Some(group) => group,
+            None if claim.generation_id < 0 => self.get_or_make(group_id)?,
+            None => return Err(ResponseError::IllegalGeneration),
+        };
+        let (done, outcome) = oneshot::channel();
+        {
+            let mut locked = group.lock();
+            locked.check_commit(claim, Instant::now())?;
+            let commit_timestamp_ms = self.clock.now_ms();
+            let committed = |commit: Commit| {
+                let Commit { topic, partition, offset, leader_epoch, metadata } = commit;
+                ((topic, partition), Some(Committed { offset, leader_epoch, metadata, commit_timestamp_ms }))
+            };
+            let offsets = commits.into_iter().map(committed).collect();
+            self.write(&locked, Change::Offsets(offsets), Some(done));
+        }
+        outcome.await.unwrap_or(Err(ResponseError::CoordinatorNotAvailable))
+    }
+
+    /// Whether a commit's metadata is short enough.
+    pub fn takes_metadata(&self, metadata: &str) -> bool {
+        metadata.len() <= self.metadata_bytes_max
+    }
+
+    /// Deletes committed offsets; each verdict belongs to the topic-partition of the same place.
+    pub async fn delete_offsets(
+        &self,
+        group_id: &str,
+        wanted: &[(Arc<str>, i32)],
+    ) -> Result<Vec<Result<(), ResponseError>>, ResponseError> {
+        let group = self.get(group_id).ok_or(ResponseError::GroupIdNotFound)?;
+        let (done, outcome) = oneshot::channel();
+        let verdicts = {
+            let locked = group.lock();
+            let subscribed = match locked.state {
+                State::Dead => return Err(ResponseError::GroupIdNotFound),
+                State::Empty => vec![],
+                State::PreparingRebalance | State::CompletingRebalance | State::Stable => {
+                    locked.subscribed().ok_or(ResponseError::NonEmptyGroup)?
+                }
+            };
+            let verdict = |(topic, _): &(Arc<str>, i32)| {
+                if subscribed.iter().any(|name| **name == **topic) {
+                    Err(ResponseError::GroupSubscribedToTopic)
+                } else {
+                    Ok(())
+                }
+            };
+            let verdicts: Vec<_> = wanted.iter().map(verdict).collect();
+            let gone = wanted.iter().zip(&verdicts).filter(|(_, verdict)| verdict.is_ok());
+            let gone = gone.filter(|(place, _)| locked.offsets.contains_key(*place));
+            let offsets = gone.map(|(place, _)| (place.clone(), None)).collect();
+            self.write(&locked, Change::Offsets(offsets), Some(done));
+            verdicts
+        };
+        outcome.await.unwrap_or(Err(ResponseError::CoordinatorNotAvailable))?;
+        Ok(verdicts)
+    }
+
+    /// Deletes an empty group and its offsets.
+    pub async fn delete(&self, group_id: &str) -> Result<(), ResponseError> {
+        let group = self.get(group_id).ok_or(ResponseError::GroupIdNotFound)?;
+        let (done, outcome) = oneshot::channel();
+        {
+            let mut locked = group.lock();
+            match locked.state {
+                State::Dead => return Err(ResponseError::GroupIdNotFound),
+                State::Empty => {}
+                State::PreparingRebalance | State::CompletingRebalance | State::Stable => {
+                    return Err(ResponseError::NonEmptyGroup);
+                }
+            }
+            let places = locked.offsets.keys().cloned().collect();
+            locked.state = State::Dead;
+            self.write(&locked, Change::Deleted(places), Some(done));
+        }
+        self.groups.lock().remove(group_id);
+        outcome.await.unwrap_or(Err(ResponseError::CoordinatorNotAvailable))
+    }
+
+    /// A topic is gone: so is what was committed for it, as in Kafka.
+    pub fn forget_topic(&self, topic: &str) {
+        for group in self.all() {
+            let group = group.lock();
+            let places = group.offsets.keys().filter(|(name, _)| **name == *topic);
+            let offsets: Vec<_> = places.map(|place| (place.clone(), None)).collect();
+            if !offsets.is_empty() {
+                self.write(&group, Change::Offsets(offsets), None);
+            }
+        }
+    }
+
+    /// The group is locked by the caller, so that the journal gets changes in the order they happened.
+    fn write(&self, group: &Group, change: Change, done: Option<oneshot::Sender<Result<(), ResponseError>>>) {
+        if let Some(journal) = &*self.journal.lock() {
+            journal.send(Entry { group: group.id.clone(), change, done }).ok(); // else whoever waits is told by the drop
+        }
+    }
+
+    fn store_if_due(&self, group: &mut Group) {
+        if std::mem::take(&mut group.store_due) {
+            let stored = StoredGroup::of(group, self.clock.now_ms());
+            self.write(group, Change::Group(stored), None);
+        }
+    }
+
+    /// What the journal has written (or has failed to) becomes visible, in the journal's order.
+    pub(crate) fn applied(&self, entry: Entry, outcome: Result<(), ResponseError>) {
+        if let Some(group) = self.get(&entry.group) {
+            let mut group = group.lock();
+            match entry.change {
+                Change::Offsets(offsets) if outcome.is_ok() => {
+                    for (place, committed) in offsets {
+                        match committed {
+                            Some(committed) => group.offsets.insert(place, committed),
+                            None => group.offsets.remove(&place),
+                        };
+                    }
+                }
+                Change::Assigned { generation_id, .. } => {
+                    group.stored(generation_id, outcome, Instant::now());
+                    self.store_if_due(&mut group);
+                }
+                Change::Offsets(_) | Change::Group(_) | Change::Deleted(_) => {}
+            }
+        }
+        if let Some(done) = entry.done {
+            done.send(outcome).ok();
+        }
+    }
+
+    /// Puts back what the log holds, before anybody is served.
+    pub(crate) fn restore(&self, id: &str) -> Option<SharedGroup> {
+        self.get_or_make(id).ok()
+    }
+
+    pub(crate) fn restored_away(&self, id: &str) {
+        self.groups.lock().remove(id);
+    }
+
+    /// Acts on deadlines until `stop`; sleeps while no group has any.
+    pub async fn tick_until(&self, stop: tokio_util::sync::CancellationToken) {
+        loop {
+            let now = Instant::now();
+            let mut busy = false;
+            for group in self.all() {
+                let mut group = group.lock();
+                if !group.is_idle() {
+                    group.tick(now);
+                    self.store_if_due(&mut group);
+                    busy |= !group.is_idle();
+                }
+            }
+            let wait = async {
+                if busy { tokio::time::sleep(TICK).await } else { self.stir.notified().await }
+            };
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = wait => {}
+            }
+        }
+    }
+
+    /// The last call: nothing more is written after what is queued.
+    pub fn finish(&self) {
+        self.journal.lock().take();
+    }
+
+    /// Whoever waits in a join or sync is told to look for the coordinator again.
+    pub fn close(&self) {
+        for group in self.all() {
+            group.lock().die();
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! The settings of this part: plain data.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+/// When an append counts as written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Durability {
+    /// In the operating system's page cache, as Kafka does: survives kill -9, not a power cut.
+    #[default]
+    PageCache,
+    /// On the disk, before the answer; appends that wait together are synced together.
+    Fsync,
+}
+
+#[derive(Debug, Clone)]
+pub struct Options {
+    pub listen: SocketAddr,
+    /// Holds the logs, `topics.json` and `meta.properties`; one broker at a time.
+    pub data_dir: PathBuf,
+    /// `host:port` that clients are told to come back to; `None`: the address they listen on.
+    pub advertised: Option<String>,
+    /// Partitions of a topic created without a number (`num.partitions`).
+    pub partitions_default: i32,
+    /// Whether a client's metadata request creates the topic it names (`auto.create.topics.enable`).
+    pub auto_create_topics: bool,
+    pub durability: Durability,
+    /// Defaults for topics that do not set their own (`log.retention.ms`, `log.retention.bytes`; -1: for ever).
+    pub retention_ms: i64,
+    pub retention_bytes: i64,
+    pub segment_bytes: u32,
+    /// The largest record batch (`message.max.bytes`).
+    pub batch_bytes_max: u32,
+    /// The largest request (`socket.request.max.bytes`).
+    pub request_bytes_max: u32,
+    /// The most record bytes in one answer to Fetch (`fetch.max.bytes`); more is left for the next request.
+    pub fetch_bytes_max: u32,
+    pub connections_count_max: u32,
+    /// Partitions of `__consumer_offsets`; its directories are made when the first group asks for its coordinator.
+    pub offsets_partitions: i32,
+    /// The longest metadata string of a committed offset (`offset.metadata.max.bytes`).
+    pub offset_metadata_bytes_max: u32,
+    /// How long an empty group's first member waits for others (`group.initial.rebalance.delay.ms`).
+    pub initial_rebalance_delay_ms: u32,
+    /// How often retention and compaction look at every log (`log.retention.check.interval.ms`).
+    pub housekeeping_interval_ms: u64,
+}
+
+impl Options {
+    /// Kafka's defaults, but for: no initial rebalance delay, and answers to Fetch of at most 8 MiB.
+    pub fn at(data_dir: impl Into<PathBuf>, listen: SocketAddr) -> Self {
+        Self {
+            listen,
+            data_dir: data_dir.into(),
+            advertised: None,
+            partitions_default: 1,
+            auto_create_topics: true,
+            durability: Durability::PageCache,
+            retention_ms: 7 * 24 * 60 * 60 * 1_000,
+            retention_bytes: -1,
+            segment_bytes: 1 << 30,
+            batch_bytes_max: 1_048_588,
+            request_bytes_max: 100 << 20,
+            fetch_bytes_max: 8 << 20,
+            connections_count_max: 4_096,
+            offsets_partitions: 50,
+            offset_metadata_bytes_max: 4_096,
+            initial_rebalance_delay_ms: 0,
+            housekeeping_interval_ms: 30_000,
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! Starting, running and draining the broker. It owns every task of the crate.
+
+use std::{sync::Arc, time::Duration};
+
+use base::{BoxError, Clock, Handle, SystemClock};
+use kafka_protocol::protocol::StrBytes;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{Semaphore, mpsc},
+    task::{self, JoinSet},
+    time::timeout,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    broker::{Broker, host_and_port},
+    cluster, connection,
+    errors::Error,
+    groups::{
+        Groups,
+        journal::{self, Entry, OFFSETS_TOPIC},
+    },
+    log::{self, Logs, LogsOptions},
+    options::{Durability, Options},
+    producers::ProducerIds,
+    topics::Topics,
+};
+
+/// How long connections have to send what they are working on when the broker stops.
+const DRAIN: Duration = Duration::from_millis(1_000);
+
+pub struct Service {
+    listener: TcpListener,
+    broker: Arc<Broker>,
+    journal: mpsc::UnboundedReceiver<Entry>,
+}
+
+impl Service {
+    /// Ready means: the port is bound, every log is open and recovered, every group is read back.
+    pub async fn start(options: Options) -> Result<Handle, Error> {
+        Self::start_with(options, Arc::new(SystemClock)).await
+    }
+
+    async fn start_with(options: Options, clock: Arc<dyn Clock>) -> Result<Handle, Error> {
+        let bind = |source| Error::Bind { listen: options.listen, source };
+        let listener = TcpListener::bind(options.listen).await.map_err(bind)?;
+        let addr = listener.local_addr().map_err(bind)?;
+        let (host, port) = host_and_port(&options.advertised.clone().unwrap_or_else(|| addr.to_string()))?;
+        let opened = task::spawn_blocking(move || open(options, clock, host, port)).await;
+        let (broker, journal) = opened.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))?;
+        Ok(Handle::spawn("broker", addr, |stop| Service { listener, broker, journal }.run(stop)))
+    }
+
+    async fn run(self, stop: CancellationToken) -> Result<(), BoxError> {
+        let Service { listener, broker, journal } = self;
+        let _stop_waiting = broker.stop.clone().drop_guard(); // also when this task is cut off
+        let ticker = tokio::spawn({
+            let broker = broker.clone();
+            async move { broker.groups.tick_until(broker.stop.clone()).await }
+        });
+        let writer = tokio::spawn(journal::run(broker.clone(), journal));
+        let mut connections = JoinSet::new();
+        let room = Arc::new(Semaphore::new(broker.options.connections_count_max as usize));
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => break,
+                accepted = listener.accept() => match accepted {
+                    Ok((stream, _)) => serve(stream, &broker, &room, &mut connections),
+                    Err(error) => {
+                        tracing::warn!(%error, "a connection cannot be accepted");
+                        tokio::time::sleep(Duration::from_millis(50)).await; // out of file descriptors, most likely
+                    }
+                },
+                Some(_) = connections.join_next(), if !connections.is_empty() => {}
+            }
+        }
+        drop(listener);
+        broker.stop.cancel();
+        broker.groups.close();
+        let drained = async { while connections.join_next().await.is_some() {} };
+        if timeout(DRAIN, drained).await.is_err() {
+            connections.shutdown().await;
+        }
+        ticker.await.ok();
+        broker.groups.finish(); // ends the writer once it has written what is queued
+        writer.await.ok();
+        broker.blocking(|broker| broker.logs.close()).await?;
+        Ok(())
+    }
+}
+
+fn serve(stream: TcpStream, broker: &Arc<Broker>, room: &Arc<Semaphore>, connections: &mut JoinSet<()>) {
+    let Ok(place) = room.clone().try_acquire_owned() else {
+        tracing::warn!(count = broker.options.connections_count_max, "too many connections: one is refused");
+        return;
+    };
+    let broker = broker.clone();
+    connections.spawn(async move {
+        connection::run(stream, broker).await;
+        drop(place);
+    });
+}
+
+/// Everything that start has to read. Blocks on the disk.
+fn open(
+    options: Options,
+    clock: Arc<dyn Clock>,
+    host: StrBytes,
+    port: i32,
+) -> Result<(Arc<Broker>, mpsc::UnboundedReceiver<Entry>), Error> {
+    let durability = match options.durability {
+        Durability::PageCache => log::Durability::PageCache,
+        Durability::Fsync => log::Durability::Fsync,
+    };
+    let logs_options = LogsOptions {
+        durability,
+        tend_interval_ms: options.housekeeping_interval_ms,
+        ..LogsOptions::at(&options.data_dir)
+    };
+    let logs = Arc::new(Logs::open(logs_options, clock.clone())?);
+    let cluster_id = StrBytes::from_string(cluster::cluster_id(&options.data_dir)?);
+    let options = Arc::new(options);
+    let topics = Topics::open(logs.clone(), options.clone())?;
+    let producers = Arc::new(ProducerIds::open(&options.data_dir)?);
+    let delay_ms = options.initial_rebalance_delay_ms;
+    let (groups, journal) = Groups::new(clock.clone(), delay_ms, options.offset_metadata_bytes_max);
+    if let Some(topic) = topics.get(OFFSETS_TOPIC) {
+        journal::replay(&topic, &groups)?;
+    }
+    let stop = CancellationToken::new();
+    let topics = Arc::new(topics);
+    let broker = Broker { options, cluster_id, host, port, topics, groups, producers, logs, clock, stop };
+    Ok((Arc::new(broker), journal))
+}

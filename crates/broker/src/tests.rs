@@ -1,0 +1,65 @@
+//! A real broker on a port of its own, and real clients against it.
+
+use std::{net::SocketAddr, path::Path};
+
+use base::Handle;
+use bytes::Bytes;
+use rdkafka::ClientConfig;
+use tempfile::TempDir;
+
+use crate::{Options, Service};
+
+mod admin;
+mod consumers;
+mod produce;
+mod restart;
+
+/// A broker with a folder of its own; both go when it is dropped.
+pub(crate) struct Server {
+    handle: Handle,
+    folder: TempDir,
+}
+
+impl Server {
+    pub(crate) async fn start() -> Server {
+        Server::start_in(tempfile::tempdir().unwrap(), |_| {}).await
+    }
+
+    pub(crate) async fn start_in(folder: TempDir, change: impl FnOnce(&mut Options)) -> Server {
+        let mut options = Options::at(folder.path(), ([127, 0, 0, 1], 0).into());
+        change(&mut options);
+        Server { handle: Service::start(options).await.unwrap(), folder }
+    }
+
+    pub(crate) fn addr(&self) -> SocketAddr {
+        self.handle.addr
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub(crate) async fn stop(self) -> TempDir {
+        self.handle.stop(5_000).await.unwrap();
+        self.folder
+    }
+
+    /// A client's settings, with more of them.
+    pub(crate) fn client(&self, more: &[(&str, &str)]) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", self.addr().to_string());
+        for (name, value) in more {
+            config.set(*name, *value);
+        }
+        config
+    }
+}
+
+/// A record batch as a client would send it.
+pub(crate) fn batch_of(records: &[(&str, &str)]) -> Bytes {
+    let mut builder = wire::batch::BatchBuilder::new(0);
+    for (place, (key, value)) in records.iter().enumerate() {
+        builder.push(place as i64, 1_700_000_000_000, Some(key.as_bytes()), Some(value.as_bytes()), []);
+    }
+    builder.finish().unwrap()
+}
