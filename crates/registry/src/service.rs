@@ -44,3 +44,6 @@ async fn bind(listen: SocketAddr) -> Result<(TcpListener, SocketAddr), Error> {
     let addr = listener.local_addr().map_err(refused)?;
     Ok((listener, addr))
 }
+
+#[cfg(test)]
+mod tests;

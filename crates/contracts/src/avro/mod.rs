@@ -20,6 +20,7 @@ pub use connect::schema_of;
 pub(crate) use connect::unscaled;
 pub use decode::Decoder;
 pub use encode::Encoder;
+pub(crate) use parse::is_name;
 pub use write_schema::avro_of;
 
 use serde_json::{Map, Value as Json};

@@ -361,7 +361,7 @@ fn text(object: &Map<String, Json>, key: &str) -> Option<String> {
     object.get(key).and_then(Json::as_str).map(str::to_owned)
 }
 
-fn is_name(name: &str) -> bool {
+pub(crate) fn is_name(name: &str) -> bool {
     let mut letters = name.chars();
     letters.next().is_some_and(|first| first.is_alphabetic() || first == '_')
         && letters.all(|letter| letter.is_alphanumeric() || letter == '_')

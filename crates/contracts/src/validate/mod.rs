@@ -10,6 +10,7 @@ mod rule;
 
 pub use json::write_json;
 pub use row::RowEncoder;
+pub(crate) use row::{boolean, float, integer};
 
 use base::{Contract, ContractKind, Value};
 use serde_json::Value as Json;
