@@ -71,7 +71,9 @@ impl Problem for LogError {
             LogError::Disk { .. } | LogError::Failed { .. } => code::TM0350,
             LogError::Locked { .. } => code::TM0351,
             LogError::Damaged { .. } => code::TM0352,
-            LogError::Closed { .. } | LogError::Deleted { .. } | LogError::OffsetOutOfRange { .. } => code::TM0353,
+            LogError::Closed { .. } | LogError::Deleted { .. } | LogError::OffsetOutOfRange { .. } => {
+                code::TM0353
+            }
             LogError::Batch { .. }
             | LogError::BatchTooLarge { .. }
             | LogError::InvalidRecord { .. }

@@ -4,12 +4,26 @@
 //! It knows no protocol request, topic setting text, group or socket. Batches are stored as they came: only base offset
 //! and leader epoch are patched (and the time, where the topic stamps records itself).
 
+mod appender;
+mod compaction;
 mod errors;
+mod files;
+mod index;
 mod options;
 mod partition;
+mod producers;
+mod reader;
+mod recovery;
+mod retention;
+mod segment;
 mod set;
+mod writer;
+
+#[cfg(test)]
+mod tests;
 
 pub use errors::LogError;
 pub use options::{Cleanup, Durability, LogOptions, LogsOptions, TimestampType};
-pub use partition::{Appended, Fetched, Log, Pending, ReadLimit, TimedOffset, Writer};
+pub use partition::{Appended, Log, Pending, Writer};
+pub use reader::{Fetched, ReadLimit, TimedOffset};
 pub use set::{Logs, Tended};

@@ -1,16 +1,57 @@
 //! One partition's log: what readers and writers call.
 
-use std::sync::Arc;
+use std::{
+    path::Path,
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicBool, AtomicI64, AtomicU8, Ordering},
+    },
+};
 
+use base::Clock;
 use bytes::Bytes;
+use parking_lot::{Mutex, RwLock};
 use tokio::sync::{Notify, oneshot};
 
-use super::{errors::LogError, options::LogOptions};
+use super::{
+    appender::{Append, Queue},
+    errors::LogError,
+    options::{Durability, LogOptions},
+    segment::Segment,
+    writer::Tail,
+};
 
 /// One partition's log. Shared; every call is safe from any thread.
 pub struct Log {
-    name: Arc<str>,
+    pub(crate) name: Arc<str>,
+    pub(crate) dir: Arc<Path>,
+    pub(crate) options: RwLock<Arc<LogOptions>>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) durability: Durability,
+    pub(crate) queue: Queue,
+    /// By base offset; the last is the one that grows. Replaced only while `tail` is locked.
+    pub(crate) segments: RwLock<Arc<[Arc<Segment>]>>,
+    pub(crate) tail: Mutex<Tail>,
+    /// Held by whoever removes or rewrites segments.
+    pub(crate) tending: Mutex<()>,
+    pub(crate) start: AtomicI64,
+    pub(crate) end: AtomicI64,
+    /// Up to here the log is compacted.
+    pub(crate) cleaned_to: AtomicI64,
+    pub(crate) state: AtomicU8,
+    pub(crate) failure: Mutex<Arc<str>>,
+    readers: Mutex<Vec<Weak<Notify>>>,
+    readers_wait: AtomicBool,
+    /// Where recent reads ended, so that the next one need not search.
+    pub(crate) hints: Mutex<super::reader::Hints>,
+    #[cfg(test)]
+    pub(crate) fail_sync: AtomicBool,
 }
+
+pub(crate) const OPEN: u8 = 0;
+pub(crate) const CLOSED: u8 = 1;
+pub(crate) const DELETED: u8 = 2;
+pub(crate) const FAILED: u8 = 3;
 
 /// Who appends: a client's batches are checked more strictly (one batch, no control batch, whole offsets).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,36 +73,53 @@ pub struct Appended {
 }
 
 /// An append that is queued: await it for the answer. Dropping it does not undo the append.
-#[must_use = "an append may fail: await it"]
+#[must_use = "an append may fail: await its answer"]
+#[derive(Debug)]
 pub struct Pending {
     answer: oneshot::Receiver<Result<Appended, LogError>>,
     log: Arc<str>,
 }
 
-/// Bytes of whole record batches as they lie in the file; the first may begin before the offset asked for.
-#[derive(Debug, Clone)]
-pub struct Fetched {
-    pub records: Bytes,
-    pub high_watermark: i64,
-    pub start_offset: i64,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ReadLimit {
-    pub bytes_max: usize,
-    /// Gives the first batch whole even where it is larger than `bytes_max`, so that a reader gets on.
-    pub at_least_one: bool,
-}
-
-/// A record found by its time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TimedOffset {
-    pub offset: i64,
-    pub timestamp_ms: i64,
-    pub leader_epoch: i32,
+/// What `Recovered` and the folder say about a log that is being opened.
+pub(crate) struct Parts {
+    pub(crate) name: Arc<str>,
+    pub(crate) dir: Arc<Path>,
+    pub(crate) options: LogOptions,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) durability: Durability,
+    pub(crate) queue: Queue,
+    pub(crate) segments: Vec<Arc<Segment>>,
+    pub(crate) tail: Tail,
+    pub(crate) start: i64,
+    pub(crate) cleaned_to: i64,
 }
 
 impl Log {
+    pub(crate) fn new(parts: Parts) -> Self {
+        let end = parts.tail.next_offset;
+        Self {
+            name: parts.name,
+            dir: parts.dir,
+            options: RwLock::new(Arc::new(parts.options)),
+            clock: parts.clock,
+            durability: parts.durability,
+            queue: parts.queue,
+            segments: RwLock::new(parts.segments.into()),
+            tail: Mutex::new(parts.tail),
+            tending: Mutex::new(()),
+            start: AtomicI64::new(parts.start),
+            end: AtomicI64::new(end),
+            cleaned_to: AtomicI64::new(parts.cleaned_to),
+            state: AtomicU8::new(OPEN),
+            failure: Mutex::new("".into()),
+            readers: Mutex::new(Vec::new()),
+            readers_wait: AtomicBool::new(false),
+            hints: Mutex::default(),
+            #[cfg(test)]
+            fail_sync: AtomicBool::new(false),
+        }
+    }
+
     /// `topic-partition`, the folder's name.
     pub fn name(&self) -> &Arc<str> {
         &self.name
@@ -74,8 +132,13 @@ impl Log {
         leader_epoch: i32,
         writer: Writer,
     ) -> Result<Pending, LogError> {
-        let _ = (records, leader_epoch, writer);
-        unimplemented!("being built")
+        self.check_state()?;
+        self.check_records(&records, writer)?;
+        let permit = self.queue.room(records.len()).await;
+        let (done, answer) = oneshot::channel();
+        let append = Append { log: self.clone(), records, leader_epoch, done, _permit: permit };
+        self.queue.send(append).map_err(|_| LogError::Closed { log: self.name.clone() })?;
+        Ok(Pending { answer, log: self.name.clone() })
     }
 
     /// `submit`, and the answer: the records are visible to readers, and on the disk with `Durability::Fsync`.
@@ -88,34 +151,33 @@ impl Log {
         self.submit(records, leader_epoch, writer).await?.answer().await
     }
 
-    /// Reads from `offset` to at most the end of its segment. Empty at the end of the log. Never waits for new
-    /// records; waits for the disk only on a thread made for that.
-    pub async fn read(self: &Arc<Self>, offset: i64, limit: ReadLimit) -> Result<Fetched, LogError> {
-        let _ = (offset, limit);
-        unimplemented!("being built")
-    }
-
-    /// The same on this thread, which the disk may hold up: for start-up (group offsets) and tests.
-    pub fn read_blocking(&self, offset: i64, limit: ReadLimit) -> Result<Fetched, LogError> {
-        let _ = (offset, limit);
-        unimplemented!("being built")
-    }
-
     /// Notifies `reader` once after the next append that readers can see (or the log's end). Register, then read, then
     /// wait: so nothing is missed. One `Notify` may be registered with many logs; dropping it is enough to leave.
     pub fn wake_on_append(&self, reader: &Arc<Notify>) {
-        let _ = reader;
-        unimplemented!("being built")
+        let mut readers = self.readers.lock();
+        if readers.len() >= 8 && readers.len().is_power_of_two() {
+            readers.retain(|reader| reader.strong_count() > 0);
+        }
+        readers.push(Arc::downgrade(reader));
+        self.readers_wait.store(true, Ordering::SeqCst);
+    }
+
+    pub(crate) fn wake_readers(&self) {
+        if self.readers_wait.swap(false, Ordering::SeqCst) {
+            let readers = std::mem::take(&mut *self.readers.lock());
+            // `notify_one` leaves a permit, so one who registered but does not wait yet is woken too.
+            readers.iter().filter_map(Weak::upgrade).for_each(|reader| reader.notify_one());
+        }
     }
 
     /// The first offset that can be read.
     pub fn start_offset(&self) -> i64 {
-        unimplemented!("being built")
+        self.start.load(Ordering::SeqCst)
     }
 
     /// The offset after the last record that readers see.
     pub fn high_watermark(&self) -> i64 {
-        unimplemented!("being built")
+        self.end.load(Ordering::SeqCst)
     }
 
     /// The same as the high watermark as long as there are no transactions.
@@ -125,34 +187,43 @@ impl Log {
 
     /// Bytes of all segments.
     pub fn size_bytes(&self) -> u64 {
-        unimplemented!("being built")
-    }
-
-    /// The first record at or after this time (ListOffsets). Blocks on the disk.
-    pub fn offset_for_time(&self, timestamp_ms: i64) -> Result<Option<TimedOffset>, LogError> {
-        let _ = timestamp_ms;
-        unimplemented!("being built")
-    }
-
-    /// The record with the largest timestamp (ListOffsets -3, KIP-734). Blocks on the disk.
-    pub fn offset_of_max_timestamp(&self) -> Result<Option<TimedOffset>, LogError> {
-        unimplemented!("being built")
-    }
-
-    /// Makes `offset` the first one (DeleteRecords; -1: the high watermark). Gives the new start. Blocks on the disk.
-    pub fn truncate_prefix(&self, offset: i64) -> Result<i64, LogError> {
-        let _ = offset;
-        unimplemented!("being built")
+        self.segments.read().iter().map(|segment| segment.visible()).sum()
     }
 
     pub fn options(&self) -> Arc<LogOptions> {
-        unimplemented!("being built")
+        self.options.read().clone()
     }
 
     /// From the next append and the next round of tending on.
     pub fn set_options(&self, options: LogOptions) {
-        let _ = options;
-        unimplemented!("being built")
+        *self.options.write() = Arc::new(options);
+    }
+
+    pub(crate) fn all_segments(&self) -> Arc<[Arc<Segment>]> {
+        self.segments.read().clone()
+    }
+
+    pub(crate) fn check_state(&self) -> Result<(), LogError> {
+        let log = self.name.clone();
+        match self.state.load(Ordering::SeqCst) {
+            OPEN => Ok(()),
+            CLOSED => Err(LogError::Closed { log }),
+            DELETED => Err(LogError::Deleted { log }),
+            _ => Err(LogError::Failed { log, reason: self.failure.lock().clone() }),
+        }
+    }
+
+    /// No append is taken from here on; what readers saw they still see.
+    pub(crate) fn fail(&self, error: &LogError) {
+        *self.failure.lock() = base::problem::plain(error).lines().collect::<Vec<_>>().join("; ").into();
+        self.state.store(FAILED, Ordering::SeqCst);
+        tracing::error!(log = %self.name, "{}", base::problem::plain(error));
+        self.wake_readers();
+    }
+
+    pub(crate) fn end_with(&self, state: u8) {
+        self.state.store(state, Ordering::SeqCst);
+        self.wake_readers();
     }
 }
 

@@ -1,18 +1,52 @@
 //! All logs under one data folder, and the threads that serve them.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    collections::HashMap,
+    fs::{self, File, TryLockError},
+    io::Write,
+    path::Path,
+    sync::{Arc, Weak, mpsc},
+    thread,
+    time::Duration,
+};
 
 use base::Clock;
+use parking_lot::{Mutex, RwLock};
 
 use super::{
+    appender::{self, Queue},
     errors::LogError,
-    options::{LogOptions, LogsOptions},
-    partition::Log,
+    files::{self, DELETED},
+    options::{Durability, LogOptions, LogsOptions},
+    partition::{Log, Parts},
+    recovery::{self, Ended},
 };
+
+const LOCK: &str = ".lock";
+const CLEAN_END: &str = ".clean-end";
 
 /// All logs of a broker. Owns the appender's and the tending thread; `close` ends both.
 pub struct Logs {
+    shared: Arc<Shared>,
+    threads: Mutex<Option<Threads>>,
+    _lock: File,
+}
+
+struct Shared {
     options: LogsOptions,
+    clock: Arc<dyn Clock>,
+    queue: Queue,
+    ended: Ended,
+    logs: RwLock<HashMap<(String, i32), Arc<Log>>>,
+    /// Opening and deleting take their time; one at a time, while others use the open logs.
+    opening: Mutex<()>,
+}
+
+struct Threads {
+    appender: thread::JoinHandle<()>,
+    tending: thread::JoinHandle<()>,
+    /// Dropping it ends the tending thread.
+    _tending_stop: mpsc::Sender<()>,
 }
 
 /// What a round of tending did, for tests and the broker's log lines.
@@ -25,44 +59,208 @@ pub struct Tended {
 impl Logs {
     /// Locks the folder (made if missing) and starts the threads. No log is open yet.
     pub fn open(options: LogsOptions, clock: Arc<dyn Clock>) -> Result<Logs, LogError> {
-        let _ = clock;
-        Ok(Logs { options })
+        let dir = &options.data_dir;
+        fs::create_dir_all(dir).map_err(|error| LogError::disk("make", dir, error))?;
+        let (lock, ended) = take_over(dir)?;
+        remove_deleted(dir)?;
+        let (queue, inbox) = Queue::new(options.queue_bytes_max);
+        let shared = Arc::new(Shared {
+            clock,
+            queue,
+            ended,
+            logs: RwLock::default(),
+            opening: Mutex::default(),
+            options,
+        });
+        let no_thread = |error| LogError::disk("start a thread for", &shared.options.data_dir, error);
+        let appender = appender::start(inbox).map_err(no_thread)?;
+        let (tending_stop, stop) = mpsc::channel();
+        let weak = Arc::downgrade(&shared);
+        let interval_ms = shared.options.tend_interval_ms;
+        let tending = thread::Builder::new().name("broker-tending".into());
+        let tending = tending.spawn(move || tend_until(&weak, interval_ms, &stop)).map_err(no_thread)?;
+        let threads = Threads { appender, tending, _tending_stop: tending_stop };
+        Ok(Logs { shared, threads: Mutex::new(Some(threads)), _lock: lock })
     }
 
     /// Opens the log, or makes it, or gives the one that is open. Recovers it after an unclean end. Blocks on the disk.
     pub fn log(&self, topic: &str, partition: i32, options: LogOptions) -> Result<Arc<Log>, LogError> {
-        let _ = (topic, partition, options);
-        unimplemented!("being built")
+        let _opening = self.shared.opening.lock();
+        let key = (topic.to_owned(), partition);
+        if let Some(log) = self.shared.logs.read().get(&key) {
+            return Ok(log.clone());
+        }
+        let log = Arc::new(self.shared.open_log(topic, partition, options)?);
+        self.shared.logs.write().insert(key, log.clone());
+        Ok(log)
     }
 
     /// The partitions that have a folder, by topic and number: what the broker may open at start.
     pub fn found(&self) -> Result<Vec<(String, i32)>, LogError> {
-        unimplemented!("being built")
+        let dir = &self.shared.options.data_dir;
+        let failed = |error| LogError::disk("list", dir, error);
+        let mut found = Vec::new();
+        for entry in fs::read_dir(dir).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            let Ok(name) = entry.file_name().into_string() else { continue };
+            let Some((topic, partition)) = name.rsplit_once('-') else { continue };
+            if let Ok(partition) = partition.parse::<i32>()
+                && !name.ends_with(DELETED)
+                && entry.path().is_dir()
+            {
+                found.push((topic.to_owned(), partition));
+            }
+        }
+        found.sort();
+        Ok(found)
     }
 
     /// Deletes a log and its files; who still reads or appends gets `Deleted`. Blocks on the disk.
     pub fn delete(&self, topic: &str, partition: i32) -> Result<(), LogError> {
-        let _ = (topic, partition);
-        unimplemented!("being built")
+        let _opening = self.shared.opening.lock();
+        if let Some(log) = self.shared.logs.write().remove(&(topic.to_owned(), partition)) {
+            log.delete();
+        }
+        let dir = self.shared.options.data_dir.join(format!("{topic}-{partition}"));
+        if !dir.exists() {
+            return Ok(());
+        }
+        // Renamed first: a crash in between leaves no half log under the topic's name.
+        let gone = self.shared.options.data_dir.join(format!("{topic}-{partition}{DELETED}"));
+        let removed = fs::rename(&dir, &gone).and_then(|()| fs::remove_dir_all(&gone));
+        removed.map_err(|error| LogError::disk("delete", &dir, error))
     }
 
     /// One round of retention, compaction, producer expiry and closing of idle files, now. Blocks on the disk.
     pub fn tend(&self) -> Result<Tended, LogError> {
-        unimplemented!("being built")
+        self.shared.tend()
     }
 
     /// Bytes of all open logs.
     pub fn size_bytes(&self) -> u64 {
-        unimplemented!("being built")
+        self.shared.logs.read().values().map(|log| log.size_bytes()).sum()
     }
 
     pub fn data_dir(&self) -> &Path {
-        &self.options.data_dir
+        &self.shared.options.data_dir
     }
 
-    /// Writes what is queued, syncs, snapshots producers, leaves the mark of a clean end. Blocks on the disk. A second
-    /// call does nothing. Dropping without it is a crash, and recovered as one.
+    /// Writes what is queued, snapshots producers, syncs as far as needed, leaves the mark of a clean end. Blocks on the
+    /// disk. A second call does nothing. Dropping without it is a crash, and recovered as one.
     pub fn close(&self) -> Result<(), LogError> {
-        Ok(())
+        let Some(threads) = self.threads.lock().take() else { return Ok(()) };
+        drop(threads._tending_stop);
+        self.shared.queue.stop();
+        threads.tending.join().ok();
+        threads.appender.join().ok();
+        let dir = &self.shared.options.data_dir;
+        // What lies in the page cache outlives us; the mark is only believed while the machine has not started anew.
+        let boot_id = files::boot_id();
+        let sync = self.shared.options.durability == Durability::Fsync || boot_id.is_none();
+        let logs: Vec<Arc<Log>> = self.shared.logs.read().values().cloned().collect();
+        let all_sound = logs.iter().all(|log| log.check_state().is_ok());
+        logs.iter().try_for_each(|log| log.close(sync))?;
+        base::crash_point("broker.log.before_clean_mark");
+        let mark = if sync { "synced".to_owned() } else { boot_id.unwrap_or_default() };
+        if all_sound { files::write_atomically(&dir.join(CLEAN_END), mark.as_bytes(), true) } else { Ok(()) }
     }
+}
+
+impl Shared {
+    fn open_log(&self, topic: &str, partition: i32, options: LogOptions) -> Result<Log, LogError> {
+        let name: Arc<str> = format!("{topic}-{partition}").into();
+        let dir: Arc<Path> = self.options.data_dir.join(&*name).into();
+        let is_new = !dir.exists();
+        fs::create_dir_all(&dir).map_err(|error| LogError::disk("make", &*dir, error))?;
+        let recovered = recovery::recover(&dir, self.ended, &options, self.clock.now_ms())?;
+        if is_new && self.options.durability == Durability::Fsync {
+            files::sync_dir(&dir)?;
+            files::sync_dir(&self.options.data_dir)?;
+        }
+        Ok(Log::new(Parts {
+            name,
+            dir,
+            options,
+            clock: self.clock.clone(),
+            durability: self.options.durability,
+            queue: self.queue.clone(),
+            segments: recovered.segments,
+            tail: recovered.tail,
+            start: recovered.start,
+            cleaned_to: recovered.cleaned_to,
+        }))
+    }
+
+    fn tend(&self) -> Result<Tended, LogError> {
+        let logs: Vec<Arc<Log>> = self.logs.read().values().cloned().collect();
+        let mut total = Tended::default();
+        let mut failed = None;
+        for log in logs {
+            match log.tend(self.options.producer_expiration_ms) {
+                Ok(tended) => {
+                    total.segments_deleted += tended.segments_deleted;
+                    total.segments_compacted += tended.segments_compacted;
+                }
+                Err(LogError::Closed { .. }) => return Ok(total),
+                Err(error) => {
+                    tracing::error!(log = %log.name, "{}", base::problem::plain(&error));
+                    failed.get_or_insert(error);
+                }
+            }
+        }
+        failed.map_or(Ok(total), Err)
+    }
+}
+
+fn tend_until(shared: &Weak<Shared>, interval_ms: u64, stop: &mpsc::Receiver<()>) {
+    let interval = if interval_ms == 0 { Duration::MAX } else { Duration::from_millis(interval_ms) };
+    loop {
+        let ended = match interval {
+            Duration::MAX => stop.recv().is_err(),
+            interval => stop.recv_timeout(interval) == Err(mpsc::RecvTimeoutError::Disconnected),
+        };
+        let (false, Some(shared)) = (ended, shared.upgrade()) else { return };
+        shared.tend().ok(); // each log's failure was logged where it happened; the next round tries again
+    }
+}
+
+/// Takes the folder's lock and finds out how its last holder ended. The mark of a clean end is good for one start.
+fn take_over(dir: &Path) -> Result<(File, Ended), LogError> {
+    let path = dir.join(LOCK);
+    let disk = |error| LogError::disk("lock", &path, error);
+    let opened = File::options().read(true).write(true).create(true).truncate(false).open(&path);
+    let mut lock = opened.map_err(disk)?;
+    match lock.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Err(LogError::Locked { path }),
+        Err(TryLockError::Error(error)) => return Err(disk(error)),
+    }
+    let boot_id = files::boot_id();
+    let same_boot = |text: &str| boot_id.as_deref().is_some_and(|boot_id| boot_id == text.trim());
+    let mark_path = dir.join(CLEAN_END);
+    let mark = fs::read_to_string(&mark_path).unwrap_or_default();
+    let holder = fs::read_to_string(&path).unwrap_or_default();
+    let ended = match mark.trim() {
+        "synced" => Ended::Clean,
+        mark if same_boot(mark) => Ended::Clean,
+        _ if same_boot(&holder) => Ended::Killed,
+        _ => Ended::Unknown,
+    };
+    files::remove(&mark_path)?;
+    files::sync_dir(dir)?;
+    lock.set_len(0).map_err(disk)?;
+    lock.write_all(boot_id.unwrap_or_default().as_bytes()).map_err(disk)?;
+    Ok((lock, ended))
+}
+
+fn remove_deleted(dir: &Path) -> Result<(), LogError> {
+    let failed = |error| LogError::disk("list", dir, error);
+    for entry in fs::read_dir(dir).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        if entry.file_name().to_string_lossy().ends_with(DELETED) {
+            fs::remove_dir_all(entry.path())
+                .map_err(|error| LogError::disk("delete", entry.path(), error))?;
+        }
+    }
+    Ok(())
 }

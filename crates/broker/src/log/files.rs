@@ -1,0 +1,169 @@
+//! The few ways in which logs touch the disk, and the names of their files.
+//!
+//! A folder `<topic>-<partition>` has, for each segment, `<base offset>.log`, `.index` and `.timeindex`; for producers
+//! `<offset>.snapshot`; and small text files with one number each (`start-offset`, `recovery-point`, `cleaned-to`).
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, ErrorKind, IoSlice, Write},
+    os::fd::AsRawFd,
+    path::{Path, PathBuf},
+};
+
+use bytes::BytesMut;
+
+use super::errors::LogError;
+
+pub(crate) const LOG: &str = "log";
+pub(crate) const INDEX: &str = "index";
+pub(crate) const TIME_INDEX: &str = "timeindex";
+pub(crate) const SNAPSHOT: &str = "snapshot";
+/// A rewritten segment that is not finished, and one that is but does not stand in its place yet.
+pub(crate) const CLEANED: &str = "cleaned";
+pub(crate) const SWAP: &str = "swap";
+/// A folder whose topic is deleted.
+pub(crate) const DELETED: &str = ".deleted";
+
+/// What a kernel takes in one `writev` (Linux's `UIO_MAXIOV`).
+const SLICES_MAX: usize = 1_024;
+
+/// Whether a read may wait for the disk, or gives `WouldBlock` instead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wait {
+    ForDisk,
+    No,
+}
+
+pub(crate) fn offset_path(dir: &Path, offset: i64, kind: &str) -> PathBuf {
+    dir.join(format!("{offset:020}.{kind}"))
+}
+
+/// The offset that a file's name begins with, and what follows its dot.
+pub(crate) fn parse_name(name: &str) -> Option<(i64, &str)> {
+    let (digits, kind) = name.split_once('.')?;
+    if digits.len() != 20 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    Some((digits.parse().ok()?, kind))
+}
+
+/// Reads exactly `bytes` bytes at `position`, into memory that is not zeroed first.
+pub(crate) fn read_at(file: &File, position: u64, bytes: usize, wait: Wait) -> io::Result<BytesMut> {
+    let mut buffer = BytesMut::with_capacity(bytes);
+    while buffer.len() < bytes {
+        let missing = bytes - buffer.len();
+        match read_some(file, position + buffer.len() as u64, &mut buffer, missing, wait) {
+            Ok(0) => return Err(io::Error::new(ErrorKind::UnexpectedEof, "the file is shorter than it was")),
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(buffer)
+}
+
+#[cfg(target_os = "linux")]
+#[expect(unsafe_code, reason = "std has neither a read into spare capacity nor RWF_NOWAIT")]
+fn read_some(
+    file: &File,
+    position: u64,
+    buffer: &mut BytesMut,
+    missing: usize,
+    wait: Wait,
+) -> io::Result<usize> {
+    let spare = &mut buffer.spare_capacity_mut()[..missing];
+    let slice = libc::iovec { iov_base: spare.as_mut_ptr().cast(), iov_len: spare.len() };
+    let flags = match wait {
+        Wait::ForDisk => 0,
+        Wait::No => libc::RWF_NOWAIT,
+    };
+    let position = libc::off64_t::try_from(position).map_err(io::Error::other)?;
+    // SAFETY: `slice` is the one element of the vector and points to `missing` writable bytes that outlive the call.
+    let read = unsafe { libc::preadv2(file.as_raw_fd(), &raw const slice, 1, position, flags) };
+    let Ok(read) = usize::try_from(read) else {
+        let error = io::Error::last_os_error();
+        let refused = matches!(error.raw_os_error(), Some(libc::EOPNOTSUPP | libc::ENOSYS | libc::EINVAL));
+        let error = if wait == Wait::No && refused { ErrorKind::WouldBlock.into() } else { error };
+        return Err(error);
+    };
+    // SAFETY: the kernel has filled `read` bytes behind the buffer's length, within its capacity.
+    unsafe { buffer.set_len(buffer.len() + read) };
+    Ok(read)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn read_some(
+    file: &File,
+    position: u64,
+    buffer: &mut BytesMut,
+    missing: usize,
+    wait: Wait,
+) -> io::Result<usize> {
+    use std::os::unix::fs::FileExt;
+    if wait == Wait::No {
+        return Err(ErrorKind::WouldBlock.into());
+    }
+    let start = buffer.len();
+    buffer.resize(start + missing, 0);
+    let read = file.read_at(&mut buffer[start..], position);
+    buffer.truncate(start + *read.as_ref().unwrap_or(&0));
+    read
+}
+
+/// Writes all slices at the file's end (it is open for appending) with as few calls as the kernel allows.
+pub(crate) fn append_all(mut file: &File, slices: &mut [IoSlice<'_>]) -> io::Result<()> {
+    let mut rest = slices;
+    IoSlice::advance_slices(&mut rest, 0);
+    while !rest.is_empty() {
+        let count = rest.len().min(SLICES_MAX);
+        match file.write_vectored(&rest[..count]) {
+            Ok(0) => return Err(ErrorKind::WriteZero.into()),
+            Ok(written) => IoSlice::advance_slices(&mut rest, written),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+pub(crate) fn open_append(path: &Path, create: bool) -> Result<File, LogError> {
+    let opened = OpenOptions::new().read(true).append(true).create(create).open(path);
+    opened.map_err(|error| LogError::disk("open", path, error))
+}
+
+/// Puts `bytes` under `path` so that a crash leaves the old file or the new one.
+pub(crate) fn write_atomically(path: &Path, bytes: &[u8], sync: bool) -> Result<(), LogError> {
+    let unfinished = path.with_extension("tmp");
+    let written = (|| {
+        let mut file = File::create(&unfinished)?;
+        file.write_all(bytes)?;
+        if sync {
+            file.sync_all()?;
+        }
+        fs::rename(&unfinished, path)
+    })();
+    written.map_err(|error| LogError::disk("write", path, error))
+}
+
+/// The number in a small text file; `None` where it is missing or is none, as after a power cut.
+pub(crate) fn read_number(path: &Path) -> Option<i64> {
+    fs::read_to_string(path).ok()?.trim().parse().ok()
+}
+
+/// Makes created, renamed and removed names in `dir` durable.
+pub(crate) fn sync_dir(dir: &Path) -> Result<(), LogError> {
+    File::open(dir).and_then(|dir| dir.sync_all()).map_err(|error| LogError::disk("sync", dir, error))
+}
+
+/// Removes a file; one that is gone already is no error.
+pub(crate) fn remove(path: &Path) -> Result<(), LogError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(LogError::disk("remove", path, error)),
+        _ => Ok(()),
+    }
+}
+
+/// Differs after each start of the machine; `None` where the system does not say.
+pub(crate) fn boot_id() -> Option<String> {
+    Some(fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?.trim().to_owned())
+}

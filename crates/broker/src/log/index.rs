@@ -1,0 +1,204 @@
+//! The two sparse indices of a segment: offset to position, and time to offset, in Kafka's file formats.
+//!
+//! `.index` has entries of eight bytes (offset - base, position), `.timeindex` of twelve (time in ms, offset - base), all
+//! big-endian and rising. The newest entries stay in memory until there are enough for a write; nothing is mapped.
+
+use std::{
+    fs::File,
+    io::{self, ErrorKind, Write},
+    os::unix::fs::FileExt,
+    path::{Path, PathBuf},
+};
+
+use super::files::{INDEX, TIME_INDEX, offset_path};
+
+/// So many entries are written at once: a page of offsets.
+const PENDING_COUNT_MAX: usize = 512;
+const OFFSET_ENTRY_BYTES: usize = 8;
+const TIME_ENTRY_BYTES: usize = 12;
+/// A search stops halving here and reads the rest.
+const SEARCH_ENTRIES: u64 = 256;
+
+/// The last offset of a batch, and where that batch begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct OffsetEntry {
+    pub(crate) offset: u32,
+    pub(crate) position: u32,
+}
+
+/// The largest time up to and with this offset; all later times come behind it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TimeEntry {
+    pub(crate) time_ms: i64,
+    pub(crate) offset: u32,
+}
+
+trait Entry: Copy {
+    const BYTES: usize;
+    fn parse(bytes: &[u8]) -> Self;
+    fn put(self, buffer: &mut Vec<u8>);
+}
+
+impl Entry for OffsetEntry {
+    const BYTES: usize = OFFSET_ENTRY_BYTES;
+    fn parse(bytes: &[u8]) -> Self {
+        Self { offset: u32_at(bytes, 0), position: u32_at(bytes, 4) }
+    }
+    fn put(self, buffer: &mut Vec<u8>) {
+        buffer.extend_from_slice(&self.offset.to_be_bytes());
+        buffer.extend_from_slice(&self.position.to_be_bytes());
+    }
+}
+
+impl Entry for TimeEntry {
+    const BYTES: usize = TIME_ENTRY_BYTES;
+    fn parse(bytes: &[u8]) -> Self {
+        let time_ms = i64::from(u32_at(bytes, 0) as i32) << 32 | i64::from(u32_at(bytes, 4));
+        Self { time_ms, offset: u32_at(bytes, 8) }
+    }
+    fn put(self, buffer: &mut Vec<u8>) {
+        buffer.extend_from_slice(&self.time_ms.to_be_bytes());
+        buffer.extend_from_slice(&self.offset.to_be_bytes());
+    }
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> u32 {
+    u32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
+}
+
+/// Entries in a file, and those that are still to go there.
+#[derive(Debug)]
+struct Column<E> {
+    path: PathBuf,
+    written_count: u64,
+    last: Option<E>,
+    /// The file ended inside an entry: more may be missing.
+    torn: bool,
+    pending: Vec<E>,
+}
+
+impl<E: Entry> Column<E> {
+    fn open(path: PathBuf) -> io::Result<Self> {
+        let length = match path.metadata() {
+            Ok(metadata) => metadata.len(),
+            Err(error) if error.kind() == ErrorKind::NotFound => 0,
+            Err(error) => return Err(error),
+        };
+        let written_count = length / E::BYTES as u64;
+        let torn = length % E::BYTES as u64 != 0;
+        let mut column = Self { path, written_count, last: None, torn, pending: Vec::new() };
+        if torn {
+            let whole = column.written_count * E::BYTES as u64;
+            File::options().write(true).open(&column.path)?.set_len(whole)?;
+        }
+        if column.written_count > 0 {
+            column.last = column.read(&File::open(&column.path)?, column.written_count - 1, 1)?.pop();
+        }
+        Ok(column)
+    }
+
+    fn read(&self, file: &File, first: u64, count: u64) -> io::Result<Vec<E>> {
+        let mut bytes = vec![0; count as usize * E::BYTES];
+        file.read_exact_at(&mut bytes, first * E::BYTES as u64)?;
+        Ok(bytes.chunks_exact(E::BYTES).map(E::parse).collect())
+    }
+
+    fn push(&mut self, entry: E) {
+        self.last = Some(entry);
+        self.pending.push(entry);
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        if self.pending.is_empty() {
+            return Ok(());
+        }
+        let mut bytes = Vec::with_capacity(self.pending.len() * E::BYTES);
+        self.pending.iter().for_each(|entry| entry.put(&mut bytes));
+        let mut file = File::options().append(true).create(true).open(&self.path)?;
+        file.write_all(&bytes)?;
+        self.written_count += self.pending.len() as u64;
+        self.pending = Vec::new();
+        Ok(())
+    }
+
+    /// The last entry that `is_before`, which is true up to some entry and false from there on.
+    fn last_before(&self, is_before: impl Fn(&E) -> bool) -> io::Result<Option<E>> {
+        if self.pending.first().is_some_and(&is_before) {
+            let count = self.pending.partition_point(&is_before);
+            return Ok(Some(self.pending[count - 1]));
+        }
+        if self.written_count == 0 {
+            return Ok(None);
+        }
+        let file = File::open(&self.path)?;
+        let (mut low, mut high) = (0, self.written_count);
+        while high - low > SEARCH_ENTRIES {
+            let middle = low + (high - low) / 2;
+            match self.read(&file, middle, 1)?.first().is_some_and(&is_before) {
+                true => low = middle,
+                false => high = middle,
+            }
+        }
+        let entries = self.read(&file, low, high - low)?;
+        let count = entries.partition_point(&is_before);
+        Ok(count.checked_sub(1).map(|last| entries[last]))
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Index {
+    offsets: Column<OffsetEntry>,
+    times: Column<TimeEntry>,
+}
+
+impl Index {
+    /// Opens the files as they are; those that are missing are empty.
+    pub(crate) fn open(dir: &Path, base_offset: i64) -> io::Result<Self> {
+        Self::at(offset_path(dir, base_offset, INDEX), offset_path(dir, base_offset, TIME_INDEX))
+    }
+
+    pub(crate) fn at(offsets: PathBuf, times: PathBuf) -> io::Result<Self> {
+        Ok(Self { offsets: Column::open(offsets)?, times: Column::open(times)? })
+    }
+
+    pub(crate) fn last_offset(&self) -> Option<OffsetEntry> {
+        self.offsets.last
+    }
+
+    pub(crate) fn last_time(&self) -> Option<TimeEntry> {
+        self.times.last
+    }
+
+    pub(crate) fn is_torn(&self) -> bool {
+        self.offsets.torn || self.times.torn
+    }
+
+    /// Adds a batch; a time that is not larger than the last is left out.
+    pub(crate) fn push(&mut self, offset: OffsetEntry, time: TimeEntry) -> io::Result<()> {
+        self.offsets.push(offset);
+        self.push_time(time);
+        if self.offsets.pending.len() >= PENDING_COUNT_MAX { self.flush() } else { Ok(()) }
+    }
+
+    pub(crate) fn push_time(&mut self, time: TimeEntry) {
+        if time.time_ms > self.times.last.map_or(-1, |last| last.time_ms) {
+            self.times.push(time);
+        }
+    }
+
+    pub(crate) fn flush(&mut self) -> io::Result<()> {
+        self.times.flush()?;
+        self.offsets.flush()
+    }
+
+    /// Where to begin looking for an offset: no batch before it reaches that far.
+    pub(crate) fn position_before(&self, offset: u32) -> io::Result<u64> {
+        let entry = self.offsets.last_before(|entry| entry.offset <= offset)?;
+        Ok(entry.map_or(0, |entry| u64::from(entry.position)))
+    }
+
+    /// The offset from which on a record of this time or later may come first.
+    pub(crate) fn offset_before_time(&self, time_ms: i64) -> io::Result<u32> {
+        Ok(self.times.last_before(|entry| entry.time_ms < time_ms)?.map_or(0, |entry| entry.offset))
+    }
+}

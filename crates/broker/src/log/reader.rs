@@ -1,0 +1,306 @@
+//! The reading side of a log: by offset, by time, and the start that moves up.
+
+use std::{
+    io::ErrorKind,
+    sync::{Arc, Weak, atomic::Ordering},
+};
+
+use bytes::Bytes;
+use wire::batch::{BATCH_HEADER_BYTES, BatchHeader};
+
+use super::{
+    errors::LogError,
+    files::{self, Wait},
+    partition::Log,
+    segment::Segment,
+    writer::RECORDS_BYTES_MAX,
+};
+
+/// Room behind `bytes_max` for what lies between an index entry and the offset asked for.
+const SKIP_BYTES: usize = 8 << 10;
+/// How often a read begins again because compaction or retention took its segment away.
+const ATTEMPTS_COUNT_MAX: usize = 8;
+const HINTS_COUNT: usize = 4;
+pub(crate) const START_OFFSET: &str = "start-offset";
+
+/// Bytes of whole record batches as they lie in the file; the first may begin before the offset asked for.
+#[derive(Debug, Clone)]
+pub struct Fetched {
+    pub records: Bytes,
+    pub high_watermark: i64,
+    pub start_offset: i64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReadLimit {
+    pub bytes_max: usize,
+    /// Gives the first batch whole even where it is larger than `bytes_max`, so that a reader gets on.
+    pub at_least_one: bool,
+}
+
+/// A record found by its time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TimedOffset {
+    pub offset: i64,
+    pub timestamp_ms: i64,
+    pub leader_epoch: i32,
+}
+
+/// Where the latest readers stopped: offset, segment, position. The oldest gives way.
+#[derive(Default)]
+pub(crate) struct Hints {
+    places: [Option<(i64, Weak<Segment>, u64)>; HINTS_COUNT],
+    oldest: usize,
+}
+
+impl Hints {
+    fn find(&self, offset: i64, segment: &Arc<Segment>) -> Option<u64> {
+        let known = |place: &(i64, Weak<Segment>, u64)| {
+            place.0 == offset && std::ptr::eq(place.1.as_ptr(), Arc::as_ptr(segment))
+        };
+        self.places.iter().flatten().find(|place| known(place)).map(|place| place.2)
+    }
+
+    fn put(&mut self, after: i64, offset: i64, segment: &Arc<Segment>, position: u64) {
+        // The reader that was at `after` has moved; only without one does another's hint give way.
+        let own = self.places.iter().position(|place| place.as_ref().is_some_and(|place| place.0 == after));
+        let at = own.unwrap_or(self.oldest);
+        if own.is_none() {
+            self.oldest = (self.oldest + 1) % HINTS_COUNT;
+        }
+        self.places[at] = Some((offset, Arc::downgrade(segment), position));
+    }
+}
+
+/// What lay in one segment.
+enum Found {
+    Records(Bytes),
+    /// Nothing at or behind the offset: look in the next segment.
+    Beyond,
+}
+
+impl Log {
+    /// Reads from `offset` to at most the end of its segment. Empty at the end of the log. Never waits for new
+    /// records; waits for the disk only on a thread made for that.
+    pub async fn read(self: &Arc<Self>, offset: i64, limit: ReadLimit) -> Result<Fetched, LogError> {
+        match self.read_with(offset, limit, Wait::No) {
+            Ok(Some(fetched)) => Ok(fetched),
+            Err(error) => Err(error),
+            Ok(None) => {
+                let log = self.clone();
+                let read = tokio::task::spawn_blocking(move || log.read_blocking(offset, limit)).await;
+                read.unwrap_or_else(|_| Err(LogError::Closed { log: self.name.clone() }))
+            }
+        }
+    }
+
+    /// The same on this thread, which the disk may hold up: for start-up (group offsets) and tests.
+    pub fn read_blocking(&self, offset: i64, limit: ReadLimit) -> Result<Fetched, LogError> {
+        let read = self.read_with(offset, limit, Wait::ForDisk)?;
+        Ok(read.expect("a read that waits for the disk never gives up"))
+    }
+
+    /// `None`: it would wait for the disk.
+    fn read_with(&self, offset: i64, limit: ReadLimit, wait: Wait) -> Result<Option<Fetched>, LogError> {
+        let mut last_error = None;
+        for _ in 0..ATTEMPTS_COUNT_MAX {
+            self.check_range(offset)?;
+            match self.read_once(offset, limit, wait) {
+                Ok(records) => {
+                    let (high_watermark, start_offset) = (self.high_watermark(), self.start_offset());
+                    return Ok(Some(Fetched { records, high_watermark, start_offset }));
+                }
+                Err(Trouble::Disk(_, error)) if error.kind() == ErrorKind::WouldBlock => return Ok(None),
+                Err(Trouble::Disk(segment, error)) => {
+                    let gone = matches!(error.kind(), ErrorKind::NotFound | ErrorKind::UnexpectedEof);
+                    let error = segment.disk("read")(error);
+                    if !gone {
+                        return Err(error);
+                    }
+                    last_error = Some(error);
+                }
+                Err(Trouble::Log(error)) => return Err(error),
+            }
+        }
+        Err(last_error.expect("the loop ends early unless a read failed"))
+    }
+
+    fn check_range(&self, offset: i64) -> Result<(), LogError> {
+        if self.state.load(Ordering::SeqCst) == super::partition::DELETED {
+            return Err(LogError::Deleted { log: self.name.clone() });
+        }
+        let (start, end) = (self.start_offset(), self.high_watermark());
+        if (start..=end).contains(&offset) {
+            return Ok(());
+        }
+        Err(LogError::OffsetOutOfRange { log: self.name.clone(), offset, start, end })
+    }
+
+    fn read_once(&self, offset: i64, limit: ReadLimit, wait: Wait) -> Result<Bytes, Trouble> {
+        if offset >= self.high_watermark() {
+            return Ok(Bytes::new());
+        }
+        let segments = self.all_segments();
+        let first = segments.partition_point(|segment| segment.base_offset <= offset).saturating_sub(1);
+        for segment in &segments[first..] {
+            match self.read_segment(segment, offset, limit, wait)? {
+                Found::Records(records) => return Ok(records),
+                Found::Beyond => {}
+            }
+        }
+        Ok(Bytes::new())
+    }
+
+    fn read_segment(
+        &self,
+        segment: &Arc<Segment>,
+        offset: i64,
+        limit: ReadLimit,
+        wait: Wait,
+    ) -> Result<Found, Trouble> {
+        let disk = |error| Trouble::Disk(segment.clone(), error);
+        let visible = segment.visible();
+        let hint = self.hints.lock().find(offset, segment);
+        let mut skip_bytes = if hint.is_some() { 0 } else { SKIP_BYTES };
+        let mut position = match hint {
+            Some(position) => position,
+            None => segment.index.lock().position_before(segment.relative(offset)).map_err(disk)?,
+        };
+        while position < visible {
+            let left = usize::try_from(visible - position).unwrap_or(usize::MAX);
+            let want = limit.bytes_max.saturating_add(skip_bytes).max(BATCH_HEADER_BYTES).min(left);
+            let buffer = segment.read_at(position, want, wait).map_err(disk)?.freeze();
+            let mut at = 0;
+            let mut wanted = None;
+            while let Ok(header) = BatchHeader::parse(&buffer[at..]) {
+                if header.last_offset() >= offset {
+                    wanted = Some(header);
+                    break;
+                }
+                at += header.size_bytes();
+                if at >= buffer.len() {
+                    break;
+                }
+            }
+            let Some(header) = wanted else {
+                if at == 0 {
+                    let what = format!("no record batch begins at byte {position}");
+                    return Err(Trouble::Log(LogError::Damaged { path: segment.path(), what }));
+                }
+                position += at as u64;
+                continue;
+            };
+            let start = position + at as u64;
+            let (bytes, next_offset) = whole_batches(&buffer[at..], limit.bytes_max);
+            if bytes > 0 {
+                self.hints.lock().put(offset, next_offset, segment, start + bytes as u64);
+                return Ok(Found::Records(buffer.slice(at..at + bytes)));
+            }
+            let size = header.size_bytes();
+            if size > limit.bytes_max {
+                if !limit.at_least_one {
+                    return Ok(Found::Records(Bytes::new()));
+                }
+                let records = segment.read_at(start, size, wait).map_err(disk)?.freeze();
+                self.hints.lock().put(offset, header.next_offset(), segment, start + size as u64);
+                return Ok(Found::Records(records));
+            }
+            position = start;
+            skip_bytes = 0;
+        }
+        Ok(Found::Beyond)
+    }
+
+    /// The first record at or after this time (ListOffsets). Blocks on the disk.
+    pub fn offset_for_time(&self, timestamp_ms: i64) -> Result<Option<TimedOffset>, LogError> {
+        let mut attempts_left = ATTEMPTS_COUNT_MAX;
+        loop {
+            attempts_left -= 1;
+            match self.find_time_once(timestamp_ms) {
+                // Compaction or retention took the segment away: look again at what is there now.
+                Err(LogError::Disk { source, .. })
+                    if source.kind() == ErrorKind::NotFound && attempts_left > 0 => {}
+                found => return found,
+            }
+        }
+    }
+
+    fn find_time_once(&self, timestamp_ms: i64) -> Result<Option<TimedOffset>, LogError> {
+        for segment in self.all_segments().iter().filter(|segment| segment.max_timestamp() >= timestamp_ms) {
+            if let Some(found) = self.find_time(segment, timestamp_ms)? {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
+    }
+
+    fn find_time(&self, segment: &Segment, timestamp_ms: i64) -> Result<Option<TimedOffset>, LogError> {
+        let disk = segment.disk("read the index of");
+        let position = {
+            let index = segment.index.lock();
+            let relative = index.offset_before_time(timestamp_ms).map_err(&disk)?;
+            index.position_before(relative).map_err(&disk)?
+        };
+        let start_offset = self.start_offset();
+        let mut found = None;
+        segment.walk(position, false, |batch, _| {
+            if batch.header.max_timestamp_ms < timestamp_ms || batch.header.last_offset() < start_offset {
+                return Ok(true);
+            }
+            let batch_error = |source| LogError::Batch { log: self.name.clone(), source };
+            for record in &batch.records(RECORDS_BYTES_MAX).map_err(batch_error)? {
+                let record = record.map_err(batch_error)?;
+                if record.timestamp_ms >= timestamp_ms && record.offset >= start_offset {
+                    found = Some(TimedOffset {
+                        offset: record.offset,
+                        timestamp_ms: record.timestamp_ms,
+                        leader_epoch: batch.header.leader_epoch,
+                    });
+                    return Ok(false);
+                }
+            }
+            Ok(true)
+        })?;
+        Ok(found)
+    }
+
+    /// The record with the largest timestamp (ListOffsets -3, KIP-734). Blocks on the disk.
+    pub fn offset_of_max_timestamp(&self) -> Result<Option<TimedOffset>, LogError> {
+        let latest_ms = self.all_segments().iter().map(|segment| segment.max_timestamp()).max().unwrap_or(-1);
+        if latest_ms < 0 { Ok(None) } else { self.offset_for_time(latest_ms) }
+    }
+
+    /// Makes `offset` the first one (DeleteRecords; -1: the high watermark). Gives the new start. Blocks on the disk.
+    pub fn truncate_prefix(&self, offset: i64) -> Result<i64, LogError> {
+        let _tending = self.tending.lock();
+        let (start, end) = (self.start_offset(), self.high_watermark());
+        let offset = if offset == -1 { end } else { offset };
+        if offset > end || offset < 0 {
+            return Err(LogError::OffsetOutOfRange { log: self.name.clone(), offset, start, end });
+        }
+        if offset > start {
+            files::write_atomically(&self.dir.join(START_OFFSET), offset.to_string().as_bytes(), true)?;
+            self.start.fetch_max(offset, Ordering::SeqCst);
+            self.drop_before_start()?;
+        }
+        Ok(self.start_offset())
+    }
+}
+
+enum Trouble {
+    Disk(Arc<Segment>, std::io::Error),
+    Log(LogError),
+}
+
+/// How many bytes of whole batches lie at the front within `bytes_max`, and the offset behind them.
+fn whole_batches(buffer: &[u8], bytes_max: usize) -> (usize, i64) {
+    let (mut end, mut next_offset) = (0, 0);
+    while let Ok(header) = BatchHeader::parse(&buffer[end..]) {
+        let after = end.saturating_add(header.size_bytes());
+        if after > bytes_max || after > buffer.len() {
+            break;
+        }
+        (end, next_offset) = (after, header.next_offset());
+    }
+    (end, next_offset)
+}

@@ -1,0 +1,332 @@
+//! Opening a log: unfinished work of compaction, torn tails, indices, the producers' state.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::Path,
+    sync::{Arc, atomic::Ordering},
+};
+
+use wire::batch::{BATCH_HEADER_BYTES, Batch, BatchHeader};
+
+use super::{
+    compaction::CLEANED_TO,
+    errors::LogError,
+    files::{self, CLEANED, INDEX, LOG, SNAPSHOT, SWAP, TIME_INDEX, Wait, offset_path},
+    options::LogOptions,
+    producers::Producers,
+    reader::START_OFFSET,
+    segment::Segment,
+    writer::Tail,
+};
+
+pub(crate) const RECOVERY_POINT: &str = "recovery-point";
+
+/// How the last life ended, and so what of its files can be trusted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// All is as it was left.
+    Clean,
+    /// The process died, not the machine: the page cache kept all writes; only the last of them may be torn.
+    Killed,
+    /// Perhaps a power cut: only what was synced is sure.
+    Unknown,
+}
+
+pub(crate) struct Recovered {
+    pub(crate) segments: Vec<Arc<Segment>>,
+    pub(crate) tail: Tail,
+    pub(crate) start: i64,
+    pub(crate) cleaned_to: i64,
+}
+
+/// What a walk over the segments learns.
+struct Progress {
+    next_offset: i64,
+    producers: Producers,
+    /// Batches before this are in the snapshot that `producers` came from.
+    producers_from: i64,
+    now_ms: i64,
+}
+
+pub(crate) fn recover(
+    dir: &Arc<Path>,
+    ended: Ended,
+    options: &LogOptions,
+    now_ms: i64,
+) -> Result<Recovered, LogError> {
+    finish_swaps(dir)?;
+    let bases = bases(dir)?;
+    let start = files::read_number(&dir.join(START_OFFSET)).unwrap_or(0).max(0);
+    let synced_to = files::read_number(&dir.join(RECOVERY_POINT)).unwrap_or(0);
+    let (producers_from, producers) = latest_snapshot(dir)?;
+    let mut progress = Progress { next_offset: start, producers, producers_from, now_ms };
+    let mut segments: Vec<Arc<Segment>> = Vec::new();
+    for (place, &base_offset) in bases.iter().enumerate() {
+        let next_base = bases.get(place + 1).copied();
+        let trusted = match (ended, next_base) {
+            (Ended::Clean | Ended::Killed, Some(_)) => true,
+            (Ended::Unknown, Some(next)) => next <= synced_to,
+            (_, None) => false,
+        };
+        let (segment, damage) = match next_base {
+            Some(next) if trusted => sealed(dir, base_offset, next, options, &mut progress)?,
+            _ if ended == Ended::Unknown => rebuild(dir, base_offset, options, &mut progress)?,
+            _ => last(dir, base_offset, ended, options, &mut progress)?,
+        };
+        segments.push(Arc::new(segment));
+        if let Some(what) = damage {
+            tracing::warn!(dir = %dir.display(), next_offset = progress.next_offset, "cut off a torn tail: {what}");
+            bases[place + 1..].iter().try_for_each(|&base| remove_segment(dir, base))?;
+            break;
+        }
+    }
+    if segments.is_empty() {
+        segments.push(Arc::new(Segment::open(dir, progress.next_offset)?));
+    }
+    finish(dir, segments, progress, start)
+}
+
+fn finish(
+    dir: &Path,
+    segments: Vec<Arc<Segment>>,
+    progress: Progress,
+    start: i64,
+) -> Result<Recovered, LogError> {
+    let active = segments.last().expect("there is at least the one just made");
+    // What a snapshot knows beyond the recovered end did not survive: begin without it.
+    let snapshots = snapshot_offsets(dir)?;
+    let beyond = snapshots.iter().filter(|&&at| at > progress.next_offset);
+    beyond.clone().try_for_each(|&at| files::remove(&offset_path(dir, at, SNAPSHOT)))?;
+    let mut producers = progress.producers;
+    if progress.producers_from > progress.next_offset {
+        producers = Producers::default();
+        let (from, earlier) = latest_snapshot(dir)?;
+        producers = if from > 0 { earlier } else { producers };
+        for segment in &segments {
+            segment.walk(0, false, |batch, _| {
+                note_producer(&mut producers, batch, from, progress.now_ms);
+                Ok(true)
+            })?;
+        }
+    }
+    let rolled_ms = first_time(active)?.unwrap_or(progress.now_ms);
+    let first = segments.first().map_or(0, |segment| segment.base_offset);
+    let next_offset = progress.next_offset.max(active.base_offset);
+    let tail = Tail {
+        next_offset,
+        position: active.visible(),
+        rolled_ms,
+        producers,
+        snapshot_at: if snapshots.contains(&next_offset) { next_offset } else { -1 },
+        ..Tail::default()
+    };
+    let cleaned_to = files::read_number(&dir.join(CLEANED_TO)).unwrap_or(0).min(next_offset);
+    Ok(Recovered { tail, start: start.max(first).min(next_offset), cleaned_to, segments })
+}
+
+fn note_producer(producers: &mut Producers, batch: &Batch<'_>, from: i64, now_ms: i64) {
+    let header = &batch.header;
+    if header.is_idempotent() && header.base_offset >= from {
+        producers.took(header, header.base_offset, now_ms);
+    }
+}
+
+fn first_time(segment: &Segment) -> Result<Option<i64>, LogError> {
+    if segment.visible() == 0 {
+        return Ok(None);
+    }
+    let head = segment.read_at(0, BATCH_HEADER_BYTES, Wait::ForDisk).map_err(segment.disk("read"))?;
+    let header = BatchHeader::parse(&head).ok();
+    Ok(header.map(|header| header.max_timestamp_ms).filter(|&time_ms| time_ms >= 0))
+}
+
+/// A full segment whose files are trusted: only its index is looked at, unless producers have to be read from it.
+fn sealed(
+    dir: &Arc<Path>,
+    base_offset: i64,
+    next_base: i64,
+    options: &LogOptions,
+    progress: &mut Progress,
+) -> Result<(Segment, Option<String>), LogError> {
+    let segment = Segment::open(dir, base_offset)?;
+    let last = segment.index.lock().last_offset();
+    let visible = segment.visible();
+    let torn = segment.index.lock().is_torn();
+    let wrong = torn || last.is_some_and(|entry| u64::from(entry.position) >= visible);
+    // Also where no record has a time, which is rare enough.
+    let missing = visible > 0 && segment.max_timestamp() < 0;
+    let small = visible <= options.index_interval_bytes;
+    if wrong || (missing && !small) {
+        drop(segment);
+        return rebuild(dir, base_offset, options, progress);
+    }
+    if next_base > progress.producers_from || (small && segment.max_timestamp() < 0) {
+        segment.walk(0, false, |batch, position| {
+            note_producer(&mut progress.producers, batch, progress.producers_from, progress.now_ms);
+            segment.note(&batch.header, position, false).map_err(segment.disk("index"))?;
+            Ok(true)
+        })?;
+    }
+    progress.next_offset = progress.next_offset.max(next_base);
+    Ok((segment, None))
+}
+
+/// The segment that was growing: from its last index entry on each batch is looked at, with its checksum if the end was
+/// not clean, and from the producers' snapshot on for those.
+fn last(
+    dir: &Arc<Path>,
+    base_offset: i64,
+    ended: Ended,
+    options: &LogOptions,
+    progress: &mut Progress,
+) -> Result<(Segment, Option<String>), LogError> {
+    let segment = Segment::open(dir, base_offset)?;
+    let entry = segment.index.lock().last_offset();
+    let torn = segment.index.lock().is_torn();
+    if torn || entry.is_some_and(|entry| u64::from(entry.position) >= segment.visible()) {
+        drop(segment);
+        return rebuild(dir, base_offset, options, progress);
+    }
+    let indexed_to = entry.map_or(0, |entry| u64::from(entry.position));
+    if progress.producers_from < base_offset + entry.map_or(0, |entry| i64::from(entry.offset)) {
+        segment.walk(0, false, |batch, position| {
+            note_producer(&mut progress.producers, batch, progress.producers_from, progress.now_ms);
+            Ok(position < indexed_to)
+        })?;
+        progress.producers_from =
+            progress.producers_from.max(base_offset + entry.map_or(0, |entry| i64::from(entry.offset)) + 1);
+    }
+    let damage = walk_and_cut(&segment, indexed_to, ended != Ended::Clean, options, progress)?;
+    Ok((segment, damage))
+}
+
+/// Throws the indices away and makes them anew from the batches, each with its checksum.
+fn rebuild(
+    dir: &Arc<Path>,
+    base_offset: i64,
+    options: &LogOptions,
+    progress: &mut Progress,
+) -> Result<(Segment, Option<String>), LogError> {
+    files::remove(&offset_path(dir, base_offset, INDEX))?;
+    files::remove(&offset_path(dir, base_offset, TIME_INDEX))?;
+    let segment = Segment::open(dir, base_offset)?;
+    let damage = walk_and_cut(&segment, 0, true, options, progress)?;
+    segment.flush_index()?;
+    Ok((segment, damage))
+}
+
+fn walk_and_cut(
+    segment: &Segment,
+    from: u64,
+    check_crc: bool,
+    options: &LogOptions,
+    progress: &mut Progress,
+) -> Result<Option<String>, LogError> {
+    progress.next_offset = progress.next_offset.max(segment.base_offset);
+    let mut lowest = segment.base_offset;
+    let mut unindexed_bytes = 0;
+    let mut wrong = None;
+    let (sound_to, damage) = segment.walk(from, check_crc, |batch, position| {
+        if batch.header.base_offset < lowest {
+            wrong = Some(format!("offset {} comes after {}", batch.header.base_offset, lowest - 1));
+            return Ok(false);
+        }
+        lowest = batch.header.next_offset();
+        progress.next_offset = progress.next_offset.max(lowest);
+        note_producer(&mut progress.producers, batch, progress.producers_from, progress.now_ms);
+        let indexed = unindexed_bytes > options.index_interval_bytes;
+        unindexed_bytes = if indexed { 0 } else { unindexed_bytes } + batch.bytes.len() as u64;
+        segment.note(&batch.header, position, indexed).map_err(segment.disk("index"))?;
+        Ok(true)
+    })?;
+    let damage = damage.or(wrong);
+    if damage.is_some() {
+        segment.file().and_then(|file| file.set_len(sound_to)).map_err(segment.disk("cut"))?;
+        segment.visible_bytes.store(sound_to, Ordering::Release);
+    }
+    Ok(damage)
+}
+
+fn names(dir: &Path) -> Result<Vec<String>, LogError> {
+    let failed = |error| LogError::disk("list", dir, error);
+    let mut names = Vec::new();
+    for entry in fs::read_dir(dir).map_err(failed)? {
+        names.extend(entry.map_err(failed)?.file_name().into_string());
+    }
+    Ok(names)
+}
+
+/// The base offsets of all segments, rising.
+fn bases(dir: &Path) -> Result<Vec<i64>, LogError> {
+    offsets_of(dir, LOG)
+}
+
+/// The offsets at which producers' state was written down, rising.
+pub(crate) fn snapshot_offsets(dir: &Path) -> Result<Vec<i64>, LogError> {
+    offsets_of(dir, SNAPSHOT)
+}
+
+fn offsets_of(dir: &Path, wanted: &str) -> Result<Vec<i64>, LogError> {
+    let names = names(dir)?;
+    let parsed = names.iter().filter_map(|name| files::parse_name(name));
+    let mut offsets: Vec<i64> =
+        parsed.filter(|(_, kind)| *kind == wanted).map(|(offset, _)| offset).collect();
+    offsets.sort_unstable();
+    Ok(offsets)
+}
+
+fn latest_snapshot(dir: &Path) -> Result<(i64, Producers), LogError> {
+    for at in snapshot_offsets(dir)?.into_iter().rev() {
+        if let Some(producers) = Producers::read(&offset_path(dir, at, SNAPSHOT)) {
+            return Ok((at, producers));
+        }
+    }
+    Ok((0, Producers::default()))
+}
+
+pub(crate) fn remove_segment(dir: &Path, base_offset: i64) -> Result<(), LogError> {
+    [INDEX, TIME_INDEX, LOG].iter().try_for_each(|kind| files::remove(&offset_path(dir, base_offset, kind)))
+}
+
+/// Removes what compaction did not finish, and puts into place what it did.
+fn finish_swaps(dir: &Arc<Path>) -> Result<(), LogError> {
+    let mut swaps = BTreeMap::new();
+    for name in names(dir)? {
+        let Some((base_offset, kind)) = files::parse_name(&name) else { continue };
+        if kind.ends_with(CLEANED) || kind.ends_with("tmp") {
+            files::remove(&dir.join(&name))?;
+        } else if let Some(next) = kind.strip_suffix(SWAP).and_then(|kind| kind.strip_suffix('.')) {
+            swaps.insert(base_offset, (dir.join(&name), next.parse::<i64>().ok()));
+        }
+    }
+    for (base_offset, (path, next_base)) in swaps {
+        let Some(next_base) = next_base else { continue };
+        let replaced: Vec<i64> =
+            bases(dir)?.into_iter().filter(|base| (base_offset..next_base).contains(base)).collect();
+        put_in_place(dir, base_offset, &path, &replaced)?;
+        files::sync_dir(dir)?;
+    }
+    Ok(())
+}
+
+/// The last step of a swap, which can be repeated after a crash anywhere in it: the finished file takes the place of the
+/// segments it replaces. Its indices are made anew when they are missing.
+pub(crate) fn put_in_place(
+    dir: &Path,
+    base_offset: i64,
+    swap: &Path,
+    replaced: &[i64],
+) -> Result<(), LogError> {
+    for &base in replaced {
+        files::remove(&offset_path(dir, base, INDEX))?;
+        files::remove(&offset_path(dir, base, TIME_INDEX))?;
+        // The first one's file is replaced by the rename itself, so its offsets are never without one.
+        if base != base_offset {
+            files::remove(&offset_path(dir, base, LOG))?;
+        }
+    }
+    base::crash_point("broker.log.compact.before_rename");
+    let path = offset_path(dir, base_offset, LOG);
+    fs::rename(swap, &path).map_err(|error| LogError::disk("rename", swap, error))
+}

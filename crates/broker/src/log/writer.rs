@@ -1,0 +1,390 @@
+//! The writing side of a log: checks of what clients send, the one write for all that waits, rolling.
+
+use std::{
+    io::IoSlice,
+    sync::{Arc, atomic::Ordering},
+};
+
+use base::crash_point;
+use bytes::Bytes;
+use parking_lot::MutexGuard;
+use wire::batch::{BATCH_HEADER_BYTES, Batch, BatchHeader, Patch, batches};
+
+use super::{
+    appender::Append,
+    errors::LogError,
+    files::{self, SNAPSHOT},
+    options::{Durability, LogOptions, TimestampType},
+    partition::{Appended, Log, Writer},
+    producers::{Producer, Producers, Verdict},
+    segment::Segment,
+};
+
+/// Records are decompressed to at most this, where a compacted topic asks for their keys.
+pub(crate) const RECORDS_BYTES_MAX: usize = 256 << 20;
+/// Kafka's bound on offsets within one segment: the indices write four bytes, signed there.
+const SEGMENT_OFFSETS_MAX: i64 = i32::MAX as i64;
+
+/// Where the log grows. Only the appender's thread and whoever changes the list of segments lock it.
+#[derive(Default)]
+pub(crate) struct Tail {
+    pub(crate) next_offset: i64,
+    /// Bytes in the last segment.
+    pub(crate) position: u64,
+    pub(crate) unindexed_bytes: u64,
+    /// The time of the last segment's first batch, or when it was made.
+    pub(crate) rolled_ms: i64,
+    pub(crate) producers: Producers,
+    /// Written, and not shown to readers yet.
+    pub(crate) unpublished: Vec<(Arc<Segment>, u64)>,
+    /// Full segments that no fsync has covered yet.
+    pub(crate) unsynced: Vec<Arc<Segment>>,
+    pub(crate) snapshot_at: i64,
+}
+
+/// Batches that the next write takes together, and what is noted once they are written.
+#[derive(Default)]
+struct Run<'a> {
+    heads: Vec<[u8; BATCH_HEADER_BYTES]>,
+    bodies: Vec<&'a [u8]>,
+    noted: Vec<(BatchHeader, u64)>,
+    undo: Vec<(i64, Option<Producer>)>,
+    first_answer: usize,
+    bytes: u64,
+}
+
+type Answers = Vec<Result<Appended, LogError>>;
+
+impl Log {
+    /// What can be refused before queueing, on the caller's thread.
+    pub(crate) fn check_records(&self, records: &Bytes, writer: Writer) -> Result<(), LogError> {
+        let options = self.options();
+        let log = || self.name.clone();
+        let invalid = |why| Err(LogError::InvalidRecord { log: log(), why });
+        let mut count = 0;
+        for batch in batches(records) {
+            let batch = batch.map_err(|source| LogError::Batch { log: log(), source })?;
+            batch.check_crc().map_err(|source| LogError::Batch { log: log(), source })?;
+            let (bytes, bytes_max) = (batch.bytes.len() as u64, u64::from(options.message_bytes_max));
+            if bytes > bytes_max {
+                return Err(LogError::BatchTooLarge { log: log(), bytes, bytes_max });
+            }
+            count += 1;
+            if writer == Writer::Client {
+                self.check_client_batch(&batch, &options)?;
+            }
+        }
+        match count {
+            0 => invalid("there is no record batch"),
+            1 => Ok(()),
+            _ if writer == Writer::Client => {
+                invalid("a produce request has more than one batch for the partition")
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn check_client_batch(&self, batch: &Batch<'_>, options: &LogOptions) -> Result<(), LogError> {
+        let (log, header) = (|| self.name.clone(), &batch.header);
+        let invalid = |why| Err(LogError::InvalidRecord { log: log(), why });
+        if header.is_control() {
+            return invalid("clients may not write control batches");
+        }
+        if header.records_count == 0 || header.records_count != header.last_offset_delta + 1 {
+            return invalid("the batch's count of records is not its count of offsets");
+        }
+        if header.is_idempotent() && (header.base_sequence < 0 || header.producer_epoch < 0) {
+            return invalid("an idempotent producer's batch has no sequence or epoch");
+        }
+        if header.is_transactional() && !header.is_idempotent() {
+            return invalid("a transactional batch has no producer id");
+        }
+        if options.timestamp_type == TimestampType::CreateTime && header.max_timestamp_ms >= 0 {
+            let now_ms = self.clock.now_ms();
+            let from_ms = now_ms.saturating_sub(options.timestamp_before_ms_max);
+            let to_ms = now_ms.saturating_add(options.timestamp_after_ms_max);
+            let timestamp_ms = header.max_timestamp_ms;
+            if !(from_ms..=to_ms).contains(&timestamp_ms) {
+                return Err(LogError::InvalidTimestamp { log: log(), timestamp_ms, from_ms, to_ms });
+            }
+        }
+        if options.cleanup.compact {
+            let records = batch.records(RECORDS_BYTES_MAX);
+            let records = records.map_err(|source| LogError::Batch { log: log(), source })?;
+            for record in &records {
+                let record = record.map_err(|source| LogError::Batch { log: log(), source })?;
+                if record.key.is_none() {
+                    return invalid("a compacted topic takes no record without a key");
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes appends in their order; nothing is visible before `publish`. One answer for each.
+    pub(crate) fn write(&self, appends: &[Append]) -> Answers {
+        if let Err(error) = self.check_state() {
+            return appends.iter().map(|_| Err(error.clone())).collect();
+        }
+        let options = self.options();
+        let mut tail = self.tail.lock();
+        let mut answers = Vec::with_capacity(appends.len());
+        let mut run = Run::default();
+        for append in appends {
+            let answer = self.place(&mut tail, &mut run, &mut answers, append, &options);
+            answers.push(answer);
+        }
+        self.write_run(&mut tail, &mut run, &mut answers, &options);
+        answers
+    }
+
+    fn place<'a>(
+        &self,
+        tail: &mut Tail,
+        run: &mut Run<'a>,
+        answers: &mut Answers,
+        append: &'a Append,
+        options: &LogOptions,
+    ) -> Result<Appended, LogError> {
+        let now_ms = self.clock.now_ms();
+        let stamps = options.timestamp_type == TimestampType::LogAppendTime;
+        let append_time_ms = stamps.then_some(now_ms);
+        let parsed: Result<Vec<Batch<'a>>, _> = batches(&append.records).collect();
+        let parsed = parsed.map_err(|source| LogError::Batch { log: self.name.clone(), source })?;
+        for batch in &parsed {
+            if let Some(sent) = self.check_producer(&tail.producers, &batch.header)? {
+                return Ok(sent);
+            }
+        }
+        let latest_ms = parsed.iter().map(|batch| batch.header.max_timestamp_ms).max().unwrap_or(-1);
+        let offsets: i64 = parsed.iter().map(|batch| i64::from(batch.header.last_offset_delta) + 1).sum();
+        if self.must_roll(tail, run, append.records.len() as u64, offsets, latest_ms, options) {
+            self.write_run(tail, run, answers, options);
+            self.roll(tail)?;
+        }
+        if tail.position == 0 && run.bytes == 0 {
+            tail.rolled_ms = if latest_ms >= 0 { latest_ms } else { now_ms };
+        }
+        let base_offset = tail.next_offset;
+        for batch in parsed {
+            let patch =
+                Patch { base_offset: tail.next_offset, leader_epoch: append.leader_epoch, append_time_ms };
+            let head = patch.header_of(&batch);
+            let header = BatchHeader {
+                base_offset: tail.next_offset,
+                max_timestamp_ms: append_time_ms.unwrap_or(batch.header.max_timestamp_ms),
+                ..batch.header
+            };
+            if header.is_idempotent() {
+                run.undo.push((header.producer_id, tail.producers.took(&header, header.base_offset, now_ms)));
+            }
+            run.noted.push((header, tail.position + run.bytes));
+            run.heads.push(head);
+            run.bodies.push(batch.body());
+            run.bytes += batch.bytes.len() as u64;
+            tail.next_offset = header.next_offset();
+        }
+        Ok(Appended {
+            base_offset,
+            last_offset: tail.next_offset - 1,
+            log_append_time_ms: append_time_ms.unwrap_or(-1),
+            start_offset: self.start_offset(),
+            duplicate: false,
+        })
+    }
+
+    fn check_producer(
+        &self,
+        producers: &Producers,
+        header: &BatchHeader,
+    ) -> Result<Option<Appended>, LogError> {
+        if !header.is_idempotent() || header.is_control() {
+            return Ok(None);
+        }
+        let (log, producer_id) = (self.name.clone(), header.producer_id);
+        match producers.check(header) {
+            Verdict::Fresh => Ok(None),
+            Verdict::Duplicate(sent) => Ok(Some(Appended {
+                base_offset: sent.base_offset,
+                last_offset: sent.last_offset,
+                log_append_time_ms: -1,
+                start_offset: self.start_offset(),
+                duplicate: true,
+            })),
+            Verdict::OutOfOrder { expected } => Err(LogError::OutOfOrderSequence {
+                log,
+                producer_id,
+                sequence: header.base_sequence,
+                expected,
+            }),
+            Verdict::Fenced { current } => {
+                Err(LogError::ProducerFenced { log, producer_id, epoch: header.producer_epoch, current })
+            }
+        }
+    }
+
+    fn must_roll(
+        &self,
+        tail: &Tail,
+        run: &Run<'_>,
+        bytes: u64,
+        offsets: i64,
+        latest_ms: i64,
+        options: &LogOptions,
+    ) -> bool {
+        let position = tail.position + run.bytes;
+        if position == 0 {
+            return false;
+        }
+        let age_ms_max = match options.cleanup.compact {
+            true => options.segment_ms.min(options.max_compaction_lag_ms),
+            false => options.segment_ms,
+        };
+        let now_ms = if latest_ms >= 0 { latest_ms } else { self.clock.now_ms() };
+        let base_offset = self.segments.read().last().map_or(0, |segment| segment.base_offset);
+        position + bytes > options.segment_bytes.min(i32::MAX as u64)
+            || now_ms.saturating_sub(tail.rolled_ms) > age_ms_max
+            || tail.next_offset + offsets - base_offset > SEGMENT_OFFSETS_MAX
+    }
+
+    /// One write for the whole run. If it fails, the file and all that was noted are as before.
+    fn write_run(&self, tail: &mut Tail, run: &mut Run<'_>, answers: &mut Answers, options: &LogOptions) {
+        let done = std::mem::take(run);
+        run.first_answer = answers.len();
+        if done.heads.is_empty() {
+            return;
+        }
+        let segment = self.active();
+        let mut slices = Vec::with_capacity(done.heads.len() * 2);
+        for (head, body) in done.heads.iter().zip(&done.bodies) {
+            slices.extend([IoSlice::new(head), IoSlice::new(body)]);
+        }
+        crash_point("broker.log.before_write");
+        let written = segment.file().and_then(|file| files::append_all(&file, &mut slices));
+        crash_point("broker.log.after_write");
+        if let Err(error) = written {
+            let error = segment.disk("write")(error);
+            self.undo_run(tail, done, answers, &segment, &error);
+            return;
+        }
+        for (header, position) in &done.noted {
+            let indexed = tail.unindexed_bytes > options.index_interval_bytes;
+            tail.unindexed_bytes = if indexed { 0 } else { tail.unindexed_bytes };
+            tail.unindexed_bytes += header.size_bytes() as u64;
+            if let Err(error) = segment.note(header, *position, indexed) {
+                // The index is rebuilt from the log; without this entry a search only begins earlier.
+                tracing::warn!(log = %self.name, %error, "cannot write the index");
+            }
+        }
+        tail.position += done.bytes;
+        tail.unpublished.push((segment, tail.position));
+    }
+
+    fn undo_run(
+        &self,
+        tail: &mut Tail,
+        run: Run<'_>,
+        answers: &mut Answers,
+        segment: &Segment,
+        error: &LogError,
+    ) {
+        for (producer_id, before) in run.undo.into_iter().rev() {
+            tail.producers.restore(producer_id, before);
+        }
+        if let Some((header, _)) = run.noted.first() {
+            tail.next_offset = header.base_offset;
+        }
+        answers.iter_mut().skip(run.first_answer).filter(|answer| answer.is_ok()).for_each(|answer| {
+            *answer = Err(error.clone());
+        });
+        // A part of it may be in the file: it must not stay before what comes next.
+        if let Err(error) = segment.file().and_then(|file| file.set_len(tail.position)) {
+            self.fail(&segment.disk("cut off a failed write from")(error));
+        }
+    }
+
+    pub(crate) fn active(&self) -> Arc<Segment> {
+        self.segments.read().last().expect("a log always has a segment").clone()
+    }
+
+    /// Closes the last segment and begins one at the next offset.
+    pub(crate) fn roll(&self, tail: &mut Tail) -> Result<(), LogError> {
+        crash_point("broker.log.before_roll");
+        let full = self.active();
+        if full.base_offset == tail.next_offset {
+            return Ok(());
+        }
+        full.flush_index()?;
+        self.snapshot(tail, false)?;
+        crash_point("broker.log.roll.before_create");
+        let fresh = Arc::new(Segment::open(&self.dir, tail.next_offset)?);
+        let mut segments = self.segments.write();
+        *segments = segments.iter().cloned().chain([fresh]).collect();
+        drop(segments);
+        tail.position = 0;
+        tail.unindexed_bytes = 0;
+        tail.rolled_ms = self.clock.now_ms();
+        tail.unsynced.push(full);
+        if self.durability == Durability::Fsync {
+            files::sync_dir(&self.dir)?;
+        }
+        crash_point("broker.log.after_roll");
+        Ok(())
+    }
+
+    /// Writes down the producers' state as of the next offset, and forgets all older snapshots but one.
+    pub(crate) fn snapshot(&self, tail: &mut Tail, sync: bool) -> Result<(), LogError> {
+        let at = tail.next_offset;
+        if tail.snapshot_at == at {
+            return Ok(());
+        }
+        tail.producers.write(&files::offset_path(&self.dir, at, SNAPSHOT), sync)?;
+        let mut kept = super::recovery::snapshot_offsets(&self.dir)?;
+        kept.truncate(kept.len().saturating_sub(2));
+        tail.snapshot_at = at;
+        kept.iter().try_for_each(|&old| files::remove(&files::offset_path(&self.dir, old, SNAPSHOT)))
+    }
+
+    /// Brings what was written to the disk (`Fsync`) and shows it to readers. A failed fsync is final: the pages may be
+    /// gone although a second one would say that all is well.
+    pub(crate) fn publish(&self) -> Result<(), LogError> {
+        let mut tail = self.tail.lock();
+        let unpublished = std::mem::take(&mut tail.unpublished);
+        if self.durability == Durability::Fsync
+            && let Err(error) = self.sync_written(&mut tail, &unpublished)
+        {
+            self.fail(&error);
+            return Err(error);
+        }
+        self.show(tail, unpublished);
+        Ok(())
+    }
+
+    fn sync_written(&self, tail: &mut Tail, written: &[(Arc<Segment>, u64)]) -> Result<(), LogError> {
+        crash_point("broker.log.before_sync");
+        #[cfg(test)]
+        if self.fail_sync.load(Ordering::SeqCst) {
+            return Err(LogError::disk("sync", &*self.dir, std::io::Error::other("injected")));
+        }
+        let mut synced: Option<&Arc<Segment>> = None;
+        for (segment, _) in written {
+            if synced.is_none_or(|last| !Arc::ptr_eq(last, segment)) {
+                segment.sync()?;
+                tail.unsynced.retain(|unsynced| !Arc::ptr_eq(unsynced, segment));
+            }
+            synced = Some(segment);
+        }
+        crash_point("broker.log.after_sync");
+        Ok(())
+    }
+
+    fn show(&self, tail: MutexGuard<'_, Tail>, written: Vec<(Arc<Segment>, u64)>) {
+        let before = self.end.swap(tail.next_offset, Ordering::SeqCst);
+        assert!(before <= tail.next_offset, "the end of {} fell from {before}", self.name);
+        for (segment, bytes) in written {
+            segment.visible_bytes.store(bytes, Ordering::Release);
+        }
+        drop(tail);
+        self.wake_readers();
+    }
+}
