@@ -43,7 +43,9 @@ impl Broker {
             None if name == OFFSETS_TOPIC => self.offsets_topic().await,
             None => {
                 let partitions = self.options.partitions_default;
-                self.create_topic(name, partitions, Settings::default()).await.map_err(|refusal| refusal.error)
+                self.create_topic(name, partitions, Settings::default())
+                    .await
+                    .map_err(|refusal| refusal.error)
             }
         }
     }
@@ -78,7 +80,10 @@ impl Broker {
     }
 
     /// Runs what blocks on the disk where it holds nobody up.
-    pub async fn blocking<T: Send + 'static>(self: &Arc<Self>, act: impl FnOnce(&Arc<Broker>) -> T + Send + 'static) -> T {
+    pub async fn blocking<T: Send + 'static>(
+        self: &Arc<Self>,
+        act: impl FnOnce(&Arc<Broker>) -> T + Send + 'static,
+    ) -> T {
         let broker = self.clone();
         match task::spawn_blocking(move || act(&broker)).await {
             Ok(done) => done,

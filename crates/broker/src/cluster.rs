@@ -18,7 +18,8 @@ pub fn cluster_id(data_dir: &Path) -> Result<String, Error> {
     match fs::read_to_string(&path) {
         Ok(text) => {
             let id = text.lines().find_map(|line| line.strip_prefix("cluster.id="));
-            let missing = || Error::Unreadable { path: path.clone(), reason: "it has no cluster.id".to_owned() };
+            let missing =
+                || Error::Unreadable { path: path.clone(), reason: "it has no cluster.id".to_owned() };
             Ok(id.filter(|id| !id.is_empty()).ok_or_else(missing)?.to_owned())
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {

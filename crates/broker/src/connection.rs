@@ -124,7 +124,11 @@ impl Connection {
 }
 
 /// The next frame; what has come of it stays in `buffer` if this is dropped.
-async fn read_frame(input: &mut OwnedReadHalf, buffer: &mut BytesMut, bytes_max: usize) -> Result<Bytes, End> {
+async fn read_frame(
+    input: &mut OwnedReadHalf,
+    buffer: &mut BytesMut,
+    bytes_max: usize,
+) -> Result<Bytes, End> {
     loop {
         if let Some(frame) = frame::take_frame(buffer, bytes_max)? {
             return Ok(frame);
@@ -143,7 +147,8 @@ async fn write(output: &mut OwnedWriteHalf, mut frame: Frame) -> Result<(), End>
     frame.chunks.retain(|chunk| !chunk.is_empty());
     let mut chunks = VecDeque::from(frame.chunks);
     while !chunks.is_empty() {
-        let slices: Vec<IoSlice<'_>> = chunks.iter().take(CHUNKS_COUNT_MAX).map(|chunk| IoSlice::new(chunk)).collect();
+        let slices: Vec<IoSlice<'_>> =
+            chunks.iter().take(CHUNKS_COUNT_MAX).map(|chunk| IoSlice::new(chunk)).collect();
         let mut written = output.write_vectored(&slices).await?;
         if written == 0 {
             return Err(End::Left);

@@ -41,12 +41,18 @@ impl Problem for Error {
                 format!("see that {} can be written and that the disk has room", path.display())
             }
             Error::Unreadable { path, .. } => {
-                format!("put back {} from a copy, or move the data folder away to start empty", path.display())
+                format!(
+                    "put back {} from a copy, or move the data folder away to start empty",
+                    path.display()
+                )
             }
             Error::GroupsUnreadable { .. } => {
-                "move the folders of __consumer_offsets away: topics stay, committed offsets are lost".to_owned()
+                "move the folders of __consumer_offsets away: topics stay, committed offsets are lost"
+                    .to_owned()
             }
-            Error::Advertised { .. } => "set broker.advertised to host:port, such as 127.0.0.1:9092".to_owned(),
+            Error::Advertised { .. } => {
+                "set broker.advertised to host:port, such as 127.0.0.1:9092".to_owned()
+            }
             Error::Log(error) => error.help(),
         }
     }

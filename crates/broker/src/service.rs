@@ -47,7 +47,8 @@ impl Service {
         let addr = listener.local_addr().map_err(bind)?;
         let (host, port) = host_and_port(&options.advertised.clone().unwrap_or_else(|| addr.to_string()))?;
         let opened = task::spawn_blocking(move || open(options, clock, host, port)).await;
-        let (broker, journal) = opened.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))?;
+        let (broker, journal) =
+            opened.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))?;
         Ok(Handle::spawn("broker", addr, |stop| Service { listener, broker, journal }.run(stop)))
     }
 

@@ -98,7 +98,11 @@ fn find(broker: &Broker, topic: &FetchTopic, version: i16) -> Vec<Wanted> {
         broker.topics.get(&topic.topic).ok_or(ResponseError::UnknownTopicOrPartition)
     };
     let each = |asked: &FetchPartition| {
-        let log = found.as_ref().map_err(|error| *error).and_then(|topic| topic.partition(asked.partition)).cloned();
+        let log = found
+            .as_ref()
+            .map_err(|error| *error)
+            .and_then(|topic| topic.partition(asked.partition))
+            .cloned();
         let log = log.and_then(|log| check_epoch(asked.current_leader_epoch).map(|()| log));
         Wanted { asked: asked.clone(), log }
     };
@@ -125,7 +129,10 @@ async fn read_all(wanted: &[(FetchTopic, Vec<Wanted>)], bytes_max: usize) -> (Ve
                 let room = bytes_max - bytes.min(bytes_max);
                 // The first batch goes out even where it is larger than allowed, or a reader would never get past it.
                 let at_least_one = bytes == 0;
-                let limit = ReadLimit { bytes_max: (partition.asked.partition_max_bytes.max(0) as usize).min(room), at_least_one };
+                let limit = ReadLimit {
+                    bytes_max: (partition.asked.partition_max_bytes.max(0) as usize).min(room),
+                    at_least_one,
+                };
                 read(log, partition.asked.fetch_offset, limit).await
             }
         };
@@ -150,7 +157,8 @@ fn respond(wanted: Vec<(FetchTopic, Vec<Wanted>)>, answers: Vec<Answered>) -> (F
     let mut records = Vec::with_capacity(answers.len());
     let mut answers = answers.into_iter();
     for (topic, partitions) in wanted {
-        let mut answered = FetchableTopicResponse::default().with_topic(topic.topic).with_topic_id(topic.topic_id);
+        let mut answered =
+            FetchableTopicResponse::default().with_topic(topic.topic).with_topic_id(topic.topic_id);
         for (partition, answer) in partitions.into_iter().zip(answers.by_ref()) {
             let data = PartitionData::default().with_partition_index(partition.asked.partition);
             let data = match answer {
@@ -223,7 +231,11 @@ impl Chunks {
         if self.version >= 5 {
             self.head.put_i64(partition.log_start_offset);
         }
-        if self.flexible() { self.head.put_u8(0) } else { self.head.put_i32(-1) } // no aborted transactions
+        if self.flexible() {
+            self.head.put_u8(0)
+        } else {
+            self.head.put_i32(-1)
+        } // no aborted transactions
         if self.version >= 11 {
             self.head.put_i32(-1); // no other replica is preferred
         }
@@ -244,7 +256,11 @@ impl Chunks {
     }
 
     fn text(&mut self, text: &str) {
-        if self.flexible() { self.varint(text.len() as u32 + 1) } else { self.head.put_i16(text.len() as i16) }
+        if self.flexible() {
+            self.varint(text.len() as u32 + 1)
+        } else {
+            self.head.put_i16(text.len() as i16)
+        }
         self.head.put_slice(text.as_bytes());
     }
 
@@ -295,7 +311,10 @@ mod tests {
                 topic.topic = TopicName(StrBytes::from_string(format!("topic-{number}")));
             }
             for index in 0..2 {
-                let data = PartitionData::default().with_partition_index(index).with_high_watermark(9).with_last_stable_offset(9);
+                let data = PartitionData::default()
+                    .with_partition_index(index)
+                    .with_high_watermark(9)
+                    .with_last_stable_offset(9);
                 let data = if version >= 5 { data.with_log_start_offset(3) } else { data };
                 topic.partitions.push(data.with_aborted_transactions(None).with_records(Some(Bytes::new())));
                 records.push(Bytes::from(vec![number; usize::from(number) * 100]));

@@ -42,7 +42,8 @@ async fn act(broker: Arc<Broker>, request: MetadataRequest, caller: Caller) -> M
         .with_brokers(vec![node])
         .with_cluster_id(Some(broker.cluster_id.clone()))
         .with_controller_id(BrokerId(NODE_ID));
-    let may_create = broker.options.auto_create_topics && (caller.version < 4 || request.allow_auto_topic_creation);
+    let may_create =
+        broker.options.auto_create_topics && (caller.version < 4 || request.allow_auto_topic_creation);
     match request.topics {
         Some(wanted) if !(wanted.is_empty() && caller.version == 0) => {
             for topic in wanted {

@@ -63,7 +63,11 @@ async fn act(broker: Arc<Broker>, request: OffsetCommitRequest) -> OffsetCommitR
     response
 }
 
-fn stage(broker: &Broker, topic: &Arc<str>, partition: &OffsetCommitRequestPartition) -> Result<Commit, ResponseError> {
+fn stage(
+    broker: &Broker,
+    topic: &Arc<str>,
+    partition: &OffsetCommitRequestPartition,
+) -> Result<Commit, ResponseError> {
     broker.topics.partition(topic, partition.partition_index)?;
     let metadata = partition.committed_metadata.as_deref().unwrap_or_default();
     if !broker.groups.takes_metadata(metadata) {

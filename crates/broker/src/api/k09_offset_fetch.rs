@@ -37,7 +37,8 @@ type Wanted = Option<Vec<(TopicName, Vec<i32>)>>;
 async fn act(broker: Arc<Broker>, request: OffsetFetchRequest, version: i16) -> OffsetFetchResponse {
     let mut response = OffsetFetchResponse::default();
     if version < 8 {
-        let wanted = request.topics.map(|topics| topics.into_iter().map(|t| (t.name, t.partition_indexes)).collect());
+        let wanted =
+            request.topics.map(|topics| topics.into_iter().map(|t| (t.name, t.partition_indexes)).collect());
         match find(&broker, &request.group_id, wanted) {
             Ok(found) => response.topics = found.into_iter().map(old_topic).collect(),
             Err(error) => response.error_code = error.code(),
@@ -45,7 +46,8 @@ async fn act(broker: Arc<Broker>, request: OffsetFetchRequest, version: i16) -> 
         return response;
     }
     for group in request.groups {
-        let wanted = group.topics.map(|topics| topics.into_iter().map(|t| (t.name, t.partition_indexes)).collect());
+        let wanted =
+            group.topics.map(|topics| topics.into_iter().map(|t| (t.name, t.partition_indexes)).collect());
         let found = find(&broker, &group.group_id, wanted);
         let answered = OffsetFetchResponseGroup::default().with_group_id(group.group_id);
         response.groups.push(match found {
@@ -76,7 +78,8 @@ fn find(broker: &Broker, group_id: &str, wanted: Wanted) -> Result<Found, Respon
     let topic = |(name, partitions): (TopicName, Vec<i32>)| {
         let key: Arc<str> = name.as_str().into();
         let committed = |partition| {
-            let committed = group.as_ref().and_then(|group| group.offsets.get(&(key.clone(), partition)).cloned());
+            let committed =
+                group.as_ref().and_then(|group| group.offsets.get(&(key.clone(), partition)).cloned());
             (partition, committed)
         };
         let partitions = partitions.into_iter().map(committed).collect();

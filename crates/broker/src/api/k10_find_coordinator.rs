@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use kafka_protocol::{
     ResponseError,
-    messages::{BrokerId, FindCoordinatorRequest, FindCoordinatorResponse, find_coordinator_response::Coordinator},
+    messages::{
+        BrokerId, FindCoordinatorRequest, FindCoordinatorResponse, find_coordinator_response::Coordinator,
+    },
     protocol::{Request, StrBytes},
 };
 
@@ -38,7 +40,8 @@ async fn act(broker: Arc<Broker>, request: FindCoordinatorRequest, version: i16)
     let port = if code == 0 { broker.port } else { -1 };
     let response = FindCoordinatorResponse::default();
     if version < 4 {
-        let response = response.with_error_code(code).with_node_id(BrokerId(node)).with_host(host).with_port(port);
+        let response =
+            response.with_error_code(code).with_node_id(BrokerId(node)).with_host(host).with_port(port);
         return if version >= 1 { response.with_error_message(message) } else { response };
     }
     let each = |key: StrBytes| {

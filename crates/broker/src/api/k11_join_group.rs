@@ -27,10 +27,14 @@ pub const HANDLER: Handler = Handler {
 };
 
 async fn act(broker: Arc<Broker>, request: JoinGroupRequest, caller: Caller) -> JoinGroupResponse {
-    let rebalance = if caller.version >= 1 { request.rebalance_timeout_ms } else { request.session_timeout_ms };
+    let rebalance =
+        if caller.version >= 1 { request.rebalance_timeout_ms } else { request.session_timeout_ms };
     // Copies: what a group keeps must not hold on to the frame it came in.
-    let protocols =
-        request.protocols.iter().map(|each| (each.name.to_string(), Bytes::copy_from_slice(&each.metadata))).collect();
+    let protocols = request
+        .protocols
+        .iter()
+        .map(|each| (each.name.to_string(), Bytes::copy_from_slice(&each.metadata)))
+        .collect();
     let join = Join {
         member_id: request.member_id.to_string(),
         instance_id: request.group_instance_id.as_deref().map(str::to_owned),
@@ -49,7 +53,8 @@ async fn act(broker: Arc<Broker>, request: JoinGroupRequest, caller: Caller) -> 
 fn answer(joined: Joined, version: i16) -> JoinGroupResponse {
     let text = StrBytes::from_string;
     let member = |(id, instance_id, metadata): (Arc<str>, Option<String>, Bytes)| {
-        let member = JoinGroupResponseMember::default().with_member_id(text(id.to_string())).with_metadata(metadata);
+        let member =
+            JoinGroupResponseMember::default().with_member_id(text(id.to_string())).with_metadata(metadata);
         if version >= 5 { member.with_group_instance_id(instance_id.map(text)) } else { member }
     };
     // Before v7 a null name is not possible.

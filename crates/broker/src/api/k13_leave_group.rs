@@ -18,13 +18,16 @@ pub const HANDLER: Handler = Handler {
     versions: 0..=5,
     shape: &shapes::LEAVE_GROUP,
     pipelined: false,
-    call: |broker, call| call.answer(move |request, caller| async move { act(&broker, request, caller.version) }),
+    call: |broker, call| {
+        call.answer(move |request, caller| async move { act(&broker, request, caller.version) })
+    },
     notes: "",
 };
 
 fn act(broker: &Arc<Broker>, request: LeaveGroupRequest, version: i16) -> LeaveGroupResponse {
     let code = |left: Result<(), ResponseError>| left.map_or_else(|error| error.code(), |()| 0);
-    let leave = |member: &str, instance: Option<&str>| broker.groups.leave(&request.group_id, member, instance);
+    let leave =
+        |member: &str, instance: Option<&str>| broker.groups.leave(&request.group_id, member, instance);
     if version < 3 {
         return LeaveGroupResponse::default().with_error_code(code(leave(&request.member_id, None)));
     }

@@ -25,7 +25,9 @@ pub const HANDLER: Handler = Handler {
     versions: 0..=6,
     shape: &shapes::DESCRIBE_GROUPS,
     pipelined: false,
-    call: |broker, call| call.answer(move |request, caller| async move { act(&broker, request, caller.version) }),
+    call: |broker, call| {
+        call.answer(move |request, caller| async move { act(&broker, request, caller.version) })
+    },
     notes: "",
 };
 
@@ -53,10 +55,15 @@ fn described(group: &Group, version: i16) -> DescribedGroup {
             .with_member_id(text(&member.id))
             .with_client_id(text(&member.client_id))
             .with_client_host(text(&member.client_host));
-        let described =
-            if version >= 4 { described.with_group_instance_id(member.instance_id.as_deref().map(text)) } else { described };
+        let described = if version >= 4 {
+            described.with_group_instance_id(member.instance_id.as_deref().map(text))
+        } else {
+            described
+        };
         if stable {
-            described.with_member_metadata(member.metadata(protocol)).with_member_assignment(member.assignment.clone())
+            described
+                .with_member_metadata(member.metadata(protocol))
+                .with_member_assignment(member.assignment.clone())
         } else {
             described
         }

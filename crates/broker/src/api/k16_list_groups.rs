@@ -19,7 +19,9 @@ pub const HANDLER: Handler = Handler {
     versions: 0..=5,
     shape: &shapes::LIST_GROUPS,
     pipelined: false,
-    call: |broker, call| call.answer(move |request, caller| async move { act(&broker, &request, caller.version) }),
+    call: |broker, call| {
+        call.answer(move |request, caller| async move { act(&broker, &request, caller.version) })
+    },
     notes: "all groups are of type classic",
 };
 

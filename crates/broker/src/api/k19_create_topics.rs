@@ -43,8 +43,12 @@ struct Made {
 
 async fn act(broker: Arc<Broker>, request: CreateTopicsRequest, version: i16) -> CreateTopicsResponse {
     let mut seen = HashSet::new();
-    let twice: HashSet<TopicName> =
-        request.topics.iter().filter(|topic| !seen.insert(topic.name.clone())).map(|topic| topic.name.clone()).collect();
+    let twice: HashSet<TopicName> = request
+        .topics
+        .iter()
+        .filter(|topic| !seen.insert(topic.name.clone()))
+        .map(|topic| topic.name.clone())
+        .collect();
     let mut response = CreateTopicsResponse::default();
     for topic in request.topics {
         let made = if twice.contains(&topic.name) {
@@ -60,7 +64,8 @@ async fn act(broker: Arc<Broker>, request: CreateTopicsRequest, version: i16) ->
 async fn create(broker: &Arc<Broker>, topic: &CreatableTopic, validate_only: bool) -> Result<Made, Refusal> {
     broker.topics.check_new(&topic.name)?;
     let partitions = partitions(broker, topic)?;
-    let settings = Settings::from_pairs(topic.configs.iter().map(|config| (&*config.name, config.value.as_deref())))?;
+    let settings =
+        Settings::from_pairs(topic.configs.iter().map(|config| (&*config.name, config.value.as_deref())))?;
     if validate_only {
         return Ok(Made { id: Uuid::nil(), partitions, settings });
     }
@@ -76,7 +81,8 @@ fn partitions(broker: &Broker, topic: &CreatableTopic) -> Result<i32, Refusal> {
             let reason = "Both numPartitions (or replicationFactor) and assignments were given; one of the two must be -1.";
             return Err(Refusal::new(ResponseError::InvalidRequest, reason));
         }
-        let mut indices: Vec<i32> = topic.assignments.iter().map(|assignment| assignment.partition_index).collect();
+        let mut indices: Vec<i32> =
+            topic.assignments.iter().map(|assignment| assignment.partition_index).collect();
         indices.sort_unstable();
         let in_row = indices.iter().enumerate().all(|(place, index)| place as i32 == *index);
         let here = topic.assignments.iter().all(|assignment| {
@@ -100,13 +106,20 @@ fn partitions(broker: &Broker, topic: &CreatableTopic) -> Result<i32, Refusal> {
     let partitions = if asked == -1 { broker.options.partitions_default } else { asked };
     if !(1..=crate::topics::PARTITIONS_COUNT_MAX).contains(&partitions) {
         let most = crate::topics::PARTITIONS_COUNT_MAX;
-        let reason = format!("Number of partitions was set to {asked}; it must be 1 to {most}, or -1 for the default.");
+        let reason = format!(
+            "Number of partitions was set to {asked}; it must be 1 to {most}, or -1 for the default."
+        );
         return Err(Refusal::new(ResponseError::InvalidPartitions, reason));
     }
     Ok(partitions)
 }
 
-fn answer(broker: &Broker, name: TopicName, made: Result<Made, Refusal>, version: i16) -> CreatableTopicResult {
+fn answer(
+    broker: &Broker,
+    name: TopicName,
+    made: Result<Made, Refusal>,
+    version: i16,
+) -> CreatableTopicResult {
     let result = CreatableTopicResult::default().with_name(name);
     let made = match made {
         Ok(made) => made,

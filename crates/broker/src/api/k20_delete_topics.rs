@@ -34,7 +34,8 @@ async fn act(broker: Arc<Broker>, request: DeleteTopicsRequest, version: i16) ->
         if version >= 6 { request.topics } else { request.topic_names.into_iter().map(by_name).collect() };
     let mut response = DeleteTopicsResponse::default();
     for topic in wanted {
-        let mut result = DeletableTopicResult::default().with_topic_id(topic.topic_id).with_name(topic.name.clone());
+        let mut result =
+            DeletableTopicResult::default().with_topic_id(topic.topic_id).with_name(topic.name.clone());
         let deleted = match topic.name.map(|name| name.to_string()) {
             Some(name) => delete(&broker, name).await,
             None => match broker.topics.by_id(topic.topic_id) {

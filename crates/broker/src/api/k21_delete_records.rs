@@ -31,7 +31,8 @@ async fn act(broker: Arc<Broker>, request: DeleteRecordsRequest) -> DeleteRecord
         let mut answered = DeleteRecordsTopicResult::default().with_name(topic.name.clone());
         for partition in topic.partitions {
             let deleted = delete(&broker, &topic.name, partition.partition_index, partition.offset).await;
-            let result = DeleteRecordsPartitionResult::default().with_partition_index(partition.partition_index);
+            let result =
+                DeleteRecordsPartitionResult::default().with_partition_index(partition.partition_index);
             answered.partitions.push(match deleted {
                 Ok(low_watermark) => result.with_low_watermark(low_watermark),
                 Err(error) => result.with_low_watermark(-1).with_error_code(error.code()),

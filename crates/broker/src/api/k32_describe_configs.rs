@@ -8,7 +8,9 @@ use kafka_protocol::{
     messages::{
         DescribeConfigsRequest, DescribeConfigsResponse,
         describe_configs_request::DescribeConfigsResource,
-        describe_configs_response::{DescribeConfigsResourceResult, DescribeConfigsResult, DescribeConfigsSynonym},
+        describe_configs_response::{
+            DescribeConfigsResourceResult, DescribeConfigsResult, DescribeConfigsSynonym,
+        },
     },
     protocol::{Request, StrBytes},
 };
@@ -78,10 +80,17 @@ fn describe(
     let name = &*resource.resource_name;
     match resource.resource_type {
         TOPIC => {
-            let unknown = || Refusal::new(ResponseError::UnknownTopicOrPartition, format!("The topic '{name}' does not exist."));
+            let unknown = || {
+                Refusal::new(
+                    ResponseError::UnknownTopicOrPartition,
+                    format!("The topic '{name}' does not exist."),
+                )
+            };
             let topic = broker.topics.get(name).ok_or_else(unknown)?;
             let described = DEFINITIONS.iter().filter(|definition| wanted(definition.name));
-            Ok(described.map(|definition| of_topic(&topic.settings, definition, &broker.options, request)).collect())
+            Ok(described
+                .map(|definition| of_topic(&topic.settings, definition, &broker.options, request))
+                .collect())
         }
         BROKER if name.is_empty() => Ok(vec![]), // what is set for all brokers of a cluster: nothing
         BROKER if name == NODE_ID.to_string() => {
@@ -92,7 +101,9 @@ fn describe(
             let reason = format!("Unexpected broker id, expected {NODE_ID}, but received {name}");
             Err(Refusal::new(ResponseError::InvalidRequest, reason))
         }
-        other => Err(Refusal::new(ResponseError::InvalidRequest, format!("Unsupported resource type {other}"))),
+        other => {
+            Err(Refusal::new(ResponseError::InvalidRequest, format!("Unsupported resource type {other}")))
+        }
     }
 }
 

@@ -44,7 +44,11 @@ async fn act(broker: Arc<Broker>, request: AlterConfigsRequest) -> AlterConfigsR
     response
 }
 
-async fn alter(broker: &Arc<Broker>, resource: &AlterConfigsResource, validate_only: bool) -> Result<(), Refusal> {
+async fn alter(
+    broker: &Arc<Broker>,
+    resource: &AlterConfigsResource,
+    validate_only: bool,
+) -> Result<(), Refusal> {
     check_resource(broker, resource.resource_type, &resource.resource_name)?;
     let pairs = resource.configs.iter().map(|config| (&*config.name, config.value.as_deref()));
     let settings = Settings::from_pairs(pairs)?;
@@ -62,7 +66,10 @@ pub fn check_resource(broker: &Broker, resource_type: i8, name: &str) -> Result<
         return Err(Refusal::new(ResponseError::InvalidRequest, reason));
     }
     if broker.topics.get(name).is_none() {
-        return Err(Refusal::new(ResponseError::UnknownTopicOrPartition, format!("The topic '{name}' does not exist.")));
+        return Err(Refusal::new(
+            ResponseError::UnknownTopicOrPartition,
+            format!("The topic '{name}' does not exist."),
+        ));
     }
     Ok(())
 }

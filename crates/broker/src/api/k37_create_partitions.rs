@@ -43,7 +43,11 @@ async fn act(broker: Arc<Broker>, request: CreatePartitionsRequest) -> CreatePar
     response
 }
 
-async fn grow(broker: &Arc<Broker>, topic: &CreatePartitionsTopic, validate_only: bool) -> Result<(), Refusal> {
+async fn grow(
+    broker: &Arc<Broker>,
+    topic: &CreatePartitionsTopic,
+    validate_only: bool,
+) -> Result<(), Refusal> {
     let name = topic.name.to_string();
     if is_internal(&name) {
         let reason = format!("The topic '{name}' is internal: its partitions are fixed.");

@@ -32,7 +32,10 @@ pub const HANDLER: Handler = Handler {
     notes: "topics only",
 };
 
-async fn act(broker: Arc<Broker>, request: IncrementalAlterConfigsRequest) -> IncrementalAlterConfigsResponse {
+async fn act(
+    broker: Arc<Broker>,
+    request: IncrementalAlterConfigsRequest,
+) -> IncrementalAlterConfigsResponse {
     let mut response = IncrementalAlterConfigsResponse::default();
     for resource in request.resources {
         let answered = AlterConfigsResourceResponse::default()
@@ -49,14 +52,20 @@ async fn act(broker: Arc<Broker>, request: IncrementalAlterConfigsRequest) -> In
     response
 }
 
-async fn alter(broker: &Arc<Broker>, resource: AlterConfigsResource, validate_only: bool) -> Result<(), Refusal> {
+async fn alter(
+    broker: &Arc<Broker>,
+    resource: AlterConfigsResource,
+    validate_only: bool,
+) -> Result<(), Refusal> {
     let name = resource.resource_name.to_string();
     check_resource(broker, resource.resource_type, &name)?;
     if validate_only {
         let current = broker.topics.get(&name).map(|topic| topic.settings.clone()).unwrap_or_default();
         return changed(&current, &resource.configs).map(|_| ());
     }
-    broker.blocking(move |broker| broker.topics.set(&name, |current| changed(current, &resource.configs))).await
+    broker
+        .blocking(move |broker| broker.topics.set(&name, |current| changed(current, &resource.configs)))
+        .await
 }
 
 fn changed(current: &Settings, changes: &[AlterableConfig]) -> Result<Settings, Refusal> {

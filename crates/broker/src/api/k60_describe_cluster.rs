@@ -6,7 +6,8 @@ use std::sync::Arc;
 use kafka_protocol::{
     ResponseError,
     messages::{
-        BrokerId, DescribeClusterRequest, DescribeClusterResponse, describe_cluster_response::DescribeClusterBroker,
+        BrokerId, DescribeClusterRequest, DescribeClusterResponse,
+        describe_cluster_response::DescribeClusterBroker,
     },
     protocol::{Request, StrBytes},
 };
@@ -22,7 +23,9 @@ pub const HANDLER: Handler = Handler {
     versions: 0..=2,
     shape: &shapes::DESCRIBE_CLUSTER,
     pipelined: false,
-    call: |broker, call| call.answer(move |request, caller| async move { act(&broker, &request, caller.version) }),
+    call: |broker, call| {
+        call.answer(move |request, caller| async move { act(&broker, &request, caller.version) })
+    },
     notes: "",
 };
 

@@ -169,9 +169,14 @@ impl Reply {
     }
 
     /// As `encode`, in another version than was asked for (KIP-511 answers ApiVersions so).
-    pub fn encode_in<R: Encodable + HeaderVersion>(&self, response: &R, version: i16) -> Result<Frame, Malformed> {
+    pub fn encode_in<R: Encodable + HeaderVersion>(
+        &self,
+        response: &R,
+        version: i16,
+    ) -> Result<Frame, Malformed> {
         let flexible = R::header_version(version) > 0;
-        let size = response.compute_size(version).map_err(|_| Malformed::Codec)? + if flexible { 5 } else { 4 };
+        let size =
+            response.compute_size(version).map_err(|_| Malformed::Codec)? + if flexible { 5 } else { 4 };
         let mut frame = BytesMut::with_capacity(4 + size);
         frame.put_u32(u32::try_from(size).map_err(|_| Malformed::Length)?);
         frame.put_i32(self.correlation_id);

@@ -59,7 +59,11 @@ pub struct Member {
 
 impl Member {
     pub fn metadata(&self, protocol: &str) -> Bytes {
-        self.protocols.iter().find(|(name, _)| name == protocol).map(|(_, bytes)| bytes.clone()).unwrap_or_default()
+        self.protocols
+            .iter()
+            .find(|(name, _)| name == protocol)
+            .map(|(_, bytes)| bytes.clone())
+            .unwrap_or_default()
     }
 
     fn beat(&mut self, now: Instant) {
@@ -252,7 +256,9 @@ impl Group {
             State::PreparingRebalance => true,
             State::CompletingRebalance => !unchanged,
             State::Stable => leads || !unchanged,
-            State::Empty | State::Dead => return refuse(answer, &join.member_id, ResponseError::UnknownMemberId),
+            State::Empty | State::Dead => {
+                return refuse(answer, &join.member_id, ResponseError::UnknownMemberId);
+            }
         };
         if rebalance {
             member.protocols = join.protocols;
@@ -374,7 +380,8 @@ impl Group {
             return;
         }
         let all = self.pending.is_empty() && self.members.values().all(|member| member.joining.is_some());
-        let waits_for_more = self.initial_until.is_some() && self.phase_until.is_some_and(|until| until > now);
+        let waits_for_more =
+            self.initial_until.is_some() && self.phase_until.is_some_and(|until| until > now);
         if all && !waits_for_more {
             self.complete_join(now);
         }
@@ -396,8 +403,11 @@ impl Group {
             self.become_empty();
             return;
         }
-        let leader_joined =
-            self.leader.as_ref().and_then(|id| self.members.get(id)).is_some_and(|leader| leader.joining.is_some());
+        let leader_joined = self
+            .leader
+            .as_ref()
+            .and_then(|id| self.members.get(id))
+            .is_some_and(|leader| leader.joining.is_some());
         if !leader_joined {
             let Some(elected) = self.members.values().find(|member| member.joining.is_some()) else {
                 self.phase_until = Some(now + self.rebalance_timeout()); // only static members, none back yet
@@ -428,7 +438,8 @@ impl Group {
         let leader = self.leader.as_deref().unwrap_or_default().to_owned();
         let protocol = self.protocol.clone().unwrap_or_default();
         let members = if leader == member_id {
-            let each = |member: &Member| (member.id.clone(), member.instance_id.clone(), member.metadata(&protocol));
+            let each =
+                |member: &Member| (member.id.clone(), member.instance_id.clone(), member.metadata(&protocol));
             self.members.values().map(each).collect()
         } else {
             vec![]
@@ -449,7 +460,8 @@ impl Group {
         if join.protocol_type.is_empty() || join.protocols.is_empty() {
             return false;
         }
-        let others: Vec<&Member> = self.members.values().filter(|member| *member.id != *join.member_id).collect();
+        let others: Vec<&Member> =
+            self.members.values().filter(|member| *member.id != *join.member_id).collect();
         if others.is_empty() {
             return true;
         }
@@ -584,7 +596,12 @@ impl Group {
     }
 
     /// `member_id` may be empty where a static member is named by its instance.
-    pub fn leave(&mut self, member_id: &str, instance_id: Option<&str>, now: Instant) -> Result<(), ResponseError> {
+    pub fn leave(
+        &mut self,
+        member_id: &str,
+        instance_id: Option<&str>,
+        now: Instant,
+    ) -> Result<(), ResponseError> {
         if self.state == State::Dead {
             return Err(ResponseError::CoordinatorNotAvailable);
         }
@@ -672,7 +689,11 @@ impl Group {
         if let Some(member) = self.members.get_mut(claim.member_id) {
             member.beat(now);
         }
-        if self.state == State::CompletingRebalance { Err(ResponseError::RebalanceInProgress) } else { Ok(()) }
+        if self.state == State::CompletingRebalance {
+            Err(ResponseError::RebalanceInProgress)
+        } else {
+            Ok(())
+        }
     }
 
     // ---- time ----

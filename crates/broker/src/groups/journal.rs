@@ -38,7 +38,10 @@ pub enum Change {
     Offsets(Vec<OffsetChange>),
     Group(StoredGroup),
     /// The leader's assignments; the members are answered once they are stored.
-    Assigned { generation_id: i32, stored: StoredGroup },
+    Assigned {
+        generation_id: i32,
+        stored: StoredGroup,
+    },
     /// The group and the offsets it had.
     Deleted(Vec<(Arc<str>, i32)>),
 }
@@ -70,7 +73,8 @@ impl Entry {
                 vec![(Key::Group { group: group() }.encode(), Some(stored.encode()))]
             }
             Change::Deleted(places) => {
-                let mut records: Vec<KeyValue> = places.iter().map(|place| (offset_key(place), None)).collect();
+                let mut records: Vec<KeyValue> =
+                    places.iter().map(|place| (offset_key(place), None)).collect();
                 records.push((Key::Group { group: group() }.encode(), None));
                 records
             }
@@ -131,7 +135,8 @@ fn batch(records: &[KeyValue], now_ms: i64) -> io::Result<Bytes> {
 
 /// Kafka's choice: `Utils.abs(groupId.hashCode) % partitions`, with Java's hash over UTF-16 units.
 pub fn partition_for(group: &str, partitions_count: usize) -> usize {
-    let hash = group.encode_utf16().fold(0i32, |hash, unit| hash.wrapping_mul(31).wrapping_add(i32::from(unit)));
+    let hash =
+        group.encode_utf16().fold(0i32, |hash, unit| hash.wrapping_mul(31).wrapping_add(i32::from(unit)));
     (hash & i32::MAX) as usize % partitions_count.max(1)
 }
 

@@ -1,11 +1,7 @@
 //! The groups of this broker: who is in them and what they have committed. Everything that must survive a restart
 //! goes through the journal into `__consumer_offsets`, in the order in which it happened under the group's lock.
 
-use std::{
-    collections::HashMap,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use base::Clock;
 use kafka_protocol::ResponseError;
@@ -160,7 +156,12 @@ impl Groups {
         group.lock().heartbeat(claim, Instant::now())
     }
 
-    pub fn leave(&self, group_id: &str, member_id: &str, instance_id: Option<&str>) -> Result<(), ResponseError> {
+    pub fn leave(
+        &self,
+        group_id: &str,
+        member_id: &str,
+        instance_id: Option<&str>,
+    ) -> Result<(), ResponseError> {
         let group = self.get(group_id).ok_or(ResponseError::UnknownMemberId)?;
         let mut group = group.lock();
         let left = group.leave(member_id, instance_id, Instant::now());
@@ -169,7 +170,12 @@ impl Groups {
     }
 
     /// Commits offsets; `Ok` when they are in the log. An error that concerns all of them comes at once.
-    pub async fn commit(&self, group_id: &str, claim: Claim<'_>, commits: Vec<Commit>) -> Result<(), ResponseError> {
+    pub async fn commit(
+        &self,
+        group_id: &str,
+        claim: Claim<'_>,
+        commits: Vec<Commit>,
+    ) -> Result<(), ResponseError> {
         let group = match self.get(group_id) {
             Some(group) => group,
             None if claim.generation_id < 0 => self.get_or_make(group_id)?,
@@ -324,9 +330,8 @@ impl Groups {
                     busy |= !group.is_idle();
                 }
             }
-            let wait = async {
-                if busy { tokio::time::sleep(TICK).await } else { self.stir.notified().await }
-            };
+            let wait =
+                async { if busy { tokio::time::sleep(TICK).await } else { self.stir.notified().await } };
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = wait => {}

@@ -75,7 +75,11 @@ impl Key {
         match bytes.try_get_i16().ok()? {
             0 | OFFSET_KEY_VERSION => {
                 let group = get_text(&mut bytes)?;
-                Some(Key::Offset { group, topic: get_text(&mut bytes)?, partition: bytes.try_get_i32().ok()? })
+                Some(Key::Offset {
+                    group,
+                    topic: get_text(&mut bytes)?,
+                    partition: bytes.try_get_i32().ok()?,
+                })
             }
             GROUP_KEY_VERSION => Some(Key::Group { group: get_text(&mut bytes)? }),
             _ => None,
@@ -127,7 +131,11 @@ impl StoredGroup {
             protocol: protocol.clone(),
             leader: group.leader.as_deref().map(str::to_owned),
             state_timestamp_ms: now_ms,
-            members: if group.state == State::Empty { vec![] } else { group.members.values().map(stored).collect() },
+            members: if group.state == State::Empty {
+                vec![]
+            } else {
+                group.members.values().map(stored).collect()
+            },
         }
     }
 
@@ -249,8 +257,12 @@ mod tests {
         ] {
             assert_eq!(Key::decode(&key.encode()), Some(key));
         }
-        let committed =
-            Committed { offset: 42, leader_epoch: 0, metadata: "receipt".into(), commit_timestamp_ms: 1_700_000_000_000 };
+        let committed = Committed {
+            offset: 42,
+            leader_epoch: 0,
+            metadata: "receipt".into(),
+            commit_timestamp_ms: 1_700_000_000_000,
+        };
         assert_eq!(Committed::decode(&committed.encode()), Some(committed));
         let member = StoredMember {
             member_id: "m-1".into(),

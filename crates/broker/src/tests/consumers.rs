@@ -59,7 +59,8 @@ fn settle(members: &[&BaseConsumer], mut sizes: Vec<usize>) -> usize {
 }
 
 async fn shared_topic() -> Server {
-    let server = Server::start_in(tempfile::tempdir().unwrap(), |options| options.partitions_default = 6).await;
+    let server =
+        Server::start_in(tempfile::tempdir().unwrap(), |options| options.partitions_default = 6).await;
     super::produce::send(&server, "shared", 300, &[]).await;
     server
 }

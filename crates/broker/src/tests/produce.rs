@@ -32,8 +32,10 @@ pub(super) async fn send(server: &Server, topic: &str, count: usize, more: &[(&s
 
 /// Everything in partition 0..`partitions` from the beginning to the present end.
 pub(super) async fn read_all(server: &Server, topic: &str, partitions: i32) -> Vec<OwnedMessage> {
-    let consumer: BaseConsumer =
-        server.client(&[("group.id", "reader"), ("enable.partition.eof", "true"), ("check.crcs", "true")]).create().unwrap();
+    let consumer: BaseConsumer = server
+        .client(&[("group.id", "reader"), ("enable.partition.eof", "true"), ("check.crcs", "true")])
+        .create()
+        .unwrap();
     let topic = topic.to_owned();
     tokio::task::spawn_blocking(move || {
         let mut list = TopicPartitionList::new();
@@ -57,12 +59,18 @@ pub(super) async fn read_all(server: &Server, topic: &str, partitions: i32) -> V
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_compression_and_acks_comes_back_as_sent() {
-    let server = Server::start_in(tempfile::tempdir().unwrap(), |options| options.partitions_default = 3).await;
+    let server =
+        Server::start_in(tempfile::tempdir().unwrap(), |options| options.partitions_default = 3).await;
     for (place, codec) in ["none", "gzip", "snappy", "lz4", "zstd"].into_iter().enumerate() {
         let acks = ["1", "all", "all", "1", "all"][place];
         let idempotent = if acks == "all" { "true" } else { "false" };
         let topic = format!("t-{codec}");
-        let more = [("compression.codec", codec), ("acks", acks), ("enable.idempotence", idempotent), ("linger.ms", "5")];
+        let more = [
+            ("compression.codec", codec),
+            ("acks", acks),
+            ("enable.idempotence", idempotent),
+            ("linger.ms", "5"),
+        ];
         send(&server, &topic, 500, &more).await;
         let found = read_all(&server, &topic, 3).await;
         let pairs: BTreeMap<&[u8], &[u8]> =
@@ -103,7 +111,8 @@ async fn headers_tombstones_and_times_are_kept() {
     let found = read_all(&server, "kept", 1).await;
     assert_eq!(found[0].payload(), None);
     assert_eq!(found[0].timestamp().to_millis(), Some(1_600_000_000_123));
-    let headers: Vec<_> = found[0].headers().unwrap().iter().map(|header| (header.key, header.value)).collect();
+    let headers: Vec<_> =
+        found[0].headers().unwrap().iter().map(|header| (header.key, header.value)).collect();
     assert_eq!(headers, [("same", Some(&b"1"[..])), ("same", None)]);
     server.stop().await;
 }
@@ -116,14 +125,20 @@ async fn what_is_too_large_or_unknown_is_refused() {
     })
     .await;
     super::admin::create(&server, "small", 1, &[]).await;
-    let producer: FutureProducer = server.client(&[("message.timeout.ms", "5000")]).create().unwrap();
+    let producer: FutureProducer =
+        server.client(&[("topic.metadata.propagation.max.ms", "100")]).create().unwrap();
     let large = "x".repeat(20_000);
-    let refused = producer.send(FutureRecord::to("small").key("k").payload(&large), Timeout::After(WAIT)).await;
+    let refused =
+        producer.send(FutureRecord::to("small").key("k").payload(&large), Timeout::After(WAIT)).await;
     let code = refused.unwrap_err().0.rdkafka_error_code();
     assert_eq!(code, Some(RDKafkaErrorCode::MessageSizeTooLarge));
-    let refused = producer.send(FutureRecord::to("nowhere").key("k").payload("v"), Timeout::After(WAIT)).await;
+    let refused =
+        producer.send(FutureRecord::to("nowhere").key("k").payload("v"), Timeout::After(WAIT)).await;
     let code = refused.unwrap_err().0.rdkafka_error_code();
-    assert!(matches!(code, Some(RDKafkaErrorCode::UnknownTopic | RDKafkaErrorCode::UnknownTopicOrPartition)), "{code:?}");
+    assert!(
+        matches!(code, Some(RDKafkaErrorCode::UnknownTopic | RDKafkaErrorCode::UnknownTopicOrPartition)),
+        "{code:?}"
+    );
     server.stop().await;
 }
 
@@ -131,7 +146,12 @@ async fn what_is_too_large_or_unknown_is_refused() {
 async fn a_transactional_producer_is_told_at_once() {
     let server = Server::start().await;
     let producer: FutureProducer = server.client(&[("transactional.id", "tx")]).create().unwrap();
-    let refused = tokio::task::spawn_blocking(move || producer.init_transactions(WAIT)).await.unwrap().unwrap_err();
-    assert_eq!(refused.rdkafka_error_code(), Some(RDKafkaErrorCode::TransactionalIdAuthorizationFailed), "{refused}");
+    let refused =
+        tokio::task::spawn_blocking(move || producer.init_transactions(WAIT)).await.unwrap().unwrap_err();
+    assert_eq!(
+        refused.rdkafka_error_code(),
+        Some(RDKafkaErrorCode::TransactionalIdAuthorizationFailed),
+        "{refused}"
+    );
     server.stop().await;
 }

@@ -63,7 +63,9 @@ async fn topics_records_and_offsets_survive_a_crash() {
     server.stop().await;
     let server = Server::start_in(copy, |_| {}).await;
     assert_eq!(produce::read_all(&server, "kept", 2).await.len(), 100);
-    tokio::task::block_in_place(|| assert_eq!(committed(&server, "group"), (Offset::Offset(42), "receipt".to_owned())));
+    tokio::task::block_in_place(|| {
+        assert_eq!(committed(&server, "group"), (Offset::Offset(42), "receipt".to_owned()))
+    });
     server.stop().await;
 }
 

@@ -51,7 +51,10 @@ impl Catalog {
         let unreadable = |reason: String| Error::Unreadable { path: path.clone(), reason };
         let stored: Stored = serde_json::from_slice(&text).map_err(|error| unreadable(error.to_string()))?;
         if stored.version != VERSION {
-            return Err(unreadable(format!("its version is {}, this broker knows {VERSION}", stored.version)));
+            return Err(unreadable(format!(
+                "its version is {}, this broker knows {VERSION}",
+                stored.version
+            )));
         }
         let entries = stored.topics.into_iter().map(|entry| (entry.name.clone(), entry)).collect();
         Ok(Catalog { path, entries })
@@ -84,7 +87,11 @@ impl Catalog {
     fn write(&self) -> Result<(), Error> {
         let stored = Stored { version: VERSION, topics: self.entries.values().cloned().collect() };
         let text = serde_json::to_vec(&stored).expect("names and numbers always make JSON");
-        replace(&self.path, &text).map_err(|source| Error::Disk { action: "write", path: self.path.clone(), source })
+        replace(&self.path, &text).map_err(|source| Error::Disk {
+            action: "write",
+            path: self.path.clone(),
+            source,
+        })
     }
 }
 

@@ -122,7 +122,10 @@ impl Topics {
         check_name(name)?;
         let known = self.known.read();
         if known.by_name.contains_key(name) {
-            return Err(Refusal::new(ResponseError::TopicAlreadyExists, format!("Topic '{name}' already exists.")));
+            return Err(Refusal::new(
+                ResponseError::TopicAlreadyExists,
+                format!("Topic '{name}' already exists."),
+            ));
         }
         // Kafka's metrics cannot tell '.' from '_'; a cluster that the topics move to would refuse the second one.
         let folded = |text: &str| text.replace('.', "_");
@@ -145,7 +148,8 @@ impl Topics {
             // What an earlier topic of this name left, if its deletion was cut off.
             self.logs.delete(name, partition).map_err(|error| disk_refusal(&error))?;
         }
-        let topic = open_topic(&self.logs, &self.options, name, id, partitions, settings).map_err(|e| refusal(&e))?;
+        let topic =
+            open_topic(&self.logs, &self.options, name, id, partitions, settings).map_err(|e| refusal(&e))?;
         catalog.put(entry_of(&topic)).map_err(|error| refusal(&error))?;
         let topic = Arc::new(topic);
         self.known.write().put(topic.clone());
@@ -179,7 +183,9 @@ impl Topics {
             let reason = if partitions == current {
                 format!("Topic already has {current} partition(s).")
             } else {
-                format!("The topic {name} currently has {current} partition(s); {partitions} would not be an increase.")
+                format!(
+                    "The topic {name} currently has {current} partition(s); {partitions} would not be an increase."
+                )
             };
             return Err(Refusal::new(ResponseError::InvalidPartitions, reason));
         }
@@ -191,15 +197,19 @@ impl Topics {
             self.logs.delete(name, partition).map_err(|error| disk_refusal(&error))?;
         }
         let settings = topic.settings.clone();
-        let grown =
-            open_topic(&self.logs, &self.options, name, topic.id, partitions, settings).map_err(|e| refusal(&e))?;
+        let grown = open_topic(&self.logs, &self.options, name, topic.id, partitions, settings)
+            .map_err(|e| refusal(&e))?;
         catalog.put(entry_of(&grown)).map_err(|error| refusal(&error))?;
         self.known.write().put(Arc::new(grown));
         Ok(())
     }
 
     /// Puts `settings` in the place of the topic's own. Blocks on the disk.
-    pub fn set(&self, name: &str, change: impl FnOnce(&Settings) -> Result<Settings, Refusal>) -> Result<(), Refusal> {
+    pub fn set(
+        &self,
+        name: &str,
+        change: impl FnOnce(&Settings) -> Result<Settings, Refusal>,
+    ) -> Result<(), Refusal> {
         let mut catalog = self.catalog.lock();
         let topic = self.get(name).ok_or_else(|| unknown(name))?;
         let settings = change(&topic.settings)?;
@@ -262,7 +272,8 @@ fn check_partitions(partitions: i32) -> Result<(), Refusal> {
     if (1..=PARTITIONS_COUNT_MAX).contains(&partitions) {
         return Ok(());
     }
-    let reason = format!("Number of partitions was set to {partitions}; it must be 1 to {PARTITIONS_COUNT_MAX}.");
+    let reason =
+        format!("Number of partitions was set to {partitions}; it must be 1 to {PARTITIONS_COUNT_MAX}.");
     Err(Refusal::new(ResponseError::InvalidPartitions, reason))
 }
 

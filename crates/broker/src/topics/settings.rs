@@ -124,7 +124,10 @@ pub const DEFINITIONS: &[Definition] = definitions! {
 };
 
 pub fn definition(name: &str) -> Option<&'static Definition> {
-    DEFINITIONS.binary_search_by_key(&name, |definition| definition.name).ok().map(|place| &DEFINITIONS[place])
+    DEFINITIONS
+        .binary_search_by_key(&name, |definition| definition.name)
+        .ok()
+        .map(|place| &DEFINITIONS[place])
 }
 
 impl Definition {
@@ -154,7 +157,9 @@ impl Definition {
             Allowed::Boolean => wrong("Expected value to be either true or false".to_owned()),
             Allowed::OneOf(words) if words.contains(&value) => Ok(()),
             Allowed::OneOf(words) => wrong(format!("String must be one of: {}", words.join(", "))),
-            Allowed::Some(words) if list(value).all(|word| words.contains(&word)) && list(value).next().is_some() => {
+            Allowed::Some(words)
+                if list(value).all(|word| words.contains(&word)) && list(value).next().is_some() =>
+            {
                 Ok(())
             }
             Allowed::Some(words) => wrong(format!("Entries must be of: {}", words.join(", "))),
@@ -191,7 +196,9 @@ impl Settings {
     }
 
     /// All at once, as CreateTopics and AlterConfigs give them; `None` values fall back to the default.
-    pub fn from_pairs<'a>(pairs: impl Iterator<Item = (&'a str, Option<&'a str>)>) -> Result<Settings, Refusal> {
+    pub fn from_pairs<'a>(
+        pairs: impl Iterator<Item = (&'a str, Option<&'a str>)>,
+    ) -> Result<Settings, Refusal> {
         let mut settings = Settings::default();
         for (name, value) in pairs {
             let known = known(name)?;
@@ -217,9 +224,13 @@ impl Settings {
             }
             Operation::Append | Operation::Subtract => {
                 if known.kind != Kind::List {
-                    return Err(invalid(format!("Config value append is not allowed for config key: {name}")));
+                    return Err(invalid(format!(
+                        "Config value append is not allowed for config key: {name}"
+                    )));
                 }
-                let Fixed(default) = known.default else { return Err(invalid(format!("{name} has no list"))) };
+                let Fixed(default) = known.default else {
+                    return Err(invalid(format!("{name} has no list")));
+                };
                 let current = self.0.get(name).map_or(default, String::as_str);
                 let words: Vec<&str> = list(value.unwrap_or_default()).collect();
                 let mut kept: Vec<&str> = list(current).filter(|word| !words.contains(word)).collect();
@@ -272,8 +283,9 @@ impl Settings {
 }
 
 fn known(name: &str) -> Result<&'static Definition, Refusal> {
-    definition(name)
-        .ok_or_else(|| Refusal::new(ResponseError::InvalidConfig, format!("Unknown topic config name: {name}")))
+    definition(name).ok_or_else(|| {
+        Refusal::new(ResponseError::InvalidConfig, format!("Unknown topic config name: {name}"))
+    })
 }
 
 #[cfg(test)]
@@ -302,7 +314,9 @@ mod tests {
         check(&[("retention.msec", "1")], Err("Unknown topic config name: retention.msec"));
         check(
             &[("retention.ms", "-2")],
-            Err("Invalid value -2 for configuration retention.ms: Value must be at least -1 and at most 9223372036854775807"),
+            Err(
+                "Invalid value -2 for configuration retention.ms: Value must be at least -1 and at most 9223372036854775807",
+            ),
         );
         check(
             &[("cleanup.policy", "shred")],
