@@ -1,6 +1,9 @@
 //! The worker's own Kafka clients: few, small, and as far as can be short-lived. Each librdkafka client costs threads.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use rdkafka::{
     ClientConfig, Offset, TopicPartitionList,
@@ -123,13 +126,27 @@ impl Kafka {
 
 /// Partition counts by topic, of all topics: asking for one by name could create it.
 pub(crate) fn topics(consumer: &BaseConsumer) -> Result<BTreeMap<String, i32>, KafkaError> {
-    let metadata = consumer.fetch_metadata(None, Duration::from_millis(ANSWER_MS_MAX))?;
+    let metadata = patiently(|left| consumer.fetch_metadata(None, left))?;
     let count = |partitions: usize| i32::try_from(partitions).unwrap_or(i32::MAX);
     Ok(metadata
         .topics()
         .iter()
         .map(|topic| (topic.name().to_owned(), count(topic.partitions().len())))
         .collect())
+}
+
+/// Asks until there is an answer, for up to `ANSWER_MS_MAX`. librdkafka drops its bootstrap connection once it knows the
+/// brokers, and whatever was asked on it then fails at once: the next try goes to the broker itself.
+pub(crate) fn patiently<T>(mut ask: impl FnMut(Duration) -> Result<T, KafkaError>) -> Result<T, KafkaError> {
+    const WAIT: Duration = Duration::from_millis(5);
+    let deadline = Instant::now() + Duration::from_millis(ANSWER_MS_MAX);
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        match ask(left) {
+            Err(error) if is_passing(&error) && left > WAIT => std::thread::sleep(WAIT),
+            answer => return answer,
+        }
+    }
 }
 
 /// Reads whole topics from their beginning to what is their end now, in the order of each partition.
@@ -174,6 +191,12 @@ fn is_passing(error: &KafkaError) -> bool {
         error.rdkafka_error_code(),
         Some(
             RDKafkaErrorCode::BrokerTransportFailure
+                | RDKafkaErrorCode::BrokerDestroy
+                | RDKafkaErrorCode::DestroyBroker
+                | RDKafkaErrorCode::WaitingForCoordinator
+                | RDKafkaErrorCode::CoordinatorNotAvailable
+                | RDKafkaErrorCode::CoordinatorLoadInProgress
+                | RDKafkaErrorCode::NotCoordinator
                 | RDKafkaErrorCode::AllBrokersDown
                 | RDKafkaErrorCode::Resolve
                 | RDKafkaErrorCode::UnknownTopicOrPartition

@@ -39,7 +39,8 @@ fn run<'de, S: DeserializeSeed<'de, Value = Value>>(bytes: &'de [u8], seed: S) -
     let value = seed.deserialize(&mut json).and_then(|value| json.end().map(|()| value));
     value.map_err(|error| {
         let text = error.to_string();
-        if error.is_data() { text } else { format!("not JSON: {text}") }
+        let told = text.split(" at line ").next().unwrap_or(&text);
+        if error.is_data() { told.to_owned() } else { format!("not JSON: {text}") }
     })
 }
 
@@ -61,7 +62,7 @@ impl By<'_> {
             return Ok(Value::Null);
         }
         let field = field.map(|field| format!("{field}: ")).unwrap_or_default();
-        Err(E::custom(format!("{field}null where a {} is required", expected(&self.schema.kind))))
+        Err(E::custom(format!("{field}null where {} is required", expected(&self.schema.kind))))
     }
 
     fn wrong<E: serde::de::Error>(self, found: Unexpected<'_>) -> E {

@@ -179,7 +179,7 @@ async fn registered_records_are_read_by_their_schema() {
         "{text}"
     );
     assert!(text.contains("schema 9 is not in the registry at http://127.0.0.1:"), "{text}");
-    assert!(text.contains("schema 1 is JSON Schema, and the converter reads Avro"), "{text}");
+    assert!(text.contains("schema 1 is JSON, and the converter reads Avro"), "{text}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -226,7 +226,8 @@ async fn connectors_survive_the_worker() {
     world.stop_worker().await;
     let started = Instant::now();
     world.start_worker().await;
-    eprintln!("ready after {} ms", started.elapsed().as_millis());
+    // The bound is loose: a busy machine must not fail it. It is 60 ms on a quiet one.
+    assert!(started.elapsed() < Duration::from_secs(3), "{:?}", started.elapsed());
     assert_eq!(world.call("GET /connectors", Value::Null).await.1, json!(["later", "now"]));
     let is = |state: &'static str| move |body: &Value| body["connector"]["state"] == state;
     world.until("GET /connectors/later/status", is("STOPPED")).await;

@@ -51,7 +51,7 @@ impl Worker {
             if asked.count() == 0 {
                 return Ok(asked);
             }
-            consumer.committed_offsets(asked, ANSWER)
+            kafka::patiently(|left| consumer.committed_offsets(asked.clone(), left))
         });
         let found = found
             .await
@@ -137,11 +137,16 @@ impl Worker {
             for entry in &entries {
                 let offset = match entry.offset {
                     Some(offset) => offset,
-                    None => consumer.fetch_watermarks(&entry.topic, entry.partition, ANSWER)?.0,
+                    None => {
+                        kafka::patiently(|left| {
+                            consumer.fetch_watermarks(&entry.topic, entry.partition, left)
+                        })?
+                        .0
+                    }
                 };
                 list.add_partition_offset(&entry.topic, entry.partition, Offset::Offset(offset))?;
             }
-            consumer.commit(&list, CommitMode::Sync)
+            kafka::patiently(|_| consumer.commit(&list, CommitMode::Sync))
         });
         committed.await.map_err(self.journal.kafka.failed(format!("alter the offsets of group {group_id}")))
     }
