@@ -114,3 +114,6 @@ impl Problem for LogError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

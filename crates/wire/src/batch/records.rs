@@ -126,13 +126,14 @@ pub struct HeaderIter<'a> {
 
 impl<'a> HeaderIter<'a> {
     /// All headers can be read, and nothing lies behind the last.
-    fn is_sound(mut self) -> bool {
-        while self.left > 0 {
-            if self.read().is_err() {
+    fn is_sound(&self) -> bool {
+        let mut all = self.clone();
+        while all.left > 0 {
+            if all.read().is_err() {
                 return false;
             }
         }
-        self.rest.is_empty()
+        all.rest.is_empty()
     }
 
     fn read(&mut self) -> Result<(&'a [u8], Option<&'a [u8]>), &'static str> {
