@@ -235,7 +235,6 @@ codes! {
     TM1009 DataRefused "the data file cannot be used";
     TM1010 DataRefused "the objects differ from the input";
     TM1011 Settings "the parts to start do not fit together";
-    TM1012 Unreachable "no environment runs";
     TM1013 Settings "the current folder cannot be used";
     TM1014 PartFailed "interrupted";
     TM1020 Usage "the arguments of a load do not fit together";
@@ -253,7 +252,6 @@ codes! {
     TM1083 Settings "a connector has more tasks than partitions";
     TM1084 Settings "a converter does not fit the topic's schema";
     TM1085 Settings "the registered schema is not the local contract";
-    TM1086 Settings "a connector's bucket cannot be used";
     TM1087 Denied "credentials are missing or about to end";
     TM1088 Settings "delivery depends on the wall clock";
     TM1089 Unreachable "something could not be checked";
