@@ -31,6 +31,11 @@ pub enum Error {
     Broken(Violation),
     #[error("nothing to infer a contract from: {reason}")]
     NothingToInfer { reason: String },
+    #[error("{path} cannot be used: {reason}")]
+    File { path: Arc<str>, reason: String },
+    /// A row of an example or of a file to validate; `line` counts from 1.
+    #[error("{path} cannot be read as rows: {reason}")]
+    Row { path: Arc<str>, line: u64, reason: String },
     #[error("a compatibility level {level:?} does not exist")]
     Level { level: String },
 }
@@ -89,13 +94,16 @@ impl Problem for Error {
             Error::Level { .. } => code::TM0508,
             Error::Broken(violation) => violation.code(),
             Error::NothingToInfer { .. } => code::TM0511,
+            Error::File { .. } | Error::Row { .. } => code::TM0512,
         }
     }
 
     fn spot(&self) -> Option<Spot> {
         match self {
             Error::Syntax { spot, .. } | Error::Invalid { spot, .. } => Some((**spot).clone()),
+            Error::Row { path, line, .. } => Some(Spot::Line { path: path.clone(), line: *line, column: 1 }),
             Error::Unsupported { .. }
+            | Error::File { .. }
             | Error::NotFramed { .. }
             | Error::Decode { .. }
             | Error::Shape { .. }
@@ -127,6 +135,8 @@ impl Problem for Error {
             Error::Shape { .. } => "give the place a single type; validation works with the schema as it is".to_owned(),
             Error::Level { .. } => format!("use one of {}", crate::compatibility::Level::NAMES.join(", ")),
             Error::Broken(_) => "mend the record, or widen the contract and register it again".to_owned(),
+            Error::File { .. } => "give a file that can be read: .csv, .jsonl or .ndjson for rows, .json or .avsc for a contract".to_owned(),
+            Error::Row { .. } => "mend the row, or give a file in the format that its name says".to_owned(),
             Error::NothingToInfer { .. } => "give a file with a header and at least one row".to_owned(),
         }
     }

@@ -64,6 +64,16 @@ pub enum Error {
     StoreTimeout { timeout_ms: u64 },
     #[error("the request's body cannot be read: {reason}")]
     Body { reason: String },
+    /// For clients of the API: the `schema` command.
+    #[error("no schema registry answers at {url}: {reason}")]
+    Unreachable { url: String, reason: String },
+    /// What a registry answered, in its own words.
+    #[error("the registry refused to {what}: {message}")]
+    Refused { what: String, status: u16, error_code: i64, message: String },
+    #[error("there is no contract file for {subject}; looked for {}", looked.join(", "))]
+    NoContractFile { subject: String, looked: Vec<String> },
+    #[error("the schema of {subject} is incompatible with the registered {version}")]
+    CheckFailed { subject: String, version: String, messages: Vec<String> },
     #[error("HTTP 404 Not Found")]
     NoSuchPage,
     #[error("HTTP 405 Method Not Allowed")]
@@ -96,6 +106,11 @@ impl Error {
                 (500, 50001)
             }
             Error::StoreTimeout { .. } => (500, 50002),
+            // Never answered: they are the words of a client.
+            Error::Unreachable { .. }
+            | Error::Refused { .. }
+            | Error::NoContractFile { .. }
+            | Error::CheckFailed { .. } => (500, 500),
         }
     }
 
@@ -147,7 +162,13 @@ impl Problem for Error {
             | Error::NoSuchPage
             | Error::NoSuchMethod => code::TM0407,
             Error::NotPermitted { .. } => code::TM0408,
-            Error::Incompatible { .. } => code::TM0409,
+            Error::Incompatible { .. } | Error::CheckFailed { .. } => code::TM0409,
+            Error::Unreachable { .. } => code::TM0410,
+            Error::Refused { status: 409, .. } => code::TM0409,
+            Error::Refused { status: 404, .. } => code::TM0404,
+            Error::Refused { error_code: 42201, .. } => code::TM0406,
+            Error::Refused { .. } => code::TM0411,
+            Error::NoContractFile { .. } => code::TM0412,
         }
     }
 
@@ -191,6 +212,17 @@ impl Problem for Error {
             Error::NotPermitted { .. } => "change the mode first: PUT /mode",
             Error::Incompatible { .. } => "give new fields a default, or see: tidemill schema check SUBJECT",
             Error::Body { .. } => "send a JSON object",
+            Error::Unreachable { .. } => "start it (tidemill up), or give its address with --url",
+            Error::Refused { status: 409, .. } => {
+                "give new fields a default or make them optional; see: tidemill schema diff SUBJECT"
+            }
+            Error::Refused { status: 404, .. } => "see what there is: tidemill schema list",
+            Error::Refused { error_code: 42201, .. } => "mend the schema: tidemill contract validate FILE",
+            Error::Refused { .. } => "see Confluent's Schema Registry API reference for what it asks",
+            Error::NoContractFile { .. } => {
+                "make one (tidemill contract infer DATA -o contracts/NAME.json), or give it with --file"
+            }
+            Error::CheckFailed { messages, .. } => return messages.join("\n        "),
             Error::NoSuchPage | Error::NoSuchMethod => "see Confluent's Schema Registry API reference",
         }
         .to_owned()

@@ -277,17 +277,16 @@ async fn writers_at_once_share_one_id() {
     let folder = tempfile::tempdir().unwrap();
     let broker = broker(folder.path()).await;
     let registry = registry(&broker).await;
-    let asking =
-        (0..16).map(|number| {
-            let registry = &registry;
-            async move {
-                let path = format!("/subjects/s{number}/versions");
-                ask(registry, "POST", &path, &schema(if number % 2 == 0 { V1 } else { V2 }).to_string())
+    let asking = (0..16).map(|number| {
+        let registry = &registry;
+        async move {
+            let path = format!("/subjects/s{number}/versions");
+            ask(registry, "POST", &path, &schema(if number % 2 == 0 { V1 } else { V2 }).to_string())
                     .await
                     .1["id"]
                     .clone()
-            }
-        });
+        }
+    });
     let mut ids: Vec<i64> = futures_all(asking).await.into_iter().map(|id| id.as_i64().unwrap()).collect();
     ids.sort_unstable();
     assert_eq!(ids, [[1; 8], [2; 8]].concat());

@@ -1,10 +1,491 @@
-//! `tidemill schema` (being built).
+//! `tidemill schema`: a client of the Confluent Schema Registry API, for the project's registry and for real ones alike.
+//!
+//! Map: this file the subcommands; `schema/client.rs` the REST client.
+
+mod client;
+
+use std::path::{Path, PathBuf};
+
+use base::ContractKind;
+use contracts::Document;
+use registry::Error;
+use serde_json::{Value, json};
 
 use crate::context::{Context, Failure};
+use client::Registry;
 
 #[derive(clap::Args)]
-pub struct Args {}
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+    /// The registry's address [default: the project's registry]
+    #[arg(long, global = true, value_name = "URL", env = "TIDEMILL_REGISTRY_URL")]
+    url: Option<String>,
+}
 
-pub async fn run(_args: Args, _context: &Context) -> Result<(), Failure> {
+#[derive(clap::Subcommand)]
+enum Command {
+    /// Register a contract: `register flights` takes contracts/flights.json or .avsc for the subject flights-value
+    Register {
+        /// A topic, or a subject that ends in -value or -key
+        #[arg(value_name = "SUBJECT")]
+        subject: String,
+        /// The contract [default: the file of that name in contracts/]
+        #[arg(long, value_name = "FILE")]
+        file: Option<PathBuf>,
+        /// Let the registry bring it into its normal form
+        #[arg(long)]
+        normalize: bool,
+    },
+    /// List subjects with their newest versions
+    List {
+        /// Only subjects that begin so
+        prefix: Option<String>,
+        /// Deleted ones too
+        #[arg(long)]
+        deleted: bool,
+    },
+    /// Print a schema
+    Get {
+        #[arg(value_name = "SUBJECT", required_unless_present = "id")]
+        subject: Option<String>,
+        /// A version's number, or latest
+        #[arg(long, default_value = "latest")]
+        version: String,
+        /// The schema with this id, whatever its subject
+        #[arg(long, conflicts_with = "subject")]
+        id: Option<i32>,
+    },
+    /// List a subject's versions
+    Versions {
+        #[arg(value_name = "SUBJECT")]
+        subject: String,
+        /// Deleted ones too
+        #[arg(long)]
+        deleted: bool,
+    },
+    /// Ask whether a contract could be registered, without doing it
+    Check {
+        #[arg(value_name = "SUBJECT")]
+        subject: String,
+        /// The contract [default: the file of that name in contracts/]
+        #[arg(long, value_name = "FILE")]
+        file: Option<PathBuf>,
+        /// Against this version alone [default: as the subject's level says]
+        #[arg(long)]
+        version: Option<String>,
+    },
+    /// Show what differs between two versions, or between the newest and the contract file
+    Diff {
+        #[arg(value_name = "SUBJECT")]
+        subject: String,
+        /// The older version
+        #[arg(long, default_value = "latest")]
+        from: String,
+        /// The newer version [default: the file in contracts/]
+        #[arg(long)]
+        to: Option<String>,
+        #[arg(long, value_name = "FILE", conflicts_with = "to")]
+        file: Option<PathBuf>,
+    },
+    /// Delete a subject or one version of it
+    Delete {
+        #[arg(value_name = "SUBJECT")]
+        subject: String,
+        /// This version alone
+        #[arg(long)]
+        version: Option<String>,
+        /// For good: its ids are gone too
+        #[arg(long)]
+        permanent: bool,
+    },
+    /// Show or set compatibility levels
+    Compatibility {
+        #[command(subcommand)]
+        command: Compatibility,
+    },
+}
+
+#[derive(clap::Subcommand)]
+enum Compatibility {
+    /// Show the level of a subject, or of all
+    Get {
+        #[arg(value_name = "SUBJECT")]
+        subject: Option<String>,
+    },
+    /// Set the level: NONE, BACKWARD, FORWARD, FULL, or one of them with _TRANSITIVE
+    Set {
+        level: String,
+        #[arg(value_name = "SUBJECT")]
+        subject: Option<String>,
+    },
+}
+
+pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
+    let registry = Registry::at(context.registry_url(args.url.as_deref())?);
+    match args.command {
+        Command::Register { subject, file, normalize } => {
+            register(&registry, context, &subject, file.as_deref(), normalize).await
+        }
+        Command::List { prefix, deleted } => list(&registry, context, prefix.as_deref(), deleted).await,
+        Command::Get { subject, version, id } => {
+            get(&registry, context, subject.as_deref(), &version, id).await
+        }
+        Command::Versions { subject, deleted } => versions(&registry, context, &subject, deleted).await,
+        Command::Check { subject, file, version } => {
+            check(&registry, context, &subject, file.as_deref(), version.as_deref()).await
+        }
+        Command::Diff { subject, from, to, file } => {
+            diff(&registry, context, &subject, &from, to.as_deref(), file.as_deref()).await
+        }
+        Command::Delete { subject, version, permanent } => {
+            delete(&registry, &subject, version.as_deref(), permanent).await
+        }
+        Command::Compatibility { command } => compatibility(&registry, context, command).await,
+    }
+}
+
+/// A contract file with its subject and kind.
+struct Local {
+    subject: String,
+    path: PathBuf,
+    kind: ContractKind,
+    text: String,
+}
+
+impl Local {
+    /// The file given, or the one in contracts/ that the subject names; checked before it is sent anywhere.
+    fn read(context: &Context, subject: &str, file: Option<&Path>) -> Result<Local, Failure> {
+        let path = match file {
+            Some(file) => context.path(file)?,
+            None => find(&context.root()?.join("contracts"), subject)?,
+        };
+        let name = path.to_string_lossy().into_owned();
+        let refuse = |reason: String| contracts::Error::File { path: name.as_str().into(), reason };
+        let kind = contracts::kind_of_file(&name);
+        let kind = kind.ok_or_else(|| refuse("its name does not end in .json or .avsc".to_owned()))?;
+        let text = std::fs::read_to_string(&path).map_err(|error| refuse(error.to_string()))?;
+        Document::parse(kind, &name, &text)?;
+        Ok(Local { subject: full(subject), path, kind, text })
+    }
+
+    fn body(&self) -> Value {
+        match self.kind {
+            ContractKind::Avro => json!({ "schema": self.text }),
+            ContractKind::JsonSchema => json!({ "schema": self.text, "schemaType": "JSON" }),
+            ContractKind::Protobuf => json!({ "schema": self.text, "schemaType": "PROTOBUF" }),
+        }
+    }
+}
+
+/// A topic stands for the subject of its values.
+fn full(subject: &str) -> String {
+    match subject.ends_with("-value") || subject.ends_with("-key") {
+        true => subject.to_owned(),
+        false => format!("{subject}-value"),
+    }
+}
+
+fn find(folder: &Path, subject: &str) -> Result<PathBuf, Failure> {
+    let topic = subject.strip_suffix("-value").unwrap_or(subject);
+    let full = full(subject);
+    let mut looked = Vec::new();
+    for stem in [topic, &full] {
+        for ending in ["json", "avsc"] {
+            let path = folder.join(format!("{stem}.{ending}"));
+            if path.is_file() {
+                return Ok(path);
+            }
+            looked.push(path.display().to_string());
+        }
+    }
+    Err(Box::new(Error::NoContractFile { subject: full, looked }))
+}
+
+/// Confluent's kind in an answer: Avro where it names none.
+fn kind_in(answer: &Value) -> ContractKind {
+    match answer["schemaType"].as_str() {
+        Some("JSON") => ContractKind::JsonSchema,
+        Some("PROTOBUF") => ContractKind::Protobuf,
+        _ => ContractKind::Avro,
+    }
+}
+
+fn kind_word(answer: &Value) -> &str {
+    answer["schemaType"].as_str().unwrap_or("AVRO")
+}
+
+async fn register(
+    registry: &Registry,
+    context: &Context,
+    subject: &str,
+    file: Option<&Path>,
+    normalize: bool,
+) -> Result<(), Failure> {
+    let local = Local::read(context, subject, file)?;
+    let subject = local.subject.as_str();
+    let query = if normalize { "normalize=true" } else { "" };
+    let what = format!("register {subject}");
+    let answer = registry.post(&what, &["subjects", subject, "versions"], query, &local.body()).await?;
+    let version = registry.post(&what, &["subjects", subject], query, &local.body()).await;
+    let version = version.map(|found| found["version"].clone()).unwrap_or_default();
+    if context.is_json() {
+        println!("{}", json!({ "subject": subject, "version": version, "id": answer["id"] }));
+    } else {
+        println!(
+            "registered {subject} version {version} with id {} from {}",
+            answer["id"],
+            local.path.display()
+        );
+    }
     Ok(())
+}
+
+async fn list(
+    registry: &Registry,
+    context: &Context,
+    prefix: Option<&str>,
+    deleted: bool,
+) -> Result<(), Failure> {
+    let query = if deleted { "deleted=true" } else { "" };
+    let subjects = registry.get("list the subjects", &["subjects"], query).await?;
+    let names = subjects.as_array().into_iter().flatten().filter_map(Value::as_str);
+    let mut found = Vec::new();
+    for name in names.filter(|name| prefix.is_none_or(|prefix| name.starts_with(prefix))) {
+        let what = format!("show {name}");
+        found.push(registry.get(&what, &["subjects", name, "versions", "latest"], query).await?);
+    }
+    if context.is_json() {
+        println!("{}", Value::Array(found));
+        return Ok(());
+    }
+    let width =
+        found.iter().filter_map(|found| Some(found["subject"].as_str()?.len())).max().unwrap_or(0).max(7);
+    println!("{:<width$}  VERSION  ID      TYPE", "SUBJECT");
+    for found in &found {
+        let subject = found["subject"].as_str().unwrap_or_default();
+        println!("{subject:<width$}  {:<7}  {:<6}  {}", found["version"], found["id"], kind_word(found));
+    }
+    Ok(())
+}
+
+async fn get(
+    registry: &Registry,
+    context: &Context,
+    subject: Option<&str>,
+    version: &str,
+    id: Option<i32>,
+) -> Result<(), Failure> {
+    let found = match (id, subject) {
+        (Some(id), _) => {
+            let id = id.to_string();
+            registry.get(&format!("show the schema {id}"), &["schemas", "ids", &id], "").await?
+        }
+        (None, subject) => fetch(registry, &full(subject.unwrap_or_default()), version).await?,
+    };
+    if context.is_json() {
+        println!("{found}");
+        return Ok(());
+    }
+    println!("{}", pretty(found["schema"].as_str().unwrap_or_default()));
+    Ok(())
+}
+
+async fn fetch(registry: &Registry, subject: &str, version: &str) -> Result<Value, Failure> {
+    registry.get(&format!("show {subject}"), &["subjects", subject, "versions", version], "").await
+}
+
+fn pretty(text: &str) -> String {
+    let json: Result<Value, _> = serde_json::from_str(text);
+    json.ok().and_then(|json| serde_json::to_string_pretty(&json).ok()).unwrap_or_else(|| text.to_owned())
+}
+
+async fn versions(
+    registry: &Registry,
+    context: &Context,
+    subject: &str,
+    deleted: bool,
+) -> Result<(), Failure> {
+    let subject = full(subject);
+    let query = if deleted { "deleted=true" } else { "" };
+    let what = format!("list the versions of {subject}");
+    let numbers = registry.get(&what, &["subjects", &subject, "versions"], query).await?;
+    let mut found = Vec::new();
+    for number in numbers.as_array().into_iter().flatten() {
+        let number = number.to_string();
+        found.push(registry.get(&what, &["subjects", &subject, "versions", &number], query).await?);
+    }
+    if context.is_json() {
+        println!("{}", Value::Array(found));
+        return Ok(());
+    }
+    println!("VERSION  ID      TYPE");
+    for found in &found {
+        println!("{:<7}  {:<6}  {}", found["version"], found["id"], kind_word(found));
+    }
+    Ok(())
+}
+
+async fn check(
+    registry: &Registry,
+    context: &Context,
+    subject: &str,
+    file: Option<&Path>,
+    version: Option<&str>,
+) -> Result<(), Failure> {
+    let local = Local::read(context, subject, file)?;
+    let mut path = vec!["compatibility", "subjects", &local.subject, "versions"];
+    path.extend(version);
+    let answer =
+        registry.post(&format!("check {}", local.subject), &path, "verbose=true", &local.body()).await?;
+    if answer["is_compatible"] == json!(true) {
+        println!("{} can be registered as {}", local.path.display(), local.subject);
+        return Ok(());
+    }
+    let messages = answer["messages"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let messages = messages.map(str::to_owned).collect();
+    let version = version.map_or("versions".to_owned(), |version| format!("version {version}"));
+    Err(Box::new(Error::CheckFailed { subject: local.subject, version, messages }))
+}
+
+async fn diff(
+    registry: &Registry,
+    context: &Context,
+    subject: &str,
+    from: &str,
+    to: Option<&str>,
+    file: Option<&Path>,
+) -> Result<(), Failure> {
+    let full_name = full(subject);
+    let old = fetch(registry, &full_name, from).await?;
+    let (new_text, new_kind, new_name) = match to {
+        Some(version) => {
+            let new = fetch(registry, &full_name, version).await?;
+            let text = new["schema"].as_str().unwrap_or_default().to_owned();
+            (text, kind_in(&new), format!("{full_name} version {}", new["version"]))
+        }
+        None => {
+            let local = Local::read(context, subject, file)?;
+            (local.text.clone(), local.kind, local.path.display().to_string())
+        }
+    };
+    let old_text = old["schema"].as_str().unwrap_or_default();
+    let old_name = format!("{full_name} version {}", old["version"]);
+    let (before, after) = (pretty(old_text), pretty(&new_text));
+    if before == after {
+        println!("{old_name} and {new_name} are the same");
+        return Ok(());
+    }
+    println!("--- {old_name}\n+++ {new_name}");
+    for line in line_diff(&before, &after) {
+        println!("{line}");
+    }
+    let old_document = Document::parse(kind_in(&old), &old_name, old_text)?;
+    let new_document = Document::parse(new_kind, &new_name, &new_text)?;
+    for (reader, writer, names, what) in [
+        (&new_document, &old_document, ("new", "old"), "the new schema reads data of the old one"),
+        (&old_document, &new_document, ("old", "new"), "the old schema reads data of the new one"),
+    ] {
+        let found = contracts::compatibility::can_read(reader, writer);
+        println!("{what}: {}", if found.is_empty() { "yes" } else { "no" });
+        for incompatibility in found {
+            println!("  {}", incompatibility.message(names.0, names.1));
+        }
+    }
+    Ok(())
+}
+
+/// Lines that went and came, by the longest common subsequence; texts of schemas are short.
+fn line_diff(before: &str, after: &str) -> Vec<String> {
+    let (old, new): (Vec<&str>, Vec<&str>) = (before.lines().collect(), after.lines().collect());
+    let mut lengths = vec![vec![0usize; new.len() + 1]; old.len() + 1];
+    for (i, left) in old.iter().enumerate().rev() {
+        for (j, right) in new.iter().enumerate().rev() {
+            lengths[i][j] = match left == right {
+                true => lengths[i + 1][j + 1] + 1,
+                false => lengths[i + 1][j].max(lengths[i][j + 1]),
+            };
+        }
+    }
+    let (mut i, mut j, mut lines) = (0, 0, Vec::new());
+    while i < old.len() || j < new.len() {
+        if i < old.len() && j < new.len() && old[i] == new[j] {
+            (i, j) = (i + 1, j + 1);
+        } else if j == new.len() || (i < old.len() && lengths[i + 1][j] >= lengths[i][j + 1]) {
+            lines.push(format!("-{}", old[i]));
+            i += 1;
+        } else {
+            lines.push(format!("+{}", new[j]));
+            j += 1;
+        }
+    }
+    lines
+}
+
+async fn delete(
+    registry: &Registry,
+    subject: &str,
+    version: Option<&str>,
+    permanent: bool,
+) -> Result<(), Failure> {
+    let subject = full(subject);
+    let query = if permanent { "permanent=true" } else { "" };
+    let what = format!("delete {subject}");
+    let mut path = vec!["subjects", subject.as_str()];
+    if let Some(version) = version {
+        path.extend(["versions", version]);
+    }
+    let gone = registry.delete(&what, &path, query).await?;
+    let how = if permanent { "for good" } else { "softly; --permanent removes it for good" };
+    println!("deleted {subject} {gone} {how}");
+    Ok(())
+}
+
+async fn compatibility(
+    registry: &Registry,
+    context: &Context,
+    command: Compatibility,
+) -> Result<(), Failure> {
+    match command {
+        Compatibility::Get { subject } => {
+            let subject = subject.as_deref().map(full);
+            let mut path = vec!["config"];
+            path.extend(subject.as_deref());
+            let query = if subject.is_some() { "defaultToGlobal=true" } else { "" };
+            let answer = registry.get("show the compatibility level", &path, query).await?;
+            match context.is_json() {
+                true => println!("{answer}"),
+                false => println!("{}", answer["compatibilityLevel"].as_str().unwrap_or_default()),
+            }
+        }
+        Compatibility::Set { level, subject } => {
+            let level: contracts::compatibility::Level = level.parse()?;
+            let subject = subject.as_deref().map(full);
+            let mut path = vec!["config"];
+            path.extend(subject.as_deref());
+            let body = json!({ "compatibility": level.name() });
+            registry.put("set the compatibility level", &path, &body).await?;
+            println!("{} is {level}", subject.as_deref().unwrap_or("the level of all subjects"));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_topic_stands_for_its_values() {
+        assert_eq!(
+            ["flights", "flights-key", "flights-value"].map(full),
+            ["flights-value", "flights-key", "flights-value"]
+        );
+    }
+
+    #[test]
+    fn the_diff_has_only_what_differs() {
+        assert_eq!(line_diff("a\nb\nc", "a\nx\nc\nd"), ["-b", "+x", "+d"]);
+        assert!(line_diff("a", "a").is_empty());
+    }
 }

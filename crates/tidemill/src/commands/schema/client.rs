@@ -1,0 +1,82 @@
+//! A client of a schema registry: ours or Confluent's.
+
+use std::time::Duration;
+
+use registry::Error;
+use reqwest::Method;
+use serde_json::Value;
+
+use crate::context::Failure;
+
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+
+pub(super) struct Registry {
+    url: String,
+    client: reqwest::Client,
+}
+
+impl Registry {
+    pub fn at(url: String) -> Self {
+        Self { url: url.trim_end_matches('/').to_owned(), client: cloud::http::client() }
+    }
+
+    pub async fn get(&self, what: &str, path: &[&str], query: &str) -> Result<Value, Failure> {
+        self.call(what, Method::GET, path, query, None).await
+    }
+
+    pub async fn post(&self, what: &str, path: &[&str], query: &str, body: &Value) -> Result<Value, Failure> {
+        self.call(what, Method::POST, path, query, Some(body)).await
+    }
+
+    pub async fn put(&self, what: &str, path: &[&str], body: &Value) -> Result<Value, Failure> {
+        self.call(what, Method::PUT, path, "", Some(body)).await
+    }
+
+    pub async fn delete(&self, what: &str, path: &[&str], query: &str) -> Result<Value, Failure> {
+        self.call(what, Method::DELETE, path, query, None).await
+    }
+
+    /// `what` finishes the sentence "the registry refused to …".
+    async fn call(
+        &self,
+        what: &str,
+        method: Method,
+        path: &[&str],
+        query: &str,
+        body: Option<&Value>,
+    ) -> Result<Value, Failure> {
+        let unreachable = |reason: String| Error::Unreachable { url: self.url.clone(), reason };
+        let mut url = reqwest::Url::parse(&self.url).map_err(|error| unreachable(error.to_string()))?;
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop_if_empty().extend(path);
+        }
+        url.set_query(Some(query).filter(|query| !query.is_empty()));
+        let mut request = self.client.request(method, url).timeout(ANSWER_TIMEOUT);
+        request = request.header("accept", "application/vnd.schemaregistry.v1+json, application/json");
+        if let Some(body) = body {
+            request = request
+                .header("content-type", "application/vnd.schemaregistry.v1+json")
+                .body(body.to_string());
+        }
+        let response = request.send().await.map_err(|error| unreachable(root_cause(&error)))?;
+        let status = response.status();
+        let text = response.text().await.map_err(|error| unreachable(root_cause(&error)))?;
+        let body: Value = serde_json::from_str(&text).unwrap_or(Value::String(text));
+        if status.is_success() {
+            return Ok(body);
+        }
+        let message = body["message"].as_str().map_or_else(|| body.to_string(), str::to_owned);
+        let error_code = body["error_code"].as_i64().unwrap_or_default();
+        Err(Box::new(Error::Refused { what: what.to_owned(), status: status.as_u16(), error_code, message }))
+    }
+}
+
+fn root_cause(error: &reqwest::Error) -> String {
+    let mut reason = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        reason = error.to_string();
+        cause = error.source();
+    }
+    reason
+}
