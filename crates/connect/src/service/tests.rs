@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::*;
 
+mod formats;
 mod sinks;
 
 /// A broker, an S3 endpoint, a worker on them, and a client.
@@ -32,15 +33,17 @@ impl World {
         let s3 = stores::Options::at(folder.path().join("s3"), listen, "key", base::Secret::new("hidden"));
         let s3 =
             stores::Service::start(stores::Options { buckets: vec!["lake".to_owned()], ..s3 }).await.unwrap();
+        let registry = registry::Options::at(listen, broker.addr.to_string());
+        let registry = registry::Service::start(registry).await.unwrap();
         let mut world = Self {
             kafka: broker.addr.to_string(),
             s3: format!("http://{}", s3.addr),
             worker: None,
             url: String::new(),
             client: cloud::http::client(),
-            registry: None,
+            registry: Some(format!("http://{}", registry.addr)),
             folder,
-            _parts: vec![s3, broker],
+            _parts: vec![registry, s3, broker],
         };
         world.start_worker().await;
         world

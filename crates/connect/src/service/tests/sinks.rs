@@ -14,7 +14,7 @@ use rdkafka::{
 use super::*;
 
 impl World {
-    async fn create_topic(&self, topic: &str, partitions_count: i32) {
+    pub(super) async fn create_topic(&self, topic: &str, partitions_count: i32) {
         let admin: AdminClient<DefaultClientContext> =
             ClientConfig::new().set("bootstrap.servers", &self.kafka).create().unwrap();
         let new = NewTopic::new(topic, partitions_count, TopicReplication::Fixed(1));
@@ -22,7 +22,7 @@ impl World {
     }
 
     /// Sends values without keys to partition 0, with timestamps one second apart.
-    async fn send(&self, topic: &str, values: &[Option<Vec<u8>>]) {
+    pub(super) async fn send(&self, topic: &str, values: &[Option<Vec<u8>>]) {
         let producer: FutureProducer =
             ClientConfig::new().set("bootstrap.servers", &self.kafka).set("linger.ms", "0").create().unwrap();
         for (number, value) in values.iter().enumerate() {
@@ -35,13 +35,13 @@ impl World {
         }
     }
 
-    async fn send_texts(&self, topic: &str, values: &[&str]) {
+    pub(super) async fn send_texts(&self, topic: &str, values: &[&str]) {
         let values: Vec<_> = values.iter().map(|value| Some(value.as_bytes().to_vec())).collect();
         self.send(topic, &values).await;
     }
 
     /// Makes a connector of `config()` with these changes, and its store at our endpoint.
-    async fn sink(&self, name: &str, changes: &[(&str, Value)]) {
+    pub(super) async fn sink(&self, name: &str, changes: &[(&str, Value)]) {
         let mut config = with(changes);
         config["store.url"] = json!(self.s3);
         let (status, body) = self.call("POST /connectors", json!({"name": name, "config": config})).await;
@@ -49,7 +49,7 @@ impl World {
     }
 
     /// The objects of the bucket as they lie on the disk, by key.
-    fn objects(&self) -> BTreeMap<String, Vec<u8>> {
+    pub(super) fn objects(&self) -> BTreeMap<String, Vec<u8>> {
         let root = self.folder.path().join("s3").join("lake");
         let mut found = BTreeMap::new();
         collect(&root, &root, &mut found);
@@ -57,7 +57,7 @@ impl World {
     }
 
     /// Waits for that many objects; gives them as text.
-    async fn objects_text(&self, count: usize) -> BTreeMap<String, String> {
+    pub(super) async fn objects_text(&self, count: usize) -> BTreeMap<String, String> {
         let deadline = Instant::now() + Duration::from_secs(20);
         loop {
             let objects = self.objects();
