@@ -66,12 +66,14 @@ impl Cutter for Elements {
                 let rest = &bytes[from..];
                 let start = from + rest.len() - rest.trim_ascii_start().len();
                 match element_length(&bytes[start..]) {
-                    Some(0) => flaw("expected a record"),
+                    Some(0) => Err(Flaw { at: start, reason: "expected a record".to_owned() }),
                     Some(length) => {
                         self.state = State::AfterElement;
                         Ok(Cut::Record { start, end: start + length, next: start + length })
                     }
-                    None if is_end => flaw("the record that begins here does not end"),
+                    None if is_end => {
+                        Err(Flaw { at: start, reason: "the record that begins here does not end".to_owned() })
+                    }
                     None => Ok(Cut::More),
                 }
             }

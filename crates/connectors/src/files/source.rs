@@ -131,6 +131,8 @@ pub(super) struct FileReader {
     is_end: bool,
     /// The line at `start`, counted from 1.
     line: u64,
+    /// Bytes of that line before `start`.
+    column: u64,
     /// Records before this line are passed over.
     from_line: u64,
     delimiter: u8,
@@ -169,6 +171,7 @@ impl FileReader {
             start: 0,
             is_end: false,
             line: 1,
+            column: 0,
             from_line: 0,
             delimiter,
             record_bytes_max: config.record_bytes_max,
@@ -199,14 +202,21 @@ impl FileReader {
         self.cutter.cut(bytes, self.is_end).map_err(|flaw| {
             let before = &bytes[..flaw.at.min(bytes.len())];
             let line = self.line + memchr::memchr_iter(b'\n', before).count() as u64;
-            let column = before.iter().rev().take_while(|byte| **byte != b'\n').count() as u64 + 1;
+            let inside = before.iter().rev().take_while(|byte| **byte != b'\n').count() as u64;
+            let column = inside + 1 + if line == self.line { self.column } else { 0 };
             Error::Malformed { path: self.path.clone(), line, column, reason: flaw.reason }
         })
     }
 
     fn pass(&mut self, next: usize) {
         let passed = &self.buffer[self.start..self.start + next];
-        self.line += memchr::memchr_iter(b'\n', passed).count() as u64;
+        match memchr::memrchr(b'\n', passed) {
+            Some(last) => {
+                self.line += memchr::memchr_iter(b'\n', passed).count() as u64;
+                self.column = (next - last - 1) as u64;
+            }
+            None => self.column += next as u64,
+        }
         self.start += next;
     }
 

@@ -1,1 +1,148 @@
-//! Files of every kind, and the places of their flaws.
+//! Files of every kind, read through the source as the engine does, and the places of their flaws.
+
+use std::{io::Write, path::Path, sync::Arc, time::Duration};
+
+use arrow_array::Array;
+use base::{Ask, Body, Lease, Position, Read, Source, Split};
+use proptest::prelude::*;
+
+use super::*;
+
+fn ask(bytes_max: u64) -> Ask {
+    let deadline = std::time::Instant::now() + Duration::from_secs(1);
+    Ask { bytes_max, records_max: 1_000, deadline, lease: Lease::free() }
+}
+
+fn split_of(path: &Path) -> Split {
+    let path: Arc<str> = path.to_string_lossy().into();
+    Split { id: path.clone(), place: Arc::new(base::Place::File { path }) }
+}
+
+/// All records with their lines: `2:a,b`.
+async fn read_from(config: Config, from: Position, bytes_max: u64) -> Result<Vec<String>, String> {
+    let path = config.paths[0].clone();
+    let source = FileSource::open(config).map_err(|error| base::problem::plain(&error))?;
+    let plain = |fault: base::Fault| match fault.into_inner().downcast::<Error>() {
+        Ok(error) => base::problem::plain(&*error),
+        Err(error) => error.to_string(),
+    };
+    let mut reader = source.open(&split_of(&path), &from).await.map_err(plain)?;
+    let mut records = Vec::new();
+    loop {
+        match reader.read(&ask(bytes_max)).await.map_err(plain)? {
+            Read::Batch(batch) => {
+                let Body::Raw(values) = &batch.body else { panic!("raw") };
+                for row in 0..values.len() {
+                    let text = String::from_utf8_lossy(values.value(row)).into_owned();
+                    records.push(format!("{}:{text}", batch.envelope.mark(row).expect("a line")));
+                }
+            }
+            Read::Idle => {}
+            Read::End => return Ok(records),
+        }
+    }
+}
+
+async fn read(name: &str, content: &[u8]) -> Result<Vec<String>, String> {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join(name);
+    std::fs::write(&path, content).expect("writes");
+    let mut all = Vec::new();
+    for bytes_max in [1, 7, 1 << 20] {
+        let read = read_from(Config::new(vec![path.clone()]), Position::Start, bytes_max).await;
+        all.push(read.map_err(|text| text.replace(&*folder.path().to_string_lossy(), "")));
+    }
+    assert!(all.windows(2).all(|pair| pair[0] == pair[1]), "the size of a batch changes nothing: {all:?}");
+    all.remove(0)
+}
+
+#[tokio::test]
+async fn csv_records_end_where_quotes_say() {
+    let text =
+        b"\xef\xbb\xbfid,name\r\n1,plain\r\n\r\n2,\"two\nlines, \"\"quoted\"\"\"\n3,bare \"quote\"\n4,end";
+    let expected = ["2:1,plain", "4:2,\"two\nlines, \"\"quoted\"\"\"", "6:3,bare \"quote\"", "7:4,end"];
+    assert_eq!(read("a.csv", text).await.expect("reads"), expected);
+}
+
+#[tokio::test]
+async fn a_quote_that_is_never_closed_costs_its_line_alone() {
+    let text = b"id,name\n1,\"open\n2,good\n3,good\n";
+    assert_eq!(read("a.csv", text).await.expect("reads"), ["2:1,\"open", "3:2,good", "4:3,good"]);
+}
+
+#[tokio::test]
+async fn json_is_read_by_line_and_by_element() {
+    assert_eq!(
+        read("a.jsonl", b"{\"a\":1}\n\n  [2] \n3").await.expect("reads"),
+        ["1:{\"a\":1}", "3:[2]", "4:3"]
+    );
+    let array = b" [ {\"a\":\"]},\\\"\"} ,\n [1,[2]], 3.5 ,\"x\"\n]\n";
+    assert_eq!(
+        read("a.json", array).await.expect("reads"),
+        ["1:{\"a\":\"]},\\\"\"}", "2:[1,[2]]", "2:3.5", "2:\"x\""]
+    );
+    assert_eq!(read("a.json", b"[]").await.expect("reads"), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn packed_files_are_unpacked() {
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    packed.write_all(b"a\n1\n2\n").expect("packs");
+    assert_eq!(read("a.csv.gz", &packed.finish().expect("packs")).await.expect("reads"), ["2:1", "3:2"]);
+    let packed = zstd::encode_all(&b"1\n2\n"[..], 1).expect("packs");
+    assert_eq!(read("a.ndjson.zst", &packed).await.expect("reads"), ["1:1", "2:2"]);
+}
+
+#[tokio::test]
+async fn flaws_have_their_line_and_column() {
+    let mut texts = Vec::new();
+    for (name, content) in [
+        ("empty.csv", &b""[..]),
+        ("object.json", b"{\"a\":1}"),
+        ("open.json", b"[1,\n 2"),
+        ("twice.json", b"[1,\n,2]"),
+        ("more.json", b"[1]\n[2]"),
+        ("cut.csv.gz", b"\x1f\x8b\x08\x00\x00\x00\x00\x00"),
+        ("what.parquet", b""),
+    ] {
+        texts.push(format!("{name}\n{}", read(name, content).await.expect_err(name)));
+    }
+    insta::assert_snapshot!(texts.join("\n"));
+}
+
+#[tokio::test]
+async fn a_second_life_goes_on_at_its_line() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("a.csv");
+    std::fs::write(&path, "id\n1\n2\n3\n").expect("writes");
+    let config = Config::new(vec![path]);
+    assert_eq!(read_from(config, Position::Mark(3), 1 << 20).await.expect("reads"), ["3:2", "4:3"]);
+}
+
+#[tokio::test]
+async fn a_record_may_not_take_all_memory() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("a.jsonl");
+    std::fs::write(&path, vec![b'x'; 3 << 20]).expect("writes");
+    let config = Config { record_bytes_max: 1 << 20, ..Config::new(vec![path]) };
+    let error = read_from(config, Position::Start, 1 << 20).await.expect_err("too long");
+    assert!(error.starts_with("TM0723 × a record is longer than 1048576 bytes"), "{error}");
+}
+
+proptest! {
+    #[test]
+    fn what_a_csv_writer_wrote_is_taken_apart(fields in prop::collection::vec("[a-c,\"\n ]{0,6}", 1..6)) {
+        let quoted: Vec<String> = fields.iter().map(|field| format!("\"{}\"", field.replace('"', "\"\""))).collect();
+        let record = quoted.join(",");
+        let mut found = Vec::new();
+        split(record.as_bytes(), b',', &mut found).expect("well formed");
+        let found: Vec<String> = found.iter().map(|field| String::from_utf8_lossy(field).into_owned()).collect();
+        prop_assert_eq!(found, fields);
+    }
+
+    #[test]
+    fn no_bytes_are_too_strange(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        split(&bytes, b',', &mut Vec::new()).ok();
+        field_start(&bytes, b',', 3);
+    }
+}

@@ -136,8 +136,9 @@ impl Member {
                 )?;
             }
         }
+        // An empty assignment wants its answer too: the group waits for it.
         if self.is_cooperative() {
-            if partitions.is_empty() { Ok(()) } else { self.consumer().incremental_assign(&begin) }
+            self.consumer().incremental_assign(&begin)
         } else {
             self.consumer().assign(&begin)
         }

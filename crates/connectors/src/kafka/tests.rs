@@ -1,1 +1,336 @@
-//! Against the embedded broker.
+//! Against the embedded broker, on a free port, through the engine as every transfer runs.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use arrow_array::{Array, BinaryViewArray};
+use async_trait::async_trait;
+use base::{
+    Backoff, Batch, Body, Budget, Envelope, Extent, Fault, Handle, Header, Lease, Load, Place, Position,
+    Problem, Receipt, Rejects, Saved, Sink, Split, SystemClock, Writer,
+};
+use engine::{Cuts, Ended, OnError, Progress, Transfer, dead_letters::NoDeadLetters};
+use parking_lot::Mutex;
+use rdkafka::{
+    ClientConfig, Offset, TopicPartitionList,
+    consumer::{BaseConsumer, Consumer},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::*;
+
+struct World {
+    _folder: tempfile::TempDir,
+    _broker: Handle,
+    bootstrap: String,
+}
+
+async fn world() -> World {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut options = broker::Options::at(folder.path(), "127.0.0.1:0".parse().expect("an address"));
+    options.auto_create_topics = false;
+    options.offsets_partitions = 1;
+    let broker = broker::Service::start(options).await.expect("the broker starts");
+    let bootstrap = broker.addr.to_string();
+    World { _folder: folder, _broker: broker, bootstrap }
+}
+
+fn split(id: &str) -> Split {
+    Split { id: id.into(), place: Arc::new(Place::Made { name: id.into() }) }
+}
+
+fn load() -> Load {
+    Load { id: "1".into(), transfer: "test".into() }
+}
+
+fn batch(records: &[(Option<&str>, Option<&str>)]) -> Batch {
+    let values: BinaryViewArray = records.iter().map(|record| record.1.map(str::as_bytes)).collect();
+    let keys: BinaryViewArray = records.iter().map(|record| record.0.map(str::as_bytes)).collect();
+    let place = Arc::new(Place::Made { name: "test".into() });
+    let envelope = Envelope { keys: Some(keys), ..Envelope::default() };
+    Batch {
+        body: Body::Raw(values),
+        envelope,
+        contract: None,
+        place,
+        end: Position::Start,
+        lease: Lease::free(),
+    }
+}
+
+async fn send(world: &World, topic: &str, partitions_count: i32, batch: &Batch) {
+    let mut config = SinkConfig::new(&world.bootstrap, topic);
+    config.create = Some(Create { partitions_count, replication_factor: 1 });
+    let sink = KafkaSink::connect(config).expect("connects");
+    sink.begin(&load()).await.expect("begins");
+    let mut writer = sink.writer(&split("a")).await.expect("a writer");
+    assert!(writer.write(batch).await.expect("writes").is_empty());
+    let extent = Extent {
+        split: split("a"),
+        start: Position::Start,
+        end: Position::Start,
+        records_count: 0,
+        bytes: 0,
+    };
+    writer.commit(&extent).await.expect("commits");
+}
+
+/// Keeps what is committed, and what is only written, by partition.
+#[derive(Default, Clone)]
+struct Kept(Arc<Mutex<BTreeMap<Arc<str>, Vec<Row>>>>);
+struct Keeper(Kept, Split, Vec<Row>);
+type Row = (i64, Option<String>, Option<String>, base::Headers, Option<i64>);
+
+#[async_trait]
+impl Sink for Kept {
+    async fn begin(&self, _: &Load) -> Result<(), Fault> {
+        Ok(())
+    }
+    async fn writer(&self, split: &Split) -> Result<Box<dyn Writer>, Fault> {
+        Ok(Box::new(Keeper(self.clone(), split.clone(), Vec::new())))
+    }
+    async fn finish(&self, _: &Load) -> Result<(), Fault> {
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Writer for Keeper {
+    async fn recover(&mut self, _: &Saved) -> Result<Option<Position>, Fault> {
+        Ok(None)
+    }
+    async fn write(&mut self, batch: &Batch) -> Result<Rejects, Fault> {
+        let Body::Raw(values) = &batch.body else { panic!("raw") };
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        for row in 0..batch.len() {
+            let value = values.is_valid(row).then(|| text(values.value(row)));
+            assert_eq!(value.is_none(), batch.envelope.is_tombstone(row));
+            let headers = batch.envelope.headers.as_ref().map(|rows| rows[row].clone()).unwrap_or_default();
+            let key = batch.envelope.key(row).map(text);
+            self.2.push((
+                batch.envelope.mark(row).expect("offsets"),
+                key,
+                value,
+                headers,
+                batch.envelope.timestamp_ms(row),
+            ));
+        }
+        Ok(Rejects::default())
+    }
+    async fn commit(&mut self, _: &Extent) -> Result<Receipt, Fault> {
+        self.0.0.lock().entry(self.1.id.clone()).or_default().append(&mut self.2);
+        Ok(Receipt(bytes::Bytes::from_static(b"receipt")))
+    }
+}
+
+struct Running {
+    stop: CancellationToken,
+    task: tokio::task::JoinHandle<Result<engine::Summary, Fault>>,
+    progress: Arc<Progress>,
+    kept: Kept,
+}
+
+fn consume(
+    world: &World,
+    group: &str,
+    topic: &str,
+    records_count: u64,
+    properties: &[(&str, &str)],
+) -> Running {
+    let mut config = SourceConfig::new(&world.bootstrap, group, Topics::List(vec![topic.to_owned()]));
+    config.properties = properties.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect();
+    let source = KafkaSource::join(config).expect("joins");
+    let (kept, stop, progress) = (Kept::default(), CancellationToken::new(), Arc::new(Progress::default()));
+    let transfer = Transfer {
+        load: load(),
+        checkpoints: Arc::new(GroupCheckpoints::of(&source)),
+        source: Arc::new(source),
+        stages: Vec::new(),
+        sink: Arc::new(kept.clone()),
+        cuts: Cuts::records(records_count),
+        budget: Budget::new(8 << 20),
+        dead_letters: Arc::new(NoDeadLetters),
+        progress: progress.clone(),
+        on_error: OnError::Stop,
+        clock: Arc::new(SystemClock),
+        retries: Backoff::new(10, 200, 20, 7),
+        lanes_count_max: usize::MAX,
+    };
+    let task = tokio::spawn(transfer.run(stop.clone()));
+    Running { stop, task, progress, kept }
+}
+
+impl Running {
+    async fn until(&self, what: impl Fn(&Progress) -> bool) {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        let mut ticks = tokio::time::interval(Duration::from_millis(5));
+        while !what(&self.progress) {
+            assert!(!self.task.is_finished(), "the transfer ended early");
+            assert!(Instant::now() < deadline, "it did not come about: {:?}", self.progress);
+            ticks.tick().await;
+        }
+    }
+
+    async fn end(self) -> Kept {
+        self.stop.cancel();
+        let summary = self.task.await.expect("joins").expect("runs");
+        assert_eq!(summary.ended, Ended::Stopped);
+        self.kept
+    }
+}
+
+/// The committed offset and metadata, as another client sees them.
+async fn committed(world: &World, group: &str, topic: &str, partition: i32) -> (Offset, String) {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", &world.bootstrap).set("group.id", group);
+    let topic = topic.to_owned();
+    let asked = tokio::task::spawn_blocking(move || {
+        let consumer: BaseConsumer = config.create().expect("a client");
+        let mut list = TopicPartitionList::new();
+        list.add_partition(&topic, partition);
+        let list = consumer.committed_offsets(list, Duration::from_secs(10)).expect("an answer");
+        let one = list.elements();
+        (one[0].offset(), one[0].metadata().to_owned())
+    });
+    asked.await.expect("joins")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn records_come_back_as_they_were_sent() {
+    let world = world().await;
+    let mut sent = batch(&[
+        (Some("k"), Some("v")),
+        (None, Some("a value that is longer than a view")),
+        (Some("gone"), None),
+    ]);
+    let headers = vec![
+        Header { name: "h".into(), value: Some(bytes::Bytes::from_static(b"1")) },
+        Header { name: "h".into(), value: None },
+    ];
+    sent.envelope.headers = Some(vec![headers.clone(), vec![], vec![]].into());
+    sent.envelope.timestamps_ms = Some(vec![1_000, 2_000, 3_000].into());
+    send(&world, "orders", 1, &sent).await;
+    let running = consume(&world, "g", "orders", 3, &[]);
+    running.until(|progress| progress.records_committed() == 3).await;
+    let kept = running.end().await;
+    let text = |text: &str| Some(text.to_owned());
+    let expected = vec![
+        (0, text("k"), text("v"), headers, Some(1_000)),
+        (1, None, text("a value that is longer than a view"), vec![], Some(2_000)),
+        (2, text("gone"), None, vec![], Some(3_000)),
+    ];
+    assert_eq!(kept.0.lock().get("orders-0"), Some(&expected));
+    let (offset, metadata) = committed(&world, "g", "orders", 0).await;
+    assert_eq!((offset, metadata.as_str()), (Offset::Offset(3), "tidemill:1:72656365697074"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_fall_where_javas_producer_puts_them() {
+    let world = world().await;
+    let keys: Vec<String> = (0..200).map(|number| format!("key-{number}")).collect();
+    let records: Vec<(Option<&str>, Option<&str>)> =
+        keys.iter().map(|key| (Some(key.as_str()), Some("v"))).collect();
+    send(&world, "orders", 6, &batch(&records)).await;
+    let running = consume(&world, "g", "orders", 1, &[]);
+    running.until(|progress| progress.records_committed() == 200).await;
+    let kept = running.end().await;
+    for (id, rows) in kept.0.lock().iter() {
+        for row in rows {
+            let key = row.1.as_deref().expect("a key");
+            let partition = wire::partition::of_key(key.as_bytes(), 6);
+            assert_eq!(format!("orders-{partition}"), **id, "{key}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_life_goes_on_from_the_groups_offsets() {
+    let world = world().await;
+    let values: Vec<String> = (0..25).map(|number| format!("value number {number}")).collect();
+    let records: Vec<(Option<&str>, Option<&str>)> =
+        values.iter().map(|value| (None, Some(value.as_str()))).collect();
+    send(&world, "orders", 1, &batch(&records)).await;
+    let first = consume(&world, "g", "orders", 10, &[]);
+    first.until(|progress| progress.records_written() == 25).await;
+    let kept = first.end().await;
+    assert_eq!(kept.0.lock()["orders-0"].len(), 20, "a stop leaves the open extent");
+    assert_eq!(committed(&world, "g", "orders", 0).await.0, Offset::Offset(20));
+    let second = consume(&world, "g", "orders", 5, &[]);
+    second.until(|progress| progress.records_committed() == 5).await;
+    let offsets: Vec<i64> = second.end().await.0.lock()["orders-0"].iter().map(|row| row.0).collect();
+    assert_eq!(offsets, [20, 21, 22, 23, 24]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn members_share_the_partitions_and_lose_nothing() {
+    for strategy in ["range", "cooperative-sticky"] {
+        let world = world().await;
+        let keys: Vec<String> = (0..400).map(|number| format!("key-{number}")).collect();
+        let records: Vec<(Option<&str>, Option<&str>)> =
+            keys.iter().map(|key| (Some(key.as_str()), Some(key.as_str()))).collect();
+        send(&world, "orders", 4, &batch(&records)).await;
+        let properties = [("partition.assignment.strategy", strategy), ("heartbeat.interval.ms", "100")];
+        let first = consume(&world, "g", "orders", 1, &properties);
+        first.until(|progress| progress.records_committed() == 400).await;
+        let second = consume(&world, "g", "orders", 1, &properties);
+        second.until(|progress| progress.lanes() == 2).await;
+        first.until(|progress| progress.lanes() == 2).await;
+        send(&world, "orders", 4, &batch(&records)).await;
+        first
+            .until(|progress| progress.records_committed() + second.progress.records_committed() == 800)
+            .await;
+        let (first, second) = (first.end().await, second.end().await);
+        let mut all = BTreeSet::new();
+        for kept in [first, second] {
+            for (id, rows) in kept.0.lock().iter() {
+                for row in rows {
+                    assert!(all.insert((id.clone(), row.0)), "{strategy}: {id}/{} came twice", row.0);
+                }
+            }
+        }
+        assert_eq!(all.len(), 800, "{strategy}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_topic_and_a_dead_address_say_so() {
+    let world = world().await;
+    let sink = KafkaSink::connect(SinkConfig::new(&world.bootstrap, "nowhere")).expect("connects");
+    let fault = sink.begin(&load()).await.expect_err("no topic");
+    let error = fault.into_inner().downcast::<Error>().expect("ours");
+    assert_eq!((error.code().id, error.to_string().as_str()), ("TM0703", "Kafka has no topic nowhere"));
+    let mut config = SourceConfig::new(&world.bootstrap, "g", Topics::List(vec!["nowhere".to_owned()]));
+    config.topics_must_exist = true;
+    let source = KafkaSource::join(config).expect("joins");
+    let ask = base::Ask { bytes_max: 1, records_max: 1, deadline: Instant::now(), lease: Lease::free() };
+    let fault = base::Source::discover(&source, &ask).await.expect_err("no topic");
+    assert!(fault.to_string().contains("nowhere"), "{fault}");
+}
+
+#[test]
+fn every_error_says_what_where_why_and_what_to_do() {
+    let source = || {
+        rdkafka::error::KafkaError::MessageConsumption(
+            rdkafka::types::RDKafkaErrorCode::BrokerTransportFailure,
+        )
+    };
+    let (bootstrap, topic, group, partition) =
+        ("127.0.0.1:9092".to_owned(), "orders".to_owned(), "g".to_owned(), 3);
+    let errors = [
+        Error::setting("partitioner", "md5", "murmur2, consistent or fnv1a"),
+        Error::Client { bootstrap: bootstrap.clone(), source: source() },
+        Error::Unreachable { bootstrap: bootstrap.clone(), source: source() },
+        Error::TopicMissing { topic: topic.clone(), bootstrap },
+        Error::CreateTopic { topic: topic.clone(), source: source() },
+        Error::Denied { subject: "topic orders".to_owned(), source: source() },
+        Error::Consume { topic: topic.clone(), partition, source: source() },
+        Error::Fenced { group: group.clone(), topic: topic.clone(), partition, source: source() },
+        Error::Commit { group, topic: topic.clone(), partition, source: source() },
+        Error::Deliver { topic, failed_count: 12, reason: "Local: Message timed out".to_owned() },
+    ];
+    let text: Vec<String> = errors.iter().map(|error| base::problem::plain(error)).collect();
+    insta::assert_snapshot!(text.join("\n"));
+}
