@@ -6,7 +6,7 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
-use project::{ProjectLock, Running};
+use project::{Project, ProjectLock, Running};
 
 use crate::{
     context::{Context, Failure},
@@ -22,10 +22,18 @@ const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 pub async fn run(_args: Args, context: &Context) -> Result<(), Failure> {
     let project = context.project()?;
+    match stop(project).await? {
+        Some(pid) => println!("stopped (process {pid})"),
+        None => println!("no environment runs in {}", project.root.display()),
+    }
+    Ok(())
+}
+
+/// Stops what holds the project's lock; its process id, where there was one.
+pub async fn stop(project: &Project) -> Result<Option<u32>, Failure> {
     let Some(pid) = ProjectLock::holder(project)? else {
         Running::remove(project);
-        println!("no environment runs in {}", project.root.display());
-        return Ok(());
+        return Ok(None);
     };
     let process = i32::try_from(pid).map_or_else(|_| Pid::from_raw(i32::MAX), Pid::from_raw);
     // It may be gone by now, which is what is wanted.
@@ -37,6 +45,5 @@ pub async fn run(_args: Args, context: &Context) -> Result<(), Failure> {
         }
         tokio::time::sleep(LOOK_EVERY).await;
     }
-    println!("stopped (process {pid})");
-    Ok(())
+    Ok(Some(pid))
 }

@@ -1,10 +1,59 @@
-//! `tidemill init` (being built).
+//! `tidemill init`: a project folder to start from, with real data, a connector and nothing to fill in.
 
-use crate::context::{Context, Failure};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use crate::{
+    context::{Context, Failure},
+    errors::Error,
+};
 
 #[derive(clap::Args)]
-pub struct Args {}
+pub struct Args {
+    /// The folder to make
+    #[arg(value_name = "DIR")]
+    folder: PathBuf,
+    /// Write over files of the same names in a folder that is not empty
+    #[arg(long)]
+    force: bool,
+}
 
-pub async fn run(_args: Args, _context: &Context) -> Result<(), Failure> {
+/// The example project, built in: a binary alone can make it.
+pub const SETTINGS: &str = include_str!("../../../../examples/flights/tidemill.yaml");
+pub const CONNECTOR: &str = include_str!("../../../../examples/flights/connectors/s3-sink-flights.json");
+pub const FLIGHTS: &[u8] = include_bytes!("../../../../examples/flights/flights.csv");
+const IGNORED: &str = "/.tidemill/\n/.env\n";
+
+pub async fn run(args: Args, _context: &Context) -> Result<(), Failure> {
+    let folder = &args.folder;
+    if !args.force && !is_empty(folder) {
+        return Err(Error::FolderNotEmpty { folder: folder.clone() }.into());
+    }
+    write(folder, "tidemill.yaml", SETTINGS.as_bytes())?;
+    write(folder, ".gitignore", IGNORED.as_bytes())?;
+    write(folder, "connectors/s3-sink-flights.json", CONNECTOR.as_bytes())?;
+    write(folder, "data/flights.csv", FLIGHTS)?;
+    println!("{} is a project now:", folder.display());
+    println!("  tidemill.yaml                    settings; empty means: the defaults");
+    println!("  connectors/s3-sink-flights.json  a Kafka Connect connector, topic to S3");
+    println!("  data/flights.csv                 6,998 flights from New York (CC0)");
+    println!("next: cd {} && tidemill up", folder.display());
     Ok(())
+}
+
+/// Whether nothing is there, or a folder with nothing in it.
+pub fn is_empty(folder: &Path) -> bool {
+    match fs::read_dir(folder) {
+        Ok(mut entries) => entries.next().is_none(),
+        Err(error) => error.kind() == std::io::ErrorKind::NotFound,
+    }
+}
+
+/// Writes a file of a project, making the folders on its way.
+pub fn write(folder: &Path, name: &str, content: &[u8]) -> Result<(), Failure> {
+    let path = folder.join(name);
+    let written = path.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::write(&path, content));
+    written.map_err(|source| Error::Write { path, source }.into())
 }

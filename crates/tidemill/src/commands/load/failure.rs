@@ -35,12 +35,6 @@ impl LoadError {
     }
 }
 
-impl From<LoadError> for Box<dyn Problem> {
-    fn from(error: LoadError) -> Self {
-        Box::new(error)
-    }
-}
-
 impl From<Box<LoadError>> for Box<dyn Problem> {
     fn from(error: Box<LoadError>) -> Self {
         error
@@ -140,15 +134,15 @@ impl Problem for LoadError {
     fn code(&self) -> Code {
         match self {
             LoadError::Target { .. } | LoadError::Delimiter { .. } | LoadError::Property { .. } => {
-                code::TM1040
+                code::TM1020
             }
-            LoadError::NoContract { .. } | LoadError::Contract { .. } => code::TM1041,
-            LoadError::Plan { source } => deepest(&**source).map_or(code::TM1040, |problem| problem.code()),
-            LoadError::Registry { .. } => code::TM1042,
-            LoadError::RegistryRefuses { .. } => code::TM1043,
+            LoadError::NoContract { .. } | LoadError::Contract { .. } => code::TM1021,
+            LoadError::Plan { source } => deepest(&**source).map_or(code::TM1020, |problem| problem.code()),
+            LoadError::Registry { .. } => code::TM1022,
+            LoadError::RegistryRefuses { .. } => code::TM1023,
             LoadError::Rejected { reject, .. } => reject.code,
             LoadError::Failed { source, .. } => {
-                deepest(&**source).map_or(code::TM1044, |problem| problem.code())
+                deepest(&**source).map_or(code::TM1024, |problem| problem.code())
             }
             LoadError::Interrupted { .. } => code::TM1014,
         }
