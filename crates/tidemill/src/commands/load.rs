@@ -12,7 +12,7 @@ use std::{
 use base::{Backoff, Budget, Contract, ContractKind, Load, SystemClock};
 use connectors::{
     files::{self, FileSource, Format},
-    kafka::{Create, KafkaSink, Partitioner, SinkConfig},
+    kafka::{Create, KafkaSink, SinkConfig},
     serialize::{Plan, Serialize, Serializer, Shape},
 };
 use engine::{
