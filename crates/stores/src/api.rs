@@ -123,7 +123,7 @@ impl S3 for Api {
         let bucket = request.input.bucket;
         let location = Some(format!("/{bucket}"));
         self.on_disk(move |disk| disk.create_bucket(&bucket)).await?;
-        Ok(S3Response::new(CreateBucketOutput { location, ..CreateBucketOutput::default() }))
+        Ok(S3Response::new(CreateBucketOutput { location }))
     }
 
     async fn head_bucket(
@@ -161,7 +161,7 @@ impl S3 for Api {
         &self,
         _request: S3Request<ListBucketsInput>,
     ) -> S3Result<S3Response<ListBucketsOutput>> {
-        self.on_disk(|disk| lists::buckets(disk)).await.map(S3Response::new)
+        self.on_disk(lists::buckets).await.map(S3Response::new)
     }
 
     async fn list_objects(

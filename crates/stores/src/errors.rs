@@ -35,3 +35,20 @@ impl Problem for Error {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_say_what_why_and_what_to_do() {
+        let listen = "127.0.0.1:9000".parse().unwrap();
+        let errors = [
+            Error::Bind { listen, source: io::Error::other("address in use") },
+            Error::Folder { folder: "data/s3".into(), source: io::Error::other("permission denied") },
+            Error::BucketName { name: "Lake!".to_owned() },
+        ];
+        let all: Vec<String> = errors.iter().map(|error| base::problem::plain(error)).collect();
+        insta::assert_snapshot!(all.join("\n"));
+    }
+}

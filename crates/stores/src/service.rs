@@ -6,7 +6,9 @@ use base::{BoxError, Handle};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use s3s::{
-    auth::SimpleAuth,
+    S3Result,
+    auth::{S3Auth, SecretKey},
+    s3_error,
     service::{S3Service, S3ServiceBuilder},
 };
 use tokio::{
@@ -21,6 +23,24 @@ use crate::{Error, Options, api::Api, disk::Disk};
 const CONNECTIONS_COUNT_MAX: usize = 512;
 /// How long a client may take to send its headers.
 const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The one pair of keys there is. `s3s` compares the signatures.
+struct Keys {
+    access_key: String,
+    secret_key: SecretKey,
+}
+
+#[async_trait::async_trait]
+impl S3Auth for Keys {
+    async fn get_secret_key(&self, access_key: &str) -> S3Result<SecretKey> {
+        // AWS's own answer, which SDKs explain to their users.
+        if access_key == self.access_key {
+            Ok(self.secret_key.clone())
+        } else {
+            Err(s3_error!(InvalidAccessKeyId))
+        }
+    }
+}
 
 pub struct Service {
     listener: TcpListener,
@@ -39,7 +59,10 @@ impl Service {
             fs::create_dir_all(options.data_dir.join(bucket)).map_err(folder_fault)?;
         }
         let mut builder = S3ServiceBuilder::new(Api { disk: Arc::new(disk), region: options.region.clone() });
-        builder.set_auth(SimpleAuth::from_single(options.access_key.clone(), options.secret_key.reveal()));
+        builder.set_auth(Keys {
+            access_key: options.access_key.clone(),
+            secret_key: options.secret_key.reveal().into(),
+        });
         let (listener, addr) = bind(options.listen).await?;
         let service = Service { listener, s3: builder.build() };
         Ok(Handle::spawn("s3", addr, |stop| service.run(stop)))

@@ -1,1 +1,50 @@
-//! Tests of `errors.rs`.
+//! Every error as its reader sees it, and how a store's errors are sorted.
+
+use base::problem::plain;
+
+use super::*;
+
+fn all() -> Vec<Error> {
+    let who = || "profile work".to_owned();
+    vec![
+        Error::NoCredentials {
+            who: who(),
+            tried: "environment variables".to_owned(),
+            source: "nothing set".into(),
+        },
+        Error::SignInExpired {
+            who: who(),
+            login: "aws sso login --profile work".to_owned(),
+            source: "the SSO token has expired".into(),
+        },
+        Error::CredentialsFailed { who: who(), source: "role loops".into() },
+        Error::Unreachable { place: "http://127.0.0.1:9000".to_owned(), source: "connection refused".into() },
+        Error::Denied { place: "s3://lake".to_owned(), source: "AccessDenied: no".into() },
+        Error::NoBucket { bucket: "lake".to_owned(), endpoint: "http://127.0.0.1:9000".to_owned() },
+        Error::NoObject { place: "s3://lake/a".to_owned() },
+        Error::Settings { what: "`x` is no address".to_owned(), help: "correct store.url".to_owned() },
+        Error::Store { place: "s3://lake".to_owned(), source: "InternalError: disk".into() },
+    ]
+}
+
+#[test]
+fn errors_say_what_why_and_what_to_do() {
+    let texts: Vec<String> = all().iter().map(|error| plain(error)).collect();
+    insta::assert_snapshot!(texts.join("\n"));
+}
+
+#[test]
+fn only_what_may_pass_is_tried_again() {
+    for error in all() {
+        let passes = error.is_passing();
+        assert_eq!(matches!(error.into_fault(), Fault::Transient(_)), passes);
+    }
+}
+
+#[test]
+fn an_identitys_error_comes_through_the_store_unchanged() {
+    let error =
+        Error::SignInExpired { who: "x".to_owned(), login: "aws sso login".to_owned(), source: "old".into() };
+    let passed = object_store::Error::Generic { store: "S3", source: Box::new(error) };
+    assert!(matches!(Error::of_store(passed, "s3://lake", "lake", "aws"), Error::SignInExpired { .. }));
+}

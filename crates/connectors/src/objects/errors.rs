@@ -56,3 +56,25 @@ impl From<Error> for Fault {
 pub(crate) fn of_format(error: formats::Error) -> Fault {
     Fault::Fatal(error.into())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_say_what_why_and_what_to_do() {
+        let key = object_store::path::Path::parse("a//b").unwrap_err();
+        let errors = [
+            Error::Setting {
+                key: "s3.part.size",
+                what: "1 is not within 5242880 to 1073741824 bytes".to_owned(),
+            },
+            Error::Split { split: "x".to_owned() },
+            Error::Spill { source: std::io::Error::other("no space left") },
+            Error::UploadLost { key: "topics/a".to_owned() },
+            Error::Key { key: "a//b".to_owned(), source: key },
+        ];
+        let all: Vec<String> = errors.iter().map(|error| base::problem::plain(error)).collect();
+        insta::assert_snapshot!(all.join("\n"));
+    }
+}

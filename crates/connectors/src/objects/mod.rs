@@ -22,6 +22,3 @@ pub use errors::Error;
 pub use names::Names;
 pub use pattern::Pattern;
 pub use sink::ObjectSink;
-
-#[cfg(test)]
-mod tests;

@@ -1,1 +1,0 @@
-//! The sink against the embedded S3 endpoint.
