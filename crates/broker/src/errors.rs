@@ -57,3 +57,29 @@ impl Problem for Error {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use base::problem::plain;
+
+    use super::*;
+
+    #[test]
+    fn every_error_says_what_to_do() {
+        let denied = || io::Error::from(io::ErrorKind::PermissionDenied);
+        let path = || PathBuf::from("data/topics.json");
+        let all = [
+            Error::Bind { listen: ([127, 0, 0, 1], 9092).into(), source: io::ErrorKind::AddrInUse.into() },
+            Error::Disk { action: "write", path: path(), source: denied() },
+            Error::Unreadable { path: path(), reason: "expected value at line 1 column 1".to_owned() },
+            Error::GroupsUnreadable {
+                log: "__consumer_offsets-7".into(),
+                reason: "a batch's CRC is wrong".to_owned(),
+            },
+            Error::Advertised { advertised: "kafka".to_owned() },
+            Error::Log(LogError::Locked { path: "data".into() }),
+        ];
+        let text: Vec<String> = all.iter().map(|error| plain(error)).collect();
+        insta::assert_snapshot!(text.join("\n"));
+    }
+}
