@@ -51,6 +51,8 @@ fn ended(written: io::Result<()>) -> Result<bool, Failure> {
     match written {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
-        Err(source) => Err(ls::failure(cloud::Error::Store { place: "stdout".to_owned(), source: source.into() })),
+        Err(source) => {
+            Err(ls::failure(cloud::Error::Store { place: "stdout".to_owned(), source: source.into() }))
+        }
     }
 }

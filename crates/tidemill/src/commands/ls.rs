@@ -39,7 +39,12 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
             Ok(()) => {}
             // Whoever reads us has seen enough.
             Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(()),
-            Err(source) => return Err(failure(cloud::Error::Store { place: "stdout".to_owned(), source: source.into() })),
+            Err(source) => {
+                return Err(failure(cloud::Error::Store {
+                    place: "stdout".to_owned(),
+                    source: source.into(),
+                }));
+            }
         }
     }
     Ok(())
