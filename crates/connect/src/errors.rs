@@ -10,7 +10,7 @@ pub enum Error {
     #[error("cannot listen on {listen}")]
     Bind { listen: SocketAddr, source: io::Error },
     #[error("Kafka at {kafka} did not answer: {doing}")]
-    Kafka { kafka: String, doing: String, source: rdkafka::error::KafkaError },
+    Kafka { kafka: String, doing: String, source: Box<rdkafka::error::KafkaError> },
     #[error("the internal topic {topic} cannot be used: {reason}")]
     InternalTopic { topic: String, reason: String },
     /// The words are Connect's: `Connector x not found`.

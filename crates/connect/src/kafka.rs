@@ -60,7 +60,7 @@ impl Kafka {
 
     pub fn failed(&self, doing: impl Into<String>) -> impl FnOnce(KafkaError) -> Error {
         let (kafka, doing) = (self.servers.clone(), doing.into());
-        move |source| Error::Kafka { kafka, doing, source }
+        move |source| Error::Kafka { kafka, doing, source: Box::new(source) }
     }
 
     pub fn producer(&self) -> Result<FutureProducer, Error> {

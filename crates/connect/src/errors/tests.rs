@@ -11,9 +11,9 @@ fn all() -> Vec<Error> {
         Error::Kafka {
             kafka: "127.0.0.1:9092".to_owned(),
             doing: "list its topics".to_owned(),
-            source: rdkafka::error::KafkaError::MetadataFetch(
+            source: Box::new(rdkafka::error::KafkaError::MetadataFetch(
                 rdkafka::error::RDKafkaErrorCode::BrokerTransportFailure,
-            ),
+            )),
         },
         Error::InternalTopic {
             topic: "connect-configs".to_owned(),

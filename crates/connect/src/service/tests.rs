@@ -79,13 +79,14 @@ impl World {
     /// Asks again until the answer holds, for up to 15 s.
     pub async fn until(&self, request: &str, holds: impl Fn(&Value) -> bool) -> Value {
         let deadline = Instant::now() + Duration::from_secs(15);
+        let mut turn = tokio::time::interval(Duration::from_millis(20));
         loop {
             let (_, body) = self.call(request, Value::Null).await;
             if holds(&body) {
                 return body;
             }
             assert!(Instant::now() < deadline, "{request}: {body:#}");
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            turn.tick().await;
         }
     }
 }
@@ -111,107 +112,111 @@ fn with(changes: &[(&str, Value)]) -> Value {
     config
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn requests_are_answered_as_kafka_connect_answers_them() {
-    let world = World::start().await;
-    let none = || Value::Null;
-    let error = |code: u16, message: &str| json!({"error_code": code, "message": message});
-    let created = json!({
-        "name": "a", "config": with(&[("name", json!("a"))]), "tasks": [{"connector": "a", "task": 0}], "type": "sink",
-    });
-    let mut renamed = created.clone();
-    renamed["config"]["flush.size"] = json!("5");
-    let state = |state: &str| json!({"state": state, "worker_id": "worker:8083"});
-    let task = |text: &str| json!({"id": 0, "state": text, "worker_id": "worker:8083"});
-    let status = |name: &str, text: &str, tasks: Value| json!({"name": name, "connector": state(text), "tasks": tasks, "type": "sink"});
+/// Request, body, and the status and body of the answer.
+type Case = (&'static str, Value, u16, Value);
+
+fn error(code: u16, message: &str) -> Value {
+    json!({"error_code": code, "message": message})
+}
+
+fn info(name: &str, changes: &[(&str, Value)]) -> Value {
+    let mut config = with(changes);
+    config["name"] = json!(name);
+    json!({"name": name, "config": config, "tasks": [{"connector": name, "task": 0}], "type": "sink"})
+}
+
+fn task(text: &str) -> Value {
+    json!({"id": 0, "state": text, "worker_id": "worker:8083"})
+}
+
+fn status(name: &str, text: &str, tasks: Value) -> Value {
+    let connector = json!({"state": text, "worker_id": "worker:8083"});
+    json!({"name": name, "connector": connector, "tasks": tasks, "type": "sink"})
+}
+
+/// What is not there, and what cannot be made.
+fn refused() -> Vec<Case> {
     let invalid = "Connector configuration is invalid and contains the following 1 error(s):\nInvalid value x for \
         configuration flush.size: Not a number of type INT\nYou can also find the above list of errors at the endpoint \
         `/connector-plugins/{connectorType}/config/validate`";
-    let not_stopped = "Connectors must be in the STOPPED state before their offsets can be modified. This can be done for \
-        the specified connector by issuing a 'PUT' request to the '/connectors/a/stop' endpoint";
     let no_class = "Failed to find any class that implements Connector and which name matches X, available connectors \
         are: io.confluent.connect.s3.S3SinkConnector";
     let mismatch = "Connector name configuration (b) doesn't match connector name in the URL (a)";
-    let done = |what: &str| json!({"message": format!("The offsets for this connector have been {what} successfully")});
-    let cases = [
-        ("GET /connectors", none(), 200, json!([])),
-        ("GET /nowhere", none(), 404, error(404, "HTTP 404 Not Found")),
-        ("DELETE /connectors", none(), 405, error(405, "HTTP 405 Method Not Allowed")),
-        ("GET /connectors/a", none(), 404, error(404, "Connector a not found")),
-        ("GET /connectors/a/config", none(), 404, error(404, "Connector a not found")),
-        ("GET /connectors/a/status", none(), 404, error(404, "No status found for connector a")),
-        ("GET /connectors/a/tasks/0/status", none(), 404, error(404, "No status found for task a-0")),
-        ("DELETE /connectors/a", none(), 404, error(404, "Connector a not found")),
-        ("PUT /connectors/a/pause", none(), 404, error(404, "Connector a not found")),
-        ("POST /connectors/a/restart", none(), 404, error(404, "Unknown connector: a")),
-        ("GET /connectors/a/offsets", none(), 404, error(404, "Connector a not found")),
+    let missing = error(404, "Connector a not found");
+    let post = |key: &str, value: &str| json!({"name": "a", "config": with(&[(key, json!(value))])});
+    vec![
+        ("GET /connectors", Value::Null, 200, json!([])),
+        ("GET /nowhere", Value::Null, 404, error(404, "HTTP 404 Not Found")),
+        ("DELETE /connectors", Value::Null, 405, error(405, "HTTP 405 Method Not Allowed")),
+        ("GET /connectors/a", Value::Null, 404, missing.clone()),
+        ("GET /connectors/a/config", Value::Null, 404, missing.clone()),
+        ("GET /connectors/a/status", Value::Null, 404, error(404, "No status found for connector a")),
+        ("GET /connectors/a/tasks/0/status", Value::Null, 404, error(404, "No status found for task a-0")),
+        ("DELETE /connectors/a", Value::Null, 404, missing.clone()),
+        ("PUT /connectors/a/pause", Value::Null, 404, missing.clone()),
+        ("POST /connectors/a/restart", Value::Null, 404, error(404, "Unknown connector: a")),
+        ("GET /connectors/a/offsets", Value::Null, 404, missing),
+        ("POST /connectors", post("flush.size", "x"), 400, error(400, invalid)),
+        ("POST /connectors", post("name", "b"), 400, error(400, mismatch)),
+        ("POST /connectors", post("connector.class", "X"), 500, error(500, no_class)),
+        ("GET /admin/loggers/nobody", Value::Null, 404, error(404, "Logger nobody not found.")),
+    ]
+}
+
+/// A connector from its creation to its end.
+fn a_life() -> Vec<Case> {
+    let created = info("a", &[]);
+    let running = status("a", "RUNNING", json!([task("RUNNING")]));
+    let paused = status("a", "PAUSED", json!([task("PAUSED")]));
+    let not_stopped = "Connectors must be in the STOPPED state before their offsets can be modified. This can be done for \
+        the specified connector by issuing a 'PUT' request to the '/connectors/a/stop' endpoint";
+    let exists = error(409, "Connector a already exists");
+    let reset = json!({"message": "The offsets for this connector have been reset successfully"});
+    let post = json!({"name": "a", "config": config()});
+    vec![
+        ("POST /connectors", post.clone(), 201, created.clone()),
+        ("POST /connectors", post, 409, exists),
+        ("GET /connectors", Value::Null, 200, json!(["a"])),
+        ("GET /connectors/a", Value::Null, 200, created.clone()),
+        ("GET /connectors/a/config", Value::Null, 200, created["config"].clone()),
+        ("GET /connectors/a/status", Value::Null, 200, running.clone()),
+        ("GET /connectors/a/tasks/0/status", Value::Null, 200, task("RUNNING")),
+        ("GET /connectors/a/tasks/7/status", Value::Null, 404, error(404, "No status found for task a-7")),
+        ("POST /connectors/a/tasks/7/restart", Value::Null, 404, error(404, "Unknown task: a-7")),
+        ("POST /connectors/a/tasks/0/restart", Value::Null, 204, Value::Null),
+        ("POST /connectors/a/restart", Value::Null, 204, Value::Null),
+        ("POST /connectors/a/restart?includeTasks=true", Value::Null, 202, running.clone()),
+        ("GET /connectors?expand=info", Value::Null, 200, json!({"a": {"info": created.clone()}})),
         (
-            "POST /connectors",
-            json!({"name": "a", "config": with(&[("flush.size", json!("x"))])}),
-            400,
-            error(400, invalid),
+            "PUT /connectors/a/config",
+            with(&[("flush.size", json!(5))]),
+            200,
+            info("a", &[("flush.size", json!("5"))]),
         ),
-        (
-            "POST /connectors",
-            json!({"name": "a", "config": with(&[("name", json!("b"))])}),
-            400,
-            error(400, mismatch),
-        ),
-        (
-            "POST /connectors",
-            json!({"name": "a", "config": with(&[("connector.class", json!("X"))])}),
-            500,
-            error(500, no_class),
-        ),
-        ("POST /connectors", json!({"name": "a", "config": config()}), 201, created.clone()),
-        (
-            "POST /connectors",
-            json!({"name": "a", "config": config()}),
-            409,
-            error(409, "Connector a already exists"),
-        ),
-        ("GET /connectors", none(), 200, json!(["a"])),
-        ("GET /connectors/a", none(), 200, created.clone()),
-        ("GET /connectors/a/config", none(), 200, created["config"].clone()),
-        ("GET /connectors/a/status", none(), 200, status("a", "RUNNING", json!([task("RUNNING")]))),
-        ("GET /connectors/a/tasks/0/status", none(), 200, task("RUNNING")),
-        ("GET /connectors/a/tasks/7/status", none(), 404, error(404, "No status found for task a-7")),
-        ("POST /connectors/a/tasks/7/restart", none(), 404, error(404, "Unknown task: a-7")),
-        ("POST /connectors/a/tasks/0/restart", none(), 204, none()),
-        ("POST /connectors/a/restart", none(), 204, none()),
-        (
-            "POST /connectors/a/restart?includeTasks=true",
-            none(),
-            202,
-            status("a", "RUNNING", json!([task("RUNNING")])),
-        ),
-        ("GET /connectors?expand=info", none(), 200, json!({"a": {"info": created.clone()}})),
-        ("PUT /connectors/a/config", with(&[("flush.size", json!(5))]), 200, renamed.clone()),
-        ("PATCH /connectors/a/config", json!({"flush.size": "3"}), 200, created.clone()),
-        ("PUT /connectors/a/pause", none(), 202, none()),
-        ("GET /connectors/a/status", none(), 200, status("a", "PAUSED", json!([task("PAUSED")]))),
-        ("PUT /connectors/a/resume", none(), 202, none()),
-        ("GET /connectors/a/status", none(), 200, status("a", "RUNNING", json!([task("RUNNING")]))),
-        ("GET /connectors/a/topics", none(), 200, json!({"a": {"topics": []}})),
-        ("PUT /connectors/a/topics/reset", none(), 200, none()),
-        ("GET /connectors/a/offsets", none(), 200, json!({"offsets": []})),
-        ("DELETE /connectors/a/offsets", none(), 400, error(400, not_stopped)),
-        ("PUT /connectors/a/stop", none(), 204, none()),
-        ("GET /connectors/a/status", none(), 200, status("a", "STOPPED", json!([]))),
-        ("GET /connectors/a/tasks", none(), 200, json!([])),
-        ("DELETE /connectors/a/offsets", none(), 200, done("reset")),
-        ("DELETE /connectors/a", none(), 204, none()),
-        ("GET /connectors", none(), 200, json!([])),
-        ("PUT /connectors/b/config", config(), 201, {
-            let mut b = created.clone();
-            (b["name"], b["config"]["name"], b["tasks"][0]["connector"]) =
-                (json!("b"), json!("b"), json!("b"));
-            b
-        }),
-        ("DELETE /connectors/b", none(), 204, none()),
-        ("GET /admin/loggers/nobody", none(), 404, error(404, "Logger nobody not found.")),
-    ];
-    for (request, body, expected_status, expected) in cases {
+        ("PATCH /connectors/a/config", json!({"flush.size": "3"}), 200, created),
+        ("PUT /connectors/a/pause", Value::Null, 202, Value::Null),
+        ("GET /connectors/a/status", Value::Null, 200, paused),
+        ("PUT /connectors/a/resume", Value::Null, 202, Value::Null),
+        ("GET /connectors/a/status", Value::Null, 200, running),
+        ("GET /connectors/a/topics", Value::Null, 200, json!({"a": {"topics": []}})),
+        ("PUT /connectors/a/topics/reset", Value::Null, 200, Value::Null),
+        ("GET /connectors/a/offsets", Value::Null, 200, json!({"offsets": []})),
+        ("DELETE /connectors/a/offsets", Value::Null, 400, error(400, not_stopped)),
+        ("PUT /connectors/a/stop", Value::Null, 204, Value::Null),
+        ("GET /connectors/a/status", Value::Null, 200, status("a", "STOPPED", json!([]))),
+        ("GET /connectors/a/tasks", Value::Null, 200, json!([])),
+        ("DELETE /connectors/a/offsets", Value::Null, 200, reset),
+        ("DELETE /connectors/a", Value::Null, 204, Value::Null),
+        ("GET /connectors", Value::Null, 200, json!([])),
+        ("PUT /connectors/b/config", config(), 201, info("b", &[])),
+        ("DELETE /connectors/b", Value::Null, 204, Value::Null),
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_are_answered_as_kafka_connect_answers_them() {
+    let world = World::start().await;
+    for (request, body, expected_status, expected) in refused().into_iter().chain(a_life()) {
         let answer = world.call(request, body).await;
         assert_eq!(answer, (expected_status, expected), "{request}");
     }

@@ -59,6 +59,7 @@ impl World {
     /// Waits for that many objects; gives them as text.
     pub(super) async fn objects_text(&self, count: usize) -> BTreeMap<String, String> {
         let deadline = Instant::now() + Duration::from_secs(20);
+        let mut turn = tokio::time::interval(Duration::from_millis(20));
         loop {
             let objects = self.objects();
             if objects.len() >= count {
@@ -69,7 +70,7 @@ impl World {
                 let (_, status) = self.call("GET /connectors?expand=status", Value::Null).await;
                 panic!("{count} objects wanted: {:?} {status:#}", objects.keys());
             }
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            turn.tick().await;
         }
     }
 
