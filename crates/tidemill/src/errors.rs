@@ -4,7 +4,7 @@ use std::{fmt, io, net::SocketAddr, path::PathBuf};
 
 use base::{BoxError, Code, Problem, Spot, code};
 
-use crate::{context::Failure, ports::Holder};
+use crate::ports::Holder;
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -24,7 +24,7 @@ pub enum Error {
     Detached { log: PathBuf, source: Told },
     #[error("the environment of process {pid} did not stop within {waited_ms} ms")]
     StillRunning { pid: u32, waited_ms: u64 },
-    #[error("the check found {errors_count} mistakes")]
+    #[error("the check found {errors_count} mistake{}", if *errors_count == 1 { "" } else { "s" })]
     Check { errors_count: usize },
     #[error("{} is not empty", folder.display())]
     FolderNotEmpty { folder: PathBuf },
@@ -133,12 +133,6 @@ impl Problem for Error {
                 "everything that was started has been stopped; run it again when you like".to_owned()
             }
         }
-    }
-}
-
-impl From<Error> for Failure {
-    fn from(error: Error) -> Self {
-        Box::new(error)
     }
 }
 
