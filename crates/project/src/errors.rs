@@ -16,9 +16,9 @@ pub enum Error {
     #[error("{} is not valid YAML: {reason}", file.path)]
     Yaml { file: TextFile, start: usize, reason: String },
     #[error("there is no setting `{key}`")]
-    UnknownKey { key: String, origin: Origin, nearest: Option<String> },
+    UnknownKey { key: String, origin: Box<Origin>, nearest: Option<String> },
     #[error("`{shown}` is no value for {key}: expected {expected}")]
-    Value { key: String, shown: String, expected: String, origin: Origin },
+    Value { key: String, shown: String, expected: String, origin: Box<Origin> },
     #[error("`{flag}` does not set anything: expected KEY=VALUE")]
     Flag { flag: String },
     #[error(".env:{line} is not NAME=VALUE")]

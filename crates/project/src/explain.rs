@@ -12,7 +12,7 @@ pub fn explain(settings: &Settings, key: &str) -> Result<String, Error> {
         let nearest = settings.nearest(key, 0.6);
         return Err(Error::UnknownKey {
             key: key.to_owned(),
-            origin: Origin::Flag("config explain".to_owned()),
+            origin: Box::new(Origin::Flag("config explain".to_owned())),
             nearest,
         });
     };

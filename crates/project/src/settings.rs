@@ -99,7 +99,11 @@ impl Settings {
     }
 
     fn unknown(&self, key: &str, origin: Origin) -> Error {
-        Error::UnknownKey { key: key.to_owned(), origin, nearest: self.nearest(key, LIKENESS_MIN) }
+        Error::UnknownKey {
+            key: key.to_owned(),
+            origin: Box::new(origin),
+            nearest: self.nearest(key, LIKENESS_MIN),
+        }
     }
 
     /// The most similar key, if any is similar enough.
@@ -264,7 +268,7 @@ impl Settings {
 
 fn value_error(key: &str, text: &str, kind: &Kind, origin: Origin) -> Error {
     let shown = if *kind == Kind::Secret { "***".to_owned() } else { text.chars().take(80).collect() };
-    Error::Value { key: key.to_owned(), shown, expected: kind.expected(), origin }
+    Error::Value { key: key.to_owned(), shown, expected: kind.expected(), origin: Box::new(origin) }
 }
 
 /// Line, comment and kind of the key that begins at byte `start` of the defaults.
