@@ -274,7 +274,10 @@ fn broken(at: usize, violation: &Violation) -> Refusal {
 }
 
 fn malformed(error: &serde_json::Error) -> Refusal {
-    Refusal { at: error.column().saturating_sub(1), code: code::TM0725, reason: format!("not JSON: {error}") }
+    let text = error.to_string();
+    // The place stands before the reason already, counted in the file.
+    let reason = text.split(" at line ").next().unwrap_or(&text);
+    Refusal { at: error.column().saturating_sub(1), code: code::TM0725, reason: format!("not JSON: {reason}") }
 }
 
 /// Where a field's name stands in a record of JSON; its start when it is not there.

@@ -149,7 +149,12 @@ impl Lane {
                     }
                     return Ok(Outcome::Finished);
                 }
-                Some(Fed::Fault(fault)) => return Err(fault),
+                Some(Fed::Fault(fault)) => {
+                    if self.shared.on_error == OnError::CommitThenStop && self.open.records_count > 0 {
+                        self.commit().await?;
+                    }
+                    return Err(fault);
+                }
                 None => return Err(Fault::Fatal("the reading half of the lane ended without a word".into())),
             }
         }

@@ -20,6 +20,8 @@ use super::{Config, Error, Format, csv, json};
 pub struct FileSource {
     config: Config,
     told: Mutex<bool>,
+    /// Standard input, once its header has been read: it cannot be opened again.
+    stdin: Mutex<Option<FileReader>>,
 }
 
 /// How far a record goes in what has been read; lines inside it are counted.
@@ -69,7 +71,7 @@ impl FileSource {
                 }
             }
         }
-        Ok(Self { config, told: Mutex::new(false) })
+        Ok(Self { config, told: Mutex::new(false), stdin: Mutex::new(None) })
     }
 
     /// The names in the header of a CSV file, in their order.
@@ -79,7 +81,11 @@ impl FileSource {
     pub fn csv_header(&self, path: &Path) -> Result<Vec<String>, Error> {
         let name: Arc<str> = path.to_string_lossy().into();
         let mut reader = FileReader::open(&self.config, path, name.clone())?;
-        reader.header().map(|header| header.iter().map(|name| name.to_string()).collect())
+        let header = reader.header()?;
+        if path == Path::new("-") {
+            *self.stdin.lock() = Some(reader);
+        }
+        Ok(header.iter().map(|name| name.to_string()).collect())
     }
 }
 
@@ -100,6 +106,11 @@ impl Source for FileSource {
     }
 
     async fn open(&self, split: &Split, from: &Position) -> Result<Box<dyn Reader>, Fault> {
+        if &*split.id == "-"
+            && let Some(reader) = self.stdin.lock().take()
+        {
+            return Ok(Box::new(LaneReader { reader: Some(reader) }));
+        }
         let (config, split, from) = (self.config.clone(), split.clone(), from.clone());
         let opened = tokio::task::spawn_blocking(move || {
             let mut reader = FileReader::open(&config, Path::new(&*split.id), split.id.clone())?;

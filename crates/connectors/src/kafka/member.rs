@@ -50,7 +50,8 @@ impl ClientContext for Notes {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        tracing::warn!(%error, reason, "librdkafka");
+        // It goes on trying by itself; what it gives up comes back from the call.
+        tracing::debug!(%error, reason, "librdkafka");
     }
 }
 

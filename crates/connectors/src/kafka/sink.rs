@@ -20,7 +20,7 @@ use rdkafka::{
     client::DefaultClientContext,
     error::KafkaError,
     message::{DeliveryResult, Header as KafkaHeader, OwnedHeaders},
-    producer::{BaseRecord, Producer, ProducerContext, ThreadedProducer},
+    producer::{BaseProducer, BaseRecord, Producer, ProducerContext},
     types::RDKafkaErrorCode as Kafka,
 };
 
@@ -37,7 +37,7 @@ pub struct KafkaSink {
 
 struct Shared {
     config: SinkConfig,
-    producer: ThreadedProducer<Failures>,
+    producer: BaseProducer<Failures>,
 }
 
 /// What was not delivered. Librdkafka tells only failures here (`delivery.report.only.error`).
@@ -49,7 +49,8 @@ struct Failures {
 
 impl ClientContext for Failures {
     fn error(&self, error: KafkaError, reason: &str) {
-        tracing::warn!(%error, reason, "librdkafka");
+        // It goes on trying by itself; what it gives up comes back from the call.
+        tracing::debug!(%error, reason, "librdkafka");
     }
 }
 
@@ -65,8 +66,8 @@ impl ProducerContext for Failures {
 
 /// A question to the cluster.
 const CALL_MS: u64 = 10_000;
-/// How long one wait for room in the client's queue, or for acknowledgements, lasts before it is looked at again.
-const WAIT_MS: u64 = 50;
+/// How long one wait for acknowledgements lasts before they are counted again: success makes no event.
+const WAIT_MS: u64 = 5;
 /// Longer than `message.timeout.ms`, after which the client itself gives a record up.
 const FLUSH_MS_MAX: u64 = 180_000;
 
@@ -143,6 +144,7 @@ impl Shared {
                     Ok(()) => break,
                     Err((KafkaError::MessageProduction(Kafka::QueueFull), back)) => {
                         record = back;
+                        // Room comes as the broker acknowledges; a failure would come by this call.
                         self.producer.poll(Duration::from_millis(1));
                         std::thread::sleep(Duration::from_millis(1));
                     }
@@ -154,6 +156,7 @@ impl Shared {
                 }
             }
         }
+        self.producer.poll(Duration::ZERO);
         self.check()?;
         Ok(rejects)
     }

@@ -166,11 +166,11 @@ impl Inner {
     fn sort(&self, error: KafkaError) -> Result<(), Fault> {
         match error.rdkafka_error_code() {
             Some(Kafka::UnknownTopicOrPartition | Kafka::UnknownTopic | Kafka::UnknownPartition) => {
-                tracing::warn!(%error, "a topic of the subscription is not there yet");
+                tracing::debug!(%error, "a topic of the subscription is not there yet");
                 Ok(())
             }
             Some(code) if is_transient(code) => {
-                tracing::warn!(%error, "the Kafka client goes on trying");
+                tracing::debug!(%error, "the Kafka client goes on trying");
                 Ok(())
             }
             Some(Kafka::PollExceeded) => Ok(()),

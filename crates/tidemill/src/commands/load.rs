@@ -311,3 +311,6 @@ fn dead_letter_folder(args: &Args, context: &Context, target: &Target) -> Result
         None => Ok(context.root()?.join(".tidemill").join("dead-letters").join(&target.topic)),
     }
 }
+
+#[cfg(test)]
+mod tests;

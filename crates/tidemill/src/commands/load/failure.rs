@@ -66,6 +66,10 @@ fn place_in(reject: &Reject) -> Option<(Spot, &str)> {
     Some((Spot::Line { path: path.clone(), line: line.parse().ok()?, column: column.parse().ok()? }, what))
 }
 
+fn records(count: u64) -> String {
+    if count == 1 { "1 record was".to_owned() } else { format!("{} records were", base::units::count_text(count)) }
+}
+
 impl fmt::Display for LoadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -81,11 +85,7 @@ impl fmt::Display for LoadError {
             LoadError::RegistryRefuses { subject, .. } => write!(f, "the schema registry refuses {subject}"),
             LoadError::Rejected { reject, sent_count, topic } => {
                 let what = place_in(reject).map_or(reject.reason.as_str(), |(_, what)| what);
-                write!(
-                    f,
-                    "{what}; {} records were sent to {topic} before it",
-                    base::units::count_text(*sent_count)
-                )
+                write!(f, "{what}; {} sent to {topic} before it", records(*sent_count))
             }
             LoadError::Failed { source, sent_count, topic } => {
                 match deepest(&**source) {
@@ -93,17 +93,12 @@ impl fmt::Display for LoadError {
                     None => write!(f, "{source}")?,
                 }
                 if *sent_count > 0 {
-                    write!(
-                        f,
-                        "; {} records were sent to {topic} for certain",
-                        base::units::count_text(*sent_count)
-                    )?;
+                    write!(f, "; {} sent to {topic} for certain", records(*sent_count))?;
                 }
                 Ok(())
             }
             LoadError::Interrupted { sent_count, topic } => {
-                let sent = base::units::count_text(*sent_count);
-                write!(f, "interrupted; {sent} records were sent to {topic} for certain")
+                write!(f, "interrupted; {} sent to {topic} for certain", records(*sent_count))
             }
         }
     }

@@ -1,0 +1,161 @@
+//! Loads into the embedded broker through the embedded registry, good and bad.
+
+use std::{fs, time::Duration};
+
+use base::{Handle, problem::plain};
+use clap::Parser;
+use rdkafka::{
+    ClientConfig, Message,
+    consumer::{BaseConsumer, Consumer},
+};
+use tempfile::TempDir;
+
+use super::*;
+use crate::context::GlobalArgs;
+
+const SCHEMA: &str = r#"{"title":"flights","type":"object","additionalProperties":false,"required":["flight"],
+"properties":{"flight":{"type":"integer"},"tail":{"type":["string","null"]}}}"#;
+
+struct World {
+    folder: TempDir,
+    broker: Handle,
+    registry: Handle,
+    context: Context,
+}
+
+#[derive(Parser)]
+struct Cli {
+    #[command(flatten)]
+    args: Args,
+}
+
+async fn world() -> World {
+    let folder = tempfile::tempdir().expect("a folder");
+    let port = "127.0.0.1:0".parse().expect("an address");
+    let mut options = broker::Options::at(folder.path().join("broker"), port);
+    options.auto_create_topics = false;
+    let broker = broker::Service::start(options).await.expect("the broker starts");
+    let options = ::registry::Options::at(port, broker.addr.to_string());
+    let registry = ::registry::Service::start(options).await.expect("the registry starts");
+    fs::create_dir(folder.path().join("contracts")).expect("a folder");
+    fs::write(folder.path().join("contracts/flights.json"), SCHEMA).expect("writes");
+    let context =
+        Context::new(GlobalArgs { project: Some(folder.path().to_owned()), ..GlobalArgs::default() });
+    World { folder, broker, registry, context }
+}
+
+impl World {
+    /// Runs `load FILE kafka://BROKER/flights …` on a file with this content; the error as plain lines.
+    async fn load(&self, name: &str, content: &str, more: &[&str]) -> Result<(), String> {
+        let path = self.folder.path().join(name);
+        fs::write(&path, content).expect("writes");
+        let path = path.to_string_lossy().into_owned();
+        let target = format!("kafka://{}/flights", self.broker.addr);
+        let registry = format!("http://{}", self.registry.addr);
+        let mut words = vec!["load", &path, &target];
+        if !more.contains(&"--registry") {
+            words.extend(["--registry", &registry]);
+        }
+        words.extend(more);
+        let cli = Cli::try_parse_from(words).expect("parses");
+        let ended = run(cli.args, &self.context).await;
+        ended.map_err(|failure| {
+            let text = plain(&*failure).replace(&*self.folder.path().to_string_lossy(), "");
+            text.replace(&self.broker.addr.to_string(), "BROKER").replace(&registry, "REGISTRY")
+        })
+    }
+
+    /// All records as `partition key value`.
+    async fn records(&self, count: usize) -> Vec<String> {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", self.broker.addr.to_string()).set("group.id", "test");
+        config.set("auto.offset.reset", "earliest").set("enable.auto.commit", "false");
+        let read = tokio::task::spawn_blocking(move || {
+            let consumer: BaseConsumer = config.create().expect("a client");
+            consumer.subscribe(&["flights"]).expect("subscribes");
+            let until = std::time::Instant::now() + Duration::from_secs(20);
+            let mut records = Vec::new();
+            while records.len() < count && std::time::Instant::now() < until {
+                if let Some(Ok(message)) = consumer.poll(Duration::from_millis(50)) {
+                    let text = |bytes: Option<&[u8]>| {
+                        bytes.map_or("-".into(), |bytes| String::from_utf8_lossy(bytes).into_owned())
+                    };
+                    records.push(format!("{} {:?}", text(message.key()), text(message.payload())));
+                }
+            }
+            records.sort();
+            records
+        });
+        read.await.expect("joins")
+    }
+}
+
+const GOOD: &str = "flight,tail\n1545,N14228\n1714,NA\n1141,N619AA\n";
+const CREATE: [&str; 7] = ["--create-topic", "--partitions", "3", "--contract", "flights", "--key", "tail"];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_under_a_contract_arrives_framed_and_keyed() {
+    let world = world().await;
+    world.load("flights.csv", GOOD, &CREATE).await.expect("loads");
+    let expected = [
+        r#"- "\0\0\0\0\u{1}{\"flight\":1714,\"tail\":null}""#,
+        r#"N14228 "\0\0\0\0\u{1}{\"flight\":1545,\"tail\":\"N14228\"}""#,
+        r#"N619AA "\0\0\0\0\u{1}{\"flight\":1141,\"tail\":\"N619AA\"}""#,
+    ];
+    assert_eq!(world.records(3).await, expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_bad_stops_the_load_and_says_where() {
+    let world = world().await;
+    let mut texts = Vec::new();
+    world.load("flights.csv", GOOD, &CREATE).await.expect("loads");
+    let loads: [(&str, &str, &[&str]); 8] = [
+        ("type.csv", "flight,tail\n1,a\n2,b\nx,c\n4,d\n", &["--contract", "flights"]),
+        ("ragged.csv", "flight,tail\n1,a\n2\n", &["--contract", "flights"]),
+        ("quote.csv", "flight,tail\n1,\"a\n2,b\n", &["--contract", "flights"]),
+        ("contract.csv", GOOD, &["--contract", "nothing"]),
+        ("key.csv", GOOD, &["--key", "tailnum"]),
+        ("registry.csv", GOOD, &["--contract", "flights", "--registry", "http://127.0.0.1:1"]),
+        ("bad.jsonl", "{\"flight\":1}\n{\"flight\":}\n", &[]),
+        ("cut.json", "[{\"flight\":1},\n{\"flight\":2", &[]),
+    ];
+    for (name, content, more) in loads {
+        texts.push(format!("{name}\n{}", world.load(name, content, more).await.expect_err(name)));
+    }
+    insta::assert_snapshot!(texts.join("\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_topic_and_a_broker_that_is_down_say_so() {
+    let world = world().await;
+    let text = world.load("flights.csv", GOOD, &[]).await.expect_err("no topic");
+    assert!(text.starts_with("TM0703 × Kafka has no topic flights\n"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dead_letters_take_what_is_bad_and_the_rest_goes_on() {
+    let world = world().await;
+    let folder = world.folder.path().join("dead");
+    let folder_text = folder.to_string_lossy().into_owned();
+    let mut more = CREATE.to_vec();
+    more.extend(["--on-error", "dead-letter", "--dead-letters", &folder_text]);
+    world.load("flights.csv", "flight,tail\n1,a\nx,b\n3,c\n4\n5,e\n", &more).await.expect("loads");
+    assert_eq!(world.records(3).await.len(), 3);
+    let files: Vec<_> = fs::read_dir(&folder).expect("a folder").flatten().collect();
+    let text = fs::read_to_string(files[0].path()).expect("reads");
+    assert_eq!((files.len(), text.lines().count()), (1, 2), "{text}");
+    assert!(
+        text.contains(":3:1: flight: expected integer") && text.contains(":5:2: the header has 2 fields"),
+        "{text}"
+    );
+}
+
+#[test]
+fn targets_are_checked() {
+    for target in ["flights", "kafka://local", "kafka:///flights", "kafka://local/a/b", "s3://lake/x"] {
+        assert!(Target::parse(target).is_err(), "{target}");
+    }
+    let target = Target::parse("kafka://broker/flights").ok().expect("a target");
+    assert_eq!((target.server.as_deref(), target.topic.as_str()), (Some("broker:9092"), "flights"));
+}
