@@ -17,7 +17,7 @@ pub struct Options {
     pub listen: SocketAddr,
     /// Holds the logs, `topics.json` and `meta.properties`; one broker at a time.
     pub data_dir: PathBuf,
-    /// `host:port` that clients are told to come back to; `None`: the address they listen on.
+    /// `host:port` that clients are told to come back to; `None`: `listen`, or the loopback where that is every address.
     pub advertised: Option<String>,
     /// Partitions of a topic created without a number (`num.partitions`).
     pub partitions_default: i32,
@@ -39,6 +39,8 @@ pub struct Options {
     pub offsets_partitions: i32,
     /// The longest metadata string of a committed offset (`offset.metadata.max.bytes`).
     pub offset_metadata_bytes_max: u32,
+    /// How long the offsets of a group without members are kept (`offsets.retention.minutes`).
+    pub offsets_retention_ms: i64,
     /// How long an empty group's first member waits for others (`group.initial.rebalance.delay.ms`).
     pub initial_rebalance_delay_ms: u32,
     /// How often retention and compaction look at every log (`log.retention.check.interval.ms`).
@@ -64,6 +66,7 @@ impl Options {
             connections_count_max: 4_096,
             offsets_partitions: 50,
             offset_metadata_bytes_max: 4_096,
+            offsets_retention_ms: 7 * 24 * 60 * 60 * 1_000,
             initial_rebalance_delay_ms: 0,
             housekeeping_interval_ms: 30_000,
         }

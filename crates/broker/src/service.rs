@@ -1,6 +1,10 @@
 //! Starting, running and draining the broker. It owns every task of the crate.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use base::{BoxError, Clock, Handle, SystemClock};
 use kafka_protocol::protocol::StrBytes;
@@ -45,7 +49,8 @@ impl Service {
         let bind = |source| Error::Bind { listen: options.listen, source };
         let listener = TcpListener::bind(options.listen).await.map_err(bind)?;
         let addr = listener.local_addr().map_err(bind)?;
-        let (host, port) = host_and_port(&options.advertised.clone().unwrap_or_else(|| addr.to_string()))?;
+        let advertised = options.advertised.clone().unwrap_or_else(|| reachable(addr).to_string());
+        let (host, port) = host_and_port(&advertised)?;
         let opened = task::spawn_blocking(move || open(options, clock, host, port)).await;
         let (broker, journal) =
             opened.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))?;
@@ -90,6 +95,15 @@ impl Service {
     }
 }
 
+/// An address that this machine's clients can connect to: who listens everywhere is found on the loopback.
+fn reachable(addr: SocketAddr) -> SocketAddr {
+    match addr.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => (Ipv4Addr::LOCALHOST, addr.port()).into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => (Ipv6Addr::LOCALHOST, addr.port()).into(),
+        _ => addr,
+    }
+}
+
 fn serve(stream: TcpStream, broker: &Arc<Broker>, room: &Arc<Semaphore>, connections: &mut JoinSet<()>) {
     let Ok(place) = room.clone().try_acquire_owned() else {
         tracing::warn!(count = broker.options.connections_count_max, "too many connections: one is refused");
@@ -123,8 +137,7 @@ fn open(
     let options = Arc::new(options);
     let topics = Topics::open(logs.clone(), options.clone())?;
     let producers = Arc::new(ProducerIds::open(&options.data_dir)?);
-    let delay_ms = options.initial_rebalance_delay_ms;
-    let (groups, journal) = Groups::new(clock.clone(), delay_ms, options.offset_metadata_bytes_max);
+    let (groups, journal) = Groups::new(clock.clone(), &options);
     if let Some(topic) = topics.get(OFFSETS_TOPIC) {
         journal::replay(&topic, &groups)?;
     }

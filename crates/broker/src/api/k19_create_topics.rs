@@ -136,7 +136,7 @@ fn answer(
         CreatableTopicConfigs::default()
             .with_name(StrBytes::from_static_str(definition.name))
             .with_value(Some(StrBytes::from_string(made.settings.value(definition, &broker.options))))
-            .with_config_source(source_of(&made.settings, definition))
+            .with_config_source(source_of(&made.settings, definition, &broker.options))
     };
     let result = result.with_num_partitions(made.partitions).with_replication_factor(1);
     let result = if version >= 7 { result.with_topic_id(made.id) } else { result };

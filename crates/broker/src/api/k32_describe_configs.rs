@@ -45,12 +45,14 @@ pub const HANDLER: Handler = Handler {
 };
 
 /// Where the value in use comes from.
-pub fn source_of(settings: &Settings, definition: &Definition) -> i8 {
+pub fn source_of(settings: &Settings, definition: &Definition, options: &Options) -> i8 {
     if settings.own().contains_key(definition.name) {
         return OF_TOPIC;
     }
     match definition.default {
         Fallback::Fixed(_) => OF_DEFAULT,
+        // As Kafka: what was not set differently where the broker is started is a default too.
+        Fallback::Broker(read) if read(options) == read(&Options::at("", options.listen)) => OF_DEFAULT,
         Fallback::Broker(_) => OF_BROKER,
     }
 }
@@ -114,7 +116,7 @@ fn of_topic(
     request: &DescribeConfigsRequest,
 ) -> DescribeConfigsResourceResult {
     let value = |text: String| Some(StrBytes::from_string(text));
-    let source = source_of(settings, definition);
+    let source = source_of(settings, definition, options);
     let mut result = DescribeConfigsResourceResult::default()
         .with_name(StrBytes::from_static_str(definition.name))
         .with_value(value(settings.value(definition, options)))
@@ -133,7 +135,7 @@ fn of_topic(
         if source == OF_TOPIC {
             result.synonyms.push(synonym(definition.name, settings.value(definition, options), OF_TOPIC));
         }
-        let behind = source_of(&Settings::default(), definition);
+        let behind = source_of(&Settings::default(), definition, options);
         result.synonyms.push(synonym(definition.broker_name, definition.default(options), behind));
     }
     result

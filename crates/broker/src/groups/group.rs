@@ -154,6 +154,8 @@ pub struct Group {
     /// The leader's assignments are being stored: until then nobody is answered.
     pub storing_generation: Option<i32>,
     pub initial_delay: Duration,
+    /// When its last member left; its offsets are kept for a while from then on.
+    pub empty_since_ms: i64,
 }
 
 impl Group {
@@ -174,6 +176,7 @@ impl Group {
             store_due: false,
             storing_generation: None,
             initial_delay,
+            empty_since_ms: 0,
         }
     }
 
@@ -181,6 +184,7 @@ impl Group {
     pub fn restore(&mut self, stored: StoredGroup, now: Instant) {
         self.members.clear();
         self.statics.clear();
+        self.empty_since_ms = stored.state_timestamp_ms;
         self.generation_id = stored.generation_id;
         self.protocol_type = Some(stored.protocol_type).filter(|text| !text.is_empty());
         self.protocol = stored.protocol;
@@ -343,7 +347,7 @@ impl Group {
             self.lose(&id, now);
         }
         self.complete_join_if_all(now);
-        if !self.phase_until.is_some_and(|until| until <= now) {
+        if self.phase_until.is_none_or(|until| until > now) {
             return;
         }
         match self.state {
@@ -370,6 +374,17 @@ impl Group {
     /// Nobody waits and no deadline runs: the ticker may pass it by.
     pub fn is_idle(&self) -> bool {
         self.members.is_empty() && self.pending.is_empty() && self.phase_until.is_none()
+    }
+
+    /// The offsets that nobody has needed for `retention_ms`: the group is empty, and so is its past (KIP-211).
+    pub fn expired(&self, now_ms: i64, retention_ms: i64) -> Vec<(Arc<str>, i32)> {
+        if self.state != State::Empty {
+            return vec![];
+        }
+        let old = |committed: &Committed| {
+            now_ms - committed.commit_timestamp_ms.max(self.empty_since_ms) >= retention_ms
+        };
+        self.offsets.iter().filter(|(_, committed)| old(committed)).map(|(place, _)| place.clone()).collect()
     }
 
     /// Topics the members subscribe to, read from their metadata where it is the consumer protocol's.

@@ -23,6 +23,8 @@ use group::{Claim, Group, Join, Joined, State, Synced};
 use journal::{Change, Entry};
 use records::{Committed, StoredGroup};
 
+use crate::options::Options;
+
 /// Bounds of `session.timeout.ms` (`group.min.session.timeout.ms`, `group.max.session.timeout.ms`).
 pub const SESSION_TIMEOUT_MS: std::ops::RangeInclusive<i32> = 6_000..=1_800_000;
 /// Groups and members that one broker keeps; more are refused, so that a client in a loop cannot fill the memory.
@@ -30,6 +32,8 @@ const GROUPS_COUNT_MAX: usize = 100_000;
 const MEMBERS_COUNT_MAX: usize = 10_000;
 /// How often deadlines are looked at while any group has one.
 const TICK: Duration = Duration::from_millis(50);
+/// How often old offsets are looked for (`offsets.retention.check.interval.ms`).
+const EXPIRY_INTERVAL: Duration = Duration::from_secs(600);
 
 /// A group behind its lock; the lock is never held over an await.
 pub type SharedGroup = Arc<Mutex<Group>>;
@@ -43,6 +47,7 @@ pub struct Groups {
     clock: Arc<dyn Clock>,
     initial_delay: Duration,
     metadata_bytes_max: usize,
+    offsets_retention_ms: i64,
 }
 
 /// One offset to commit.
@@ -57,19 +62,16 @@ pub struct Commit {
 
 impl Groups {
     /// The receiver goes to the journal, which `Service` runs.
-    pub fn new(
-        clock: Arc<dyn Clock>,
-        initial_delay_ms: u32,
-        metadata_bytes_max: u32,
-    ) -> (Groups, mpsc::UnboundedReceiver<Entry>) {
+    pub fn new(clock: Arc<dyn Clock>, options: &Options) -> (Groups, mpsc::UnboundedReceiver<Entry>) {
         let (journal, inbox) = mpsc::unbounded_channel();
         let groups = Groups {
             groups: Mutex::default(),
             journal: Mutex::new(Some(journal)),
             stir: Notify::new(),
             clock,
-            initial_delay: Duration::from_millis(u64::from(initial_delay_ms)),
-            metadata_bytes_max: metadata_bytes_max as usize,
+            initial_delay: Duration::from_millis(u64::from(options.initial_rebalance_delay_ms)),
+            metadata_bytes_max: options.offset_metadata_bytes_max as usize,
+            offsets_retention_ms: options.offsets_retention_ms,
         };
         (groups, inbox)
     }
@@ -278,8 +280,9 @@ impl Groups {
 
     fn store_if_due(&self, group: &mut Group) {
         if std::mem::take(&mut group.store_due) {
-            let stored = StoredGroup::of(group, self.clock.now_ms());
-            self.write(group, Change::Group(stored), None);
+            let now_ms = self.clock.now_ms();
+            group.empty_since_ms = now_ms;
+            self.write(group, Change::Group(StoredGroup::of(group, now_ms)), None);
         }
     }
 
@@ -317,8 +320,28 @@ impl Groups {
         self.groups.lock().remove(id);
     }
 
+    /// Lets go of offsets and groups that nobody has used for their time.
+    pub fn expire(&self) {
+        for group in self.all() {
+            let mut group = group.lock();
+            let expired = group.expired(self.clock.now_ms(), self.offsets_retention_ms);
+            if expired.is_empty() {
+                continue;
+            }
+            if expired.len() == group.offsets.len() {
+                group.state = State::Dead;
+                self.groups.lock().remove(&group.id);
+                self.write(&group, Change::Deleted(expired), None);
+            } else {
+                let offsets = expired.into_iter().map(|place| (place, None)).collect();
+                self.write(&group, Change::Offsets(offsets), None);
+            }
+        }
+    }
+
     /// Acts on deadlines until `stop`; sleeps while no group has any.
     pub async fn tick_until(&self, stop: tokio_util::sync::CancellationToken) {
+        let mut expiry = tokio::time::interval(EXPIRY_INTERVAL);
         loop {
             let now = Instant::now();
             let mut busy = false;
@@ -335,6 +358,7 @@ impl Groups {
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = wait => {}
+                _ = expiry.tick() => self.expire(),
             }
         }
     }

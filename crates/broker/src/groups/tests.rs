@@ -271,3 +271,23 @@ fn whoever_waits_is_told_when_the_broker_stops() {
     assert_eq!(error(&mut third), Some(E::CoordinatorNotAvailable));
     assert_eq!(error(&mut play.join("d", join("", &["range"]))), Some(E::CoordinatorNotAvailable));
 }
+
+#[test]
+fn offsets_are_kept_for_their_time_after_the_last_member() {
+    let mut play = Play::pair();
+    let committed = |commit_timestamp_ms| super::records::Committed {
+        offset: 1,
+        leader_epoch: 0,
+        metadata: "".into(),
+        commit_timestamp_ms,
+    };
+    play.group.offsets.insert(("t".into(), 0), committed(1_000));
+    play.group.offsets.insert(("t".into(), 1), committed(9_000));
+    assert_eq!(play.group.expired(100_000, 50), []);
+    play.group.leave("a", None, play.now).unwrap();
+    play.group.leave("b", None, play.now).unwrap();
+    play.group.empty_since_ms = 5_000;
+    assert_eq!(play.group.expired(5_049, 50), []);
+    assert_eq!(play.group.expired(5_050, 50), [("t".into(), 0)]);
+    assert_eq!(play.group.expired(9_050, 50).len(), 2);
+}

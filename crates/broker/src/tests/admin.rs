@@ -91,7 +91,8 @@ async fn a_topic_made_again_is_empty() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn settings_are_described_and_changed() {
-    let server = Server::start().await;
+    let server =
+        Server::start_in(tempfile::tempdir().unwrap(), |options| options.segment_bytes = 1 << 20).await;
     create(&server, "set", 1, &[("retention.ms", "1000")]).await;
     let client = admin(&server);
     let value = async |name: &'static str| {
@@ -101,13 +102,13 @@ async fn settings_are_described_and_changed() {
         (entry.value.clone().unwrap(), format!("{:?}", entry.source))
     };
     assert_eq!(value("retention.ms").await, ("1000".to_owned(), "DynamicTopic".to_owned()));
-    assert_eq!(value("segment.bytes").await, ("1073741824".to_owned(), "StaticBroker".to_owned()));
+    assert_eq!(value("segment.bytes").await, ("1048576".to_owned(), "StaticBroker".to_owned()));
     assert_eq!(value("cleanup.policy").await, ("delete".to_owned(), "Default".to_owned()));
     let change = AlterConfig::new(ResourceSpecifier::Topic("set")).set("retention.bytes", "5000");
     let changed = client.alter_configs([&change], &AdminOptions::new()).await.unwrap();
     assert!(changed[0].is_ok());
     assert_eq!(value("retention.bytes").await.0, "5000");
-    assert_eq!(value("retention.ms").await, ("604800000".to_owned(), "StaticBroker".to_owned()));
+    assert_eq!(value("retention.ms").await, ("604800000".to_owned(), "Default".to_owned()));
     let wrong = AlterConfig::new(ResourceSpecifier::Topic("set")).set("retention.bytes", "lots");
     let _ = client.alter_configs([&wrong], &AdminOptions::new()).await.unwrap(); // rdkafka does not tell the refusal
     assert_eq!(value("retention.bytes").await.0, "5000");

@@ -152,7 +152,7 @@ async fn metadata_is_kept_with_the_offset() {
         let found = committed.find_partition("shared", 2).unwrap();
         assert_eq!((found.offset(), found.metadata()), (Offset::Offset(17), "receipt-é"));
         assert_eq!(committed.find_partition("shared", 3).unwrap().offset(), Offset::Invalid);
-        list.elements()[0].set_metadata(&"x".repeat(5_000));
+        list.elements()[0].set_metadata("x".repeat(5_000));
         let refused = consumer.commit(&list, CommitMode::Sync).unwrap_err();
         assert_eq!(refused.rdkafka_error_code(), Some(RDKafkaErrorCode::OffsetMetadataTooLarge));
     });

@@ -97,7 +97,7 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
 }
 
 fn groups(cluster: &Cluster, name: Option<&str>) -> Result<rdkafka::groups::GroupList, Error> {
-    let consumer = cluster.consumer("tidemill")?;
+    let consumer = cluster.reader()?;
     tokio::task::block_in_place(|| consumer.fetch_group_list(name, WAIT))
         .map_err(|error| cluster.failed(error))
 }

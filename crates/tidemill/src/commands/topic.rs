@@ -139,7 +139,7 @@ async fn create(args: Create, context: &Context) -> Result<(), Failure> {
 }
 
 fn partitions_of(cluster: &Cluster, name: &str) -> Result<usize, Error> {
-    let consumer = cluster.consumer("tidemill")?;
+    let consumer = cluster.reader()?;
     let metadata = cluster.metadata(&consumer, Some(name))?;
     Ok(metadata.topics().first().map_or(0, |topic| topic.partitions().len()))
 }
@@ -150,7 +150,7 @@ fn is_internal(name: &str) -> bool {
 
 fn list(args: &List, context: &Context) -> Result<(), Failure> {
     let cluster = Cluster::of(&args.cluster, context)?;
-    let consumer = cluster.consumer("tidemill")?;
+    let consumer = cluster.reader()?;
     let metadata = cluster.metadata(&consumer, None)?;
     let mut topics: Vec<&MetadataTopic> =
         metadata.topics().iter().filter(|topic| args.internal || !is_internal(topic.name())).collect();
@@ -189,7 +189,7 @@ struct Range {
 
 async fn describe(args: &Describe, context: &Context) -> Result<(), Failure> {
     let cluster = Cluster::of(&args.cluster, context)?;
-    let consumer = cluster.consumer("tidemill")?;
+    let consumer = cluster.reader()?;
     let ranges = ranges(&cluster, &consumer, &args.name)?;
     let configs = configs(&cluster, &args.name).await?;
     let shown: Vec<&ConfigEntry> = configs.iter().filter(|entry| args.all || is_set(entry)).collect();

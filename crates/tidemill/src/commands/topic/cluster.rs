@@ -105,6 +105,12 @@ impl Cluster {
         self.config.create().map_err(|source| Error::Client { source })
     }
 
+    /// A client that belongs to no group.
+    pub fn reader(&self) -> Result<BaseConsumer, Error> {
+        let mut config = self.config.clone();
+        config.set("allow.auto.create.topics", "false").create().map_err(|source| Error::Client { source })
+    }
+
     /// A client of that group which neither subscribes nor commits by itself.
     pub fn consumer(&self, group_id: &str) -> Result<BaseConsumer, Error> {
         let mut config = self.config.clone();
