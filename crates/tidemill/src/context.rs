@@ -69,10 +69,6 @@ impl Context {
         self.global.verbose
     }
 
-    pub fn output(&self) -> Output {
-        self.global.output
-    }
-
     pub fn is_json(&self) -> bool {
         self.global.output == Output::Json
     }
@@ -158,11 +154,5 @@ impl Context {
             return Ok(part.address.clone());
         }
         Ok(project.settings.address(&format!("{part}.listen"))?.to_string())
-    }
-}
-
-impl From<project::Error> for Failure {
-    fn from(error: project::Error) -> Self {
-        Box::new(error)
     }
 }

@@ -32,6 +32,7 @@ struct Cli {
 }
 
 fn main() -> ExitCode {
+    render::end_quietly_without_a_reader();
     let cli = Cli::parse();
     let context = Context::new(cli.global);
     render::start_logs(context.verbose());

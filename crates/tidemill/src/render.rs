@@ -108,6 +108,22 @@ impl Diagnostic for Report<'_> {
     }
 }
 
+/// What a shell reports of a program that SIGPIPE has ended: 128 + 13.
+const EXIT_BROKEN_PIPE: i32 = 141;
+
+/// `tidemill … | head`: when nobody reads any more, a command ends as others do, not with a panic. The signal itself stays
+/// ignored, since a client that closes its connection must not end the environment.
+pub fn end_quietly_without_a_reader() {
+    let otherwise = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let text = panic.payload_as_str().unwrap_or("");
+        if text.starts_with("failed printing to stdout") && text.contains("Broken pipe") {
+            std::process::exit(EXIT_BROKEN_PIPE);
+        }
+        otherwise(panic);
+    }));
+}
+
 /// Logs go to stderr; `RUST_LOG` wins over `-v`.
 pub fn start_logs(verbose: u8) {
     let level = ["warn", "info", "debug", "trace"][usize::from(verbose.min(3))];

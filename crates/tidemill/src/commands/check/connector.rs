@@ -262,17 +262,21 @@ async fn credentials(
         Some(left_ms) => {
             let minutes = left_ms / 60_000;
             if left_ms < CREDENTIALS_MS_MIN {
-                report.add(Finding::warning(
-                    code::TM1087,
-                    format!("the AWS credentials end in {minutes} minutes"),
-                    Some(connector.spot("s3.credentials.provider.class", "these credentials")),
-                    "renew them before the run: aws sso login, or what your identity needs",
-                ));
+                report.add(ends_soon(connector, minutes));
             }
             format!("by credentials that last {minutes} minutes more")
         }
     };
     Some((Credentials::Identity(identity), ends))
+}
+
+pub(super) fn ends_soon(connector: &ConnectorFile, minutes: i64) -> Finding {
+    Finding::warning(
+        code::TM1087,
+        format!("the AWS credentials end in {minutes} minutes"),
+        Some(connector.spot("s3.credentials.provider.class", "these credentials")),
+        "renew them before the run: aws sso login, or what your identity needs",
+    )
 }
 
 fn kind(is_avro: bool) -> ContractKind {

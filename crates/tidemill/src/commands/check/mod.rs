@@ -84,14 +84,14 @@ async fn look(
         remote::topics(kafka.clone(), context.kafka_properties()?),
         remote::all_registered(&registry, &subjects)
     );
-    let mut told = |what: &str, address: &str, reason: &str| {
-        let message = format!("{what} at {address} does not answer, so what depends on it was not checked");
-        let finding = Finding::warning(code::TM1089, message, None, "start it: tidemill up --detach");
-        report.add(finding.because(reason));
-    };
-    let topics = topics.map_err(|reason| told("the broker", &kafka, &reason)).ok();
-    let registered = registered.map_err(|reason| told("the registry", &registry, &reason)).ok();
+    let topics = topics.map_err(|reason| report.add(silent("the broker", &kafka, &reason))).ok();
+    let registered = registered.map_err(|reason| report.add(silent("the registry", &registry, &reason))).ok();
     Ok(World { contracts, topics, registered, registry, s3: context.s3()? })
+}
+
+fn silent(part: &str, address: &str, reason: &str) -> Finding {
+    let message = format!("{part} at {address} does not answer, so what depends on it was not checked");
+    Finding::warning(code::TM1089, message, None, "start it: tidemill up --detach").because(reason)
 }
 
 /// It parses, and what is registered under its topic's subject is the same.

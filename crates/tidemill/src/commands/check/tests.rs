@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fs};
 use base::{ContractKind, Secret};
 use project::{Outside, Project};
 
-use super::{World, connector, contract_holds, finding::Report, remote::Registered, valid};
+use super::{World, connector, contract_holds, finding::Report, remote::Registered, silent, valid};
 use crate::{commands::init, context::S3Access};
 
 const CONTRACT: &str = r#"{"type": "object", "properties": {"tailnum": {"type": "string"}}}"#;
@@ -75,5 +75,18 @@ fn each_mistake_is_one_message_with_its_place() {
         ("the wall clock", checked(&[("DefaultPartitioner\"", "HourlyPartitioner\"")], good())),
     ];
     let texts: Vec<String> = cases.iter().map(|(name, text)| format!("== {name}\n{text}")).collect();
+    insta::assert_snapshot!(texts.join("\n"));
+}
+
+#[test]
+fn what_cannot_be_asked_and_what_ends_soon_is_told() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("a.json");
+    fs::write(&path, init::CONNECTOR).expect("written");
+    let project = Project::open(folder.path(), &Outside::default()).expect("it opens");
+    let file = project.connector(&path).expect("a connector");
+    let findings =
+        [silent("the broker", "127.0.0.1:9092", "Connection refused"), connector::ends_soon(&file, 12)];
+    let texts: Vec<String> = findings.iter().map(|finding| base::problem::plain(finding)).collect();
     insta::assert_snapshot!(texts.join("\n"));
 }
