@@ -127,8 +127,10 @@ pub fn end_quietly_without_a_reader() {
 /// Logs go to stderr; `RUST_LOG` wins over `-v`.
 pub fn start_logs(verbose: u8) {
     let level = ["warn", "info", "debug", "trace"][usize::from(verbose.min(3))];
+    // The S3 library calls every refused request an error of its own; the client that sent it is told anyway.
+    let quiet = if verbose == 0 { ",s3s=off" } else { "" };
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(format!("{level}{quiet}")));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(std::io::stderr().is_terminal())
