@@ -191,31 +191,7 @@ impl Step {
                 let symbol = usize::try_from(index).ok().and_then(|index| symbols.get(index));
                 Value::String(symbol.ok_or_else(|| format!("the enum has no symbol {index}"))?.clone())
             }
-            Step::Array(items) => {
-                let mut list = Vec::new();
-                input.blocks(|input| {
-                    list.push(items.read(input)?);
-                    Ok(())
-                })?;
-                Value::List(list)
-            }
-            Step::Map(values) => {
-                let mut entries = Vec::new();
-                input.blocks(|input| {
-                    let key = Value::String(input.text()?.into());
-                    entries.push((key, values.read(input)?));
-                    Ok(())
-                })?;
-                Value::Map(entries)
-            }
-            Step::Entries(key, value) => {
-                let mut entries = Vec::new();
-                input.blocks(|input| {
-                    entries.push((key.read(input)?, value.read(input)?));
-                    Ok(())
-                })?;
-                Value::Map(entries)
-            }
+            Step::Array(_) | Step::Map(_) | Step::Entries(..) => self.read_blocks(input)?,
             Step::Record(fields) => {
                 let mut row = Vec::with_capacity(fields.len());
                 for (name, step) in fields {
@@ -245,6 +221,39 @@ impl Step {
                     }
                 }
             }
+        })
+    }
+}
+
+impl Step {
+    fn read_blocks(&self, input: &mut Input<'_>) -> Result<Value, Wrong> {
+        Ok(match self {
+            Step::Array(items) => {
+                let mut list = Vec::new();
+                input.blocks(|input| {
+                    list.push(items.read(input)?);
+                    Ok(())
+                })?;
+                Value::List(list)
+            }
+            Step::Map(values) => {
+                let mut entries = Vec::new();
+                input.blocks(|input| {
+                    let key = Value::String(input.text()?.into());
+                    entries.push((key, values.read(input)?));
+                    Ok(())
+                })?;
+                Value::Map(entries)
+            }
+            Step::Entries(key, value) => {
+                let mut entries = Vec::new();
+                input.blocks(|input| {
+                    entries.push((key.read(input)?, value.read(input)?));
+                    Ok(())
+                })?;
+                Value::Map(entries)
+            }
+            other => return other.read(input),
         })
     }
 }

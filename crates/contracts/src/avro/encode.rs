@@ -36,9 +36,12 @@ enum Step {
     Array(Box<Step>),
     Map(Box<Step>),
     Entries(Box<Step>, Box<Step>),
-    Record(Vec<(Arc<str>, Step, Option<Vec<u8>>)>),
+    Record(Vec<FieldStep>),
     Union(Vec<(String, Step)>),
 }
+
+/// A field's name, how it is written, and the bytes of its default.
+type FieldStep = (Arc<str>, Step, Option<Vec<u8>>);
 
 impl Encoder {
     pub fn new(path: &str, text: &str) -> Result<Self, Error> {
@@ -235,11 +238,7 @@ impl Step {
     }
 }
 
-fn write_record(
-    fields: &[(Arc<str>, Step, Option<Vec<u8>>)],
-    row: &[(Arc<str>, Value)],
-    out: &mut Vec<u8>,
-) -> Result<(), Violation> {
+fn write_record(fields: &[FieldStep], row: &[(Arc<str>, Value)], out: &mut Vec<u8>) -> Result<(), Violation> {
     for (place, (name, step, default)) in fields.iter().enumerate() {
         // Rows made by this schema have its order; others are searched.
         let given =

@@ -38,11 +38,8 @@ impl Avro {
             false => read_json(path, text)?,
         };
         let mut parser = Parser { nodes: Vec::new(), names: HashMap::new(), at: Vec::new() };
-        let read = parser.node(&json, None).and_then(|root| {
-            let avro = Avro { nodes: std::mem::take(&mut parser.nodes), root };
-            parser.at.clear();
-            Ok(avro)
-        });
+        let read =
+            parser.node(&json, None).map(|root| Avro { nodes: std::mem::take(&mut parser.nodes), root });
         read.map_err(|Fail { at, reason }| Error::Invalid {
             kind: ContractKind::Avro,
             path: path.into(),

@@ -199,7 +199,7 @@ impl Rule {
         let texts =
             values.iter().filter(|value| !value.is_null()).map(|value| value.as_str().map(Into::into));
         self.values = Some(texts.collect::<Option<Vec<Box<str>>>>()?.into());
-        let null = self.types.0 & Types::NULL.0 * u8::from(values.iter().any(Json::is_null));
+        let null = self.types.0 & (Types::NULL.0 * u8::from(values.iter().any(Json::is_null)));
         // Another type never equals a text, so only these two can pass.
         self.types = Types(self.types.0 & Types::STRING.0 | null);
         Some(())

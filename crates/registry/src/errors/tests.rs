@@ -1,1 +1,69 @@
-//! (next)
+//! Every error as a person reads it, and as the API answers it.
+
+use std::fmt::Write;
+
+use base::{ContractKind, problem::plain};
+
+use super::*;
+
+fn all() -> Vec<Error> {
+    let subject = || "flights-value".to_owned();
+    let text = "{\"type\": \"record\"}";
+    let source = contracts::Document::parse(ContractKind::Avro, "flights-value", text).unwrap_err();
+    vec![
+        Error::Bind { listen: "127.0.0.1:8081".parse().unwrap(), source: io::ErrorKind::AddrInUse.into() },
+        Error::Kafka { kafka: "127.0.0.1:9092".to_owned(), reason: "Broker transport failure".to_owned() },
+        Error::Topic { topic: "_schemas".to_owned(), reason: "it has 6 partitions".to_owned() },
+        Error::SubjectNotFound { subject: subject() },
+        Error::VersionNotFound { version: 7 },
+        Error::SchemaNotFound,
+        Error::IdNotFound { id: 100_001 },
+        Error::SubjectSoftDeleted { subject: subject() },
+        Error::SubjectNotSoftDeleted { subject: subject() },
+        Error::VersionSoftDeleted { subject: subject(), version: 2 },
+        Error::VersionNotSoftDeleted { subject: subject(), version: 2 },
+        Error::NoSubjectLevel { subject: subject() },
+        Error::NoSubjectMode { subject: subject() },
+        Error::InvalidSchema { subject: subject(), source },
+        Error::Unsupported {
+            subject: subject(),
+            reason: "schemas with references are not supported yet".to_owned(),
+        },
+        Error::InvalidVersion { version: "first".to_owned() },
+        Error::InvalidLevel,
+        Error::InvalidMode,
+        Error::NotPermitted { reason: "Subject flights-value is in read-only mode".to_owned() },
+        Error::Incompatible { subject: subject(), messages: vec!["{oldSchemaVersion: 1}".to_owned()] },
+        Error::Store { reason: "Message timed out".to_owned() },
+        Error::StoreTimeout { timeout_ms: 10_000 },
+        Error::Body { reason: "it is not a JSON object".to_owned() },
+        Error::Unreachable {
+            url: "http://127.0.0.1:8081".to_owned(),
+            reason: "Connection refused".to_owned(),
+        },
+        Error::Refused {
+            what: "delete flights-value".to_owned(),
+            status: 422,
+            error_code: 42205,
+            message: "Subject flights-value is in read-only mode".to_owned(),
+        },
+        Error::NoContractFile { subject: subject(), looked: vec!["contracts/flights.json".to_owned()] },
+        Error::CheckFailed {
+            subject: subject(),
+            version: "version 3".to_owned(),
+            messages: vec!["{errorType:'TYPE_CHANGED'}".to_owned()],
+        },
+        Error::NoSuchPage,
+        Error::NoSuchMethod,
+    ]
+}
+
+#[test]
+fn errors_tell_what_to_do_and_answer_as_confluents() {
+    let mut text = String::new();
+    for error in &all() {
+        let (status, error_code) = error.answer();
+        writeln!(text, "HTTP {status} {error_code}: {}\n{}", error.message(), plain(error)).unwrap();
+    }
+    insta::assert_snapshot!(text);
+}

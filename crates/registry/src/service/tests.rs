@@ -114,6 +114,17 @@ async fn the_life_of_a_subject() {
                 200,
                 json!([{ "subject": "other", "version": 1 }, { "subject": "s", "version": 1 }]),
             ),
+        ],
+    )
+    .await;
+    deletes(&registry).await;
+}
+
+async fn deletes(registry: &Handle) {
+    let none = Json::Null;
+    play(
+        registry,
+        &[
             ("DELETE", "/subjects/s/versions/2?permanent=true", none.clone(), 404, json!(40407)),
             ("DELETE", "/subjects/s/versions/2", none.clone(), 200, json!(2)),
             ("DELETE", "/subjects/s/versions/2", none.clone(), 404, json!(40406)),
@@ -145,7 +156,6 @@ async fn settings_modes_and_refusals() {
     let none = Json::Null;
     let level = |level: &str| json!({ "compatibilityLevel": level });
     let set = |level: &str| json!({ "compatibility": level });
-    let mode = |mode: &str| json!({ "mode": mode });
     play(
         &registry,
         &[
@@ -192,6 +202,25 @@ async fn settings_modes_and_refusals() {
                 200,
                 json!({ "is_compatible": true }),
             ),
+        ],
+    )
+    .await;
+    refusals_and_modes(&registry).await;
+    let (_, answer) =
+        ask(&registry, "POST", "/compatibility/subjects/t/versions?verbose=true", &schema(BAD).to_string())
+            .await;
+    assert!(
+        answer["messages"][0].as_str().unwrap().contains("READER_FIELD_MISSING_DEFAULT_VALUE"),
+        "{answer}"
+    );
+}
+
+async fn refusals_and_modes(registry: &Handle) {
+    let none = Json::Null;
+    let mode = |mode: &str| json!({ "mode": mode });
+    play(
+        registry,
+        &[
             ("POST", "/subjects/t/versions", schema("{\"type\":"), 422, json!(42201)),
             ("POST", "/subjects/t/versions", schema(""), 422, json!(42201)),
             ("POST", "/subjects/t/versions", json_schema("{\"type\": 7}"), 422, json!(42201)),
@@ -227,13 +256,6 @@ async fn settings_modes_and_refusals() {
         ],
     )
     .await;
-    let (_, answer) =
-        ask(&registry, "POST", "/compatibility/subjects/t/versions?verbose=true", &schema(BAD).to_string())
-            .await;
-    assert!(
-        answer["messages"][0].as_str().unwrap().contains("READER_FIELD_MISSING_DEFAULT_VALUE"),
-        "{answer}"
-    );
 }
 
 #[tokio::test]

@@ -46,6 +46,7 @@ enum Command {
         deleted: bool,
     },
     /// Print a schema
+    #[command(disable_version_flag = true)]
     Get {
         #[arg(value_name = "SUBJECT", required_unless_present = "id")]
         subject: Option<String>,
@@ -65,6 +66,7 @@ enum Command {
         deleted: bool,
     },
     /// Ask whether a contract could be registered, without doing it
+    #[command(disable_version_flag = true)]
     Check {
         #[arg(value_name = "SUBJECT")]
         subject: String,
@@ -89,6 +91,7 @@ enum Command {
         file: Option<PathBuf>,
     },
     /// Delete a subject or one version of it
+    #[command(disable_version_flag = true)]
     Delete {
         #[arg(value_name = "SUBJECT")]
         subject: String,
@@ -264,7 +267,8 @@ async fn list(
     println!("{:<width$}  VERSION  ID      TYPE", "SUBJECT");
     for found in &found {
         let subject = found["subject"].as_str().unwrap_or_default();
-        println!("{subject:<width$}  {:<7}  {:<6}  {}", found["version"], found["id"], kind_word(found));
+        let (version, id) = (found["version"].to_string(), found["id"].to_string());
+        println!("{subject:<width$}  {version:<7}  {id:<6}  {}", kind_word(found));
     }
     Ok(())
 }
@@ -321,7 +325,8 @@ async fn versions(
     }
     println!("VERSION  ID      TYPE");
     for found in &found {
-        println!("{:<7}  {:<6}  {}", found["version"], found["id"], kind_word(found));
+        let (version, id) = (found["version"].to_string(), found["id"].to_string());
+        println!("{version:<7}  {id:<6}  {}", kind_word(found));
     }
     Ok(())
 }
@@ -474,6 +479,12 @@ async fn compatibility(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_arguments_fit_together() {
+        let command = clap::Command::new("schema").version("1").propagate_version(true);
+        <Args as clap::Args>::augment_args(command).debug_assert();
+    }
 
     #[test]
     fn a_topic_stands_for_its_values() {

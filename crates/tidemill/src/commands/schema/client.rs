@@ -65,9 +65,21 @@ impl Registry {
         if status.is_success() {
             return Ok(body);
         }
-        let message = body["message"].as_str().map_or_else(|| body.to_string(), str::to_owned);
+        let message = body["message"].as_str().map_or_else(|| body.to_string(), without_old_schema);
         let error_code = body["error_code"].as_i64().unwrap_or_default();
         Err(Box::new(Error::Refused { what: what.to_owned(), status: status.as_u16(), error_code, message }))
+    }
+}
+
+/// An incompatibility's message without the whole earlier schema, which `schema diff` shows better.
+fn without_old_schema(message: &str) -> String {
+    let cut = message.find(", {oldSchema: '").and_then(|start| {
+        let end = message[start..].rfind("'}, {compatibility")?;
+        Some((start, start + end + 2))
+    });
+    match cut {
+        Some((start, end)) => format!("{}{}", &message[..start], &message[end..]),
+        None => message.to_owned(),
     }
 }
 
