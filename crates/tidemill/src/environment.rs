@@ -49,9 +49,7 @@ impl Plan {
                 return Err(Error::PartMissing { part, needs: "broker" }.into());
             }
         }
-        if free_ports {
-            plan.pick_free_ports()?;
-        }
+        plan.pick_ports(free_ports)?;
         for (part, listen) in &plan.listen {
             ports::check_free(part, *listen)?;
         }
@@ -62,11 +60,12 @@ impl Plan {
         self.listen.contains_key(part) || self.external.contains_key(part)
     }
 
-    /// A port that the settings name is kept where it is free, so that addresses stay the same between two lives.
-    fn pick_free_ports(&mut self) -> Result<(), Failure> {
+    /// Port 0 becomes a real one before anything starts, so that parts can be told of each other; with `free_ports` one
+    /// that is in use does too. A free one that the settings name is kept: addresses stay the same between two lives.
+    fn pick_ports(&mut self, free_ports: bool) -> Result<(), Failure> {
         let spare = ports::free(self.listen.len()).map_err(|source| Error::Runtime { source })?;
         for ((part, listen), spare) in self.listen.iter_mut().zip(spare) {
-            if listen.port() == 0 || ports::check_free(part, *listen).is_err() {
+            if listen.port() == 0 || (free_ports && ports::check_free(part, *listen).is_err()) {
                 listen.set_port(spare.port());
             }
         }
@@ -165,6 +164,15 @@ async fn start_connect(
     let (Some(listen), Some(kafka)) = (plan.listen.get("connect"), kafka) else { return Ok(None) };
     let settings = &project.settings;
     let text = |key: &str| settings.text(key).to_owned();
+    // The worker beside our S3 needs no keys of the user's for it.
+    let own_store = match plan.listen.get("s3") {
+        Some(listen) => Some(connect::OwnStore {
+            endpoint: format!("http://{listen}"),
+            access_key: text("s3.access_key"),
+            secret_key: project.s3_secret_key()?,
+        }),
+        None => None,
+    };
     let options = connect::Options {
         kafka_properties: settings.properties("broker.properties"),
         registry: plan.address("registry").map(|address| console::url(&address)),
@@ -173,6 +181,7 @@ async fn start_connect(
         offset_topic: text("connect.offset_topic"),
         status_topic: text("connect.status_topic"),
         memory_bytes_max: u64::try_from(settings.bytes("connect.memory_bytes_max")?).unwrap_or(u64::MAX),
+        own_store,
         ..connect::Options::at(*listen, kafka)
     };
     started(connect::Service::start(options).await)
