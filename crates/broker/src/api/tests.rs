@@ -1,7 +1,7 @@
 //! Every advertised version of every key, as bytes over a socket, encoded and decoded by the codec; the shapes against the
 //! codec; the documentation page; and bytes that are no requests.
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, time::Duration};
 
 use bytes::{BufMut, Bytes, BytesMut};
 use kafka_protocol::{
@@ -444,6 +444,44 @@ async fn garbage_closes_the_connection_and_nothing_else() {
     let mut stream = TcpStream::connect(server.addr()).await.unwrap();
     stream.write_all(&admin_example(18, 0).unwrap().frame(1)).await.unwrap();
     (admin_example(18, 0).unwrap().check_answer)(read_answer(&mut stream).await, 0);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_connection_too_many_is_closed_and_a_place_is_given_back() {
+    let server =
+        Server::start_in(tempfile::tempdir().unwrap(), |options| options.connections_count_max = 1).await;
+    let ask = admin_example(18, 0).unwrap();
+    let mut first = TcpStream::connect(server.addr()).await.unwrap();
+    first.write_all(&ask.frame(1)).await.unwrap();
+    (ask.check_answer)(read_answer(&mut first).await, 0);
+    let mut second = TcpStream::connect(server.addr()).await.unwrap();
+    let mut answer = Vec::new();
+    second.read_to_end(&mut answer).await.ok();
+    assert!(answer.is_empty());
+    drop(first);
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(5);
+    loop {
+        let mut third = TcpStream::connect(server.addr()).await.unwrap();
+        third.write_all(&ask.frame(3)).await.ok();
+        if third.read_u32().await.is_ok() {
+            break;
+        }
+        assert!(tokio::time::Instant::now() < deadline, "the first connection's place is not given back");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_frame_may_come_in_single_bytes() {
+    let server = Server::start().await;
+    let mut stream = TcpStream::connect(server.addr()).await.unwrap();
+    stream.set_nodelay(true).unwrap();
+    let ask = data_example(3, 12).unwrap();
+    for byte in ask.frame(9).iter() {
+        stream.write_all(&[*byte]).await.unwrap();
+    }
+    (ask.check_answer)(read_answer(&mut stream).await, 12);
     server.stop().await;
 }
 

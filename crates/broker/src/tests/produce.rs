@@ -33,7 +33,12 @@ pub(super) async fn send(server: &Server, topic: &str, count: usize, more: &[(&s
 /// Everything in partition 0..`partitions` from the beginning to the present end.
 pub(super) async fn read_all(server: &Server, topic: &str, partitions: i32) -> Vec<OwnedMessage> {
     let consumer: BaseConsumer = server
-        .client(&[("group.id", "reader"), ("enable.partition.eof", "true"), ("check.crcs", "true")])
+        .client(&[
+            ("group.id", "reader"),
+            ("enable.partition.eof", "true"),
+            ("check.crcs", "true"),
+            ("fetch.wait.max.ms", "10"),
+        ])
         .create()
         .unwrap();
     let topic = topic.to_owned();

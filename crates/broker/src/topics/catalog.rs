@@ -130,6 +130,16 @@ mod tests {
         assert_eq!(again.entries().cloned().collect::<Vec<_>>(), [entry("a", 3)]);
     }
 
+    /// The first form that was ever written: every later broker must read it.
+    #[test]
+    fn version_1_stays_readable() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = r#"{"version":1,"topics":[{"name":"a","id":"00000000-0000-0000-0000-000000000007","partitions":3,"configs":{"retention.ms":"1000"}}]}"#;
+        fs::write(folder.path().join(FILE_NAME), text).unwrap();
+        let catalog = Catalog::read(folder.path()).unwrap();
+        assert_eq!(catalog.entries().cloned().collect::<Vec<_>>(), [entry("a", 3)]);
+    }
+
     #[test]
     fn a_cut_file_is_an_error_not_an_empty_catalog() {
         let folder = tempfile::tempdir().unwrap();
