@@ -111,6 +111,9 @@ impl Source for FileSource {
         {
             return Ok(Box::new(LaneReader { reader: Some(reader) }));
         }
+        if let Position::Token(_) = from {
+            return Err(Fault::Fatal(format!("{}: position {from} is no line", split.id).into()));
+        }
         let (config, split, from) = (self.config.clone(), split.clone(), from.clone());
         let opened = tokio::task::spawn_blocking(move || {
             let mut reader = FileReader::open(&config, Path::new(&*split.id), split.id.clone())?;

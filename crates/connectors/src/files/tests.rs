@@ -146,3 +146,21 @@ proptest! {
         field_start(&bytes, b',', 3);
     }
 }
+
+#[tokio::test]
+async fn the_source_keeps_the_contract() {
+    use engine::contract::{self, SourceFixture};
+    let folder = tempfile::tempdir().expect("a folder");
+    let (csv, lines) = (folder.path().join("a.csv"), folder.path().join("b.jsonl"));
+    std::fs::write(&csv, "id,name\n1,\"two\nlines\"\n2,b\n\n3,c").expect("writes");
+    std::fs::write(&lines, "1\n\n{\"a\":2}\n3\n").expect("writes");
+    let records = |texts: &[&str]| texts.iter().map(|text| text.as_bytes().to_vec()).collect();
+    let expected = vec![
+        (csv.to_string_lossy().into(), records(&["1,\"two\nlines\"", "2,b", "3,c"])),
+        (lines.to_string_lossy().into(), records(&["1", "{\"a\":2}", "3"])),
+    ];
+    let config = Config::new(vec![csv, lines]);
+    let open = move || Arc::new(FileSource::open(config.clone()).expect("opens")) as Arc<dyn Source>;
+    let fixture = SourceFixture { open: Box::new(open), expected };
+    insta::assert_snapshot!(contract::source(&fixture).await);
+}

@@ -334,3 +334,93 @@ fn every_error_says_what_where_why_and_what_to_do() {
     let text: Vec<String> = errors.iter().map(|error| base::problem::plain(error)).collect();
     insta::assert_snapshot!(text.join("\n"));
 }
+
+/// All values of a topic, as another client reads them.
+async fn values(bootstrap: String, topic: String) -> Vec<Vec<u8>> {
+    let read = tokio::task::spawn_blocking(move || {
+        let mut config = ClientConfig::new();
+        config
+            .set("bootstrap.servers", &bootstrap)
+            .set("group.id", "reader")
+            .set("enable.partition.eof", "true");
+        let consumer: BaseConsumer = config.create().expect("a client");
+        let mut list = TopicPartitionList::new();
+        list.add_partition_offset(&topic, 0, Offset::Beginning).expect("a partition");
+        consumer.assign(&list).expect("assigns");
+        let (mut values, until) = (Vec::new(), Instant::now() + Duration::from_secs(20));
+        while Instant::now() < until {
+            match consumer.poll(Duration::from_millis(50)) {
+                Some(Ok(message)) => values.extend(rdkafka::Message::payload(&message).map(<[u8]>::to_vec)),
+                Some(Err(rdkafka::error::KafkaError::PartitionEOF(_))) => return values,
+                _ => {}
+            }
+        }
+        values
+    });
+    read.await.expect("joins")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_sink_keeps_the_contract() {
+    use engine::contract::{self, Rule, SinkFixture};
+    let world = world().await;
+    let (bootstrap, reader) = (world.bootstrap.clone(), world.bootstrap.clone());
+    // One topic for each rule: what is read back is that rule's own.
+    let rules = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let current = rules.clone();
+    let fixture = SinkFixture {
+        open: Box::new(move || {
+            let rule = current.load(std::sync::atomic::Ordering::SeqCst);
+            let mut config = SinkConfig::new(&bootstrap, format!("contract-{rule}"));
+            config.create = Some(Create { partitions_count: 1, replication_factor: 1 });
+            config.properties.insert("message.max.bytes".to_owned(), "100000".to_owned());
+            Arc::new(KafkaSink::connect(config).expect("connects"))
+        }),
+        read_back: Box::new(move |_| {
+            let rule = rules.load(std::sync::atomic::Ordering::SeqCst);
+            let (reader, next) = (reader.clone(), rules.clone());
+            Box::pin(async move {
+                let values = values(reader, format!("contract-{rule}")).await;
+                if !values.is_empty() {
+                    next.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+                }
+                values
+            })
+        }),
+        value: contract::value,
+        bad_value: Some(vec![b'x'; 200_000]),
+        denied: None,
+        throttled: None,
+        cannot: &[
+            (Rule::EveryType, "a topic takes bytes; serializers stand before it"),
+            (Rule::KilledBeforeCommit, "a topic keeps what it was sent: at least once"),
+            (Rule::KilledAfterCommit, "a topic keeps what it was sent: at least once"),
+            (Rule::CommitRepeated, "a topic keeps what it was sent: at least once"),
+            (Rule::AnotherCutInTheSecondLife, "a topic keeps what it was sent: at least once"),
+            (Rule::Cancelled, "a topic keeps what it was sent: at least once"),
+            (Rule::Throttled, "the embedded broker has no quotas yet"),
+            (Rule::Denied, "the embedded broker has no rights yet"),
+        ],
+    };
+    insta::assert_snapshot!(contract::sink(&fixture).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_source_keeps_the_contract() {
+    use engine::contract::{self, SourceFixture};
+    let world = world().await;
+    let values: Vec<String> = (0..50).map(|number| format!("value number {number}")).collect();
+    let records: Vec<(Option<&str>, Option<&str>)> =
+        values.iter().map(|value| (None, Some(value.as_str()))).collect();
+    send(&world, "orders", 1, &batch(&records)).await;
+    let (bootstrap, group) = (world.bootstrap.clone(), std::sync::atomic::AtomicUsize::new(0));
+    let fixture = SourceFixture {
+        open: Box::new(move || {
+            let group = format!("g{}", group.fetch_add(1, std::sync::atomic::Ordering::SeqCst));
+            let config = SourceConfig::new(&bootstrap, group, Topics::List(vec!["orders".to_owned()]));
+            Arc::new(KafkaSource::join(config).expect("joins"))
+        }),
+        expected: vec![("orders-0".into(), values.iter().map(|value| value.as_bytes().to_vec()).collect())],
+    };
+    insta::assert_snapshot!(contract::source(&fixture).await);
+}
