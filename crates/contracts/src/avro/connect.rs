@@ -12,8 +12,8 @@ use super::{Avro, AvroField, Node, NodeId, Shape};
 use crate::Error;
 
 pub(crate) const UNION: &str = "io.confluent.connect.avro.Union";
-const ENUM: &str = "io.confluent.connect.avro.Enum";
-const MAP_ENTRY: &str = "io.confluent.connect.avro.MapEntry";
+pub(crate) const ENUM: &str = "io.confluent.connect.avro.Enum";
+pub(crate) const MAP_ENTRY: &str = "io.confluent.connect.avro.MapEntry";
 const CONNECT_DEFAULT: &str = "ConnectDefault";
 pub(crate) const DECIMAL: &str = "org.apache.kafka.connect.data.Decimal";
 pub(crate) const DATE: &str = "org.apache.kafka.connect.data.Date";

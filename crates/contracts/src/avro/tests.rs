@@ -180,3 +180,21 @@ fn what_does_not_fit_names_its_field() {
     encoder.encode(&named(vec![("a", Value::Int(1))]), &mut bytes).unwrap();
     assert_eq!(bytes, [2, 0]);
 }
+
+#[test]
+fn the_row_model_writes_back_the_same_rows() {
+    let decoder = Decoder::new("w", WIDE).unwrap();
+    let again = avro_of(decoder.schema()).unwrap();
+    let value = wide(5, Some("x"));
+    let mut bytes = Vec::new();
+    Encoder::of("w", &again).unwrap().encode(&value, &mut bytes).unwrap();
+    assert_eq!(Decoder::of("w", &again).unwrap().decode(&bytes).unwrap().get("price"), value.get("price"));
+    let schema = schema_of("w", &again).unwrap();
+    for (before, after) in decoder.schema().fields().iter().zip(schema.fields()) {
+        assert_eq!((&before.name, &before.schema.kind), (&after.name, &after.schema.kind));
+        assert_eq!(
+            (before.schema.optional, &before.schema.name),
+            (after.schema.optional, &after.schema.name)
+        );
+    }
+}
