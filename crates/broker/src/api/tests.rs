@@ -146,6 +146,7 @@ fn data_example(key: i16, version: i16) -> Option<Example> {
 
 fn group_example(key: i16, version: i16) -> Option<Example> {
     Some(match key {
+        11..=14 => return member_example(key, version),
         8 => {
             use offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic};
             let partition = OffsetCommitRequestPartition::default()
@@ -180,6 +181,34 @@ fn group_example(key: i16, version: i16) -> Option<Example> {
             version,
             &FindCoordinatorRequest::default().with_coordinator_keys(vec![text("g"), text("h")]),
         ),
+        15 => example(
+            version,
+            &DescribeGroupsRequest::default().with_groups(vec![group(), GroupId(text("simple"))]),
+        ),
+        16 => {
+            let mut request = ListGroupsRequest::default();
+            if version >= 4 {
+                request.states_filter = vec![text("Empty")];
+            }
+            if version >= 5 {
+                request.types_filter = vec![text("Classic")];
+            }
+            example(version, &request)
+        }
+        42 => example(version, &DeleteGroupsRequest::default().with_groups_names(vec![group()])),
+        47 => {
+            use offset_delete_request::{OffsetDeleteRequestPartition, OffsetDeleteRequestTopic};
+            let partitions = vec![OffsetDeleteRequestPartition::default()];
+            let topic =
+                OffsetDeleteRequestTopic::default().with_name(topic("frames")).with_partitions(partitions);
+            example(version, &OffsetDeleteRequest::default().with_group_id(group()).with_topics(vec![topic]))
+        }
+        _ => return None,
+    })
+}
+
+fn member_example(key: i16, version: i16) -> Option<Example> {
+    Some(match key {
         11 => {
             let protocol = join_group_request::JoinGroupRequestProtocol::default()
                 .with_name(text("range"))
@@ -205,28 +234,6 @@ fn group_example(key: i16, version: i16) -> Option<Example> {
                 version,
                 &SyncGroupRequest::default().with_group_id(group()).with_assignments(vec![assignment]),
             )
-        }
-        15 => example(
-            version,
-            &DescribeGroupsRequest::default().with_groups(vec![group(), GroupId(text("simple"))]),
-        ),
-        16 => {
-            let mut request = ListGroupsRequest::default();
-            if version >= 4 {
-                request.states_filter = vec![text("Empty")];
-            }
-            if version >= 5 {
-                request.types_filter = vec![text("Classic")];
-            }
-            example(version, &request)
-        }
-        42 => example(version, &DeleteGroupsRequest::default().with_groups_names(vec![group()])),
-        47 => {
-            use offset_delete_request::{OffsetDeleteRequestPartition, OffsetDeleteRequestTopic};
-            let partitions = vec![OffsetDeleteRequestPartition::default()];
-            let topic =
-                OffsetDeleteRequestTopic::default().with_name(topic("frames")).with_partitions(partitions);
-            example(version, &OffsetDeleteRequest::default().with_group_id(group()).with_topics(vec![topic]))
         }
         _ => return None,
     })
