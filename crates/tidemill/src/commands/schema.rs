@@ -348,7 +348,9 @@ async fn check(
         return Ok(());
     }
     let messages = answer["messages"].as_array().into_iter().flatten().filter_map(Value::as_str);
-    let messages = messages.map(str::to_owned).collect();
+    // The old schema in full is what `diff` shows better.
+    let messages =
+        messages.filter(|message| !message.starts_with("{oldSchema:")).map(str::to_owned).collect();
     let version = version.map_or("versions".to_owned(), |version| format!("version {version}"));
     Err(Box::new(Error::CheckFailed { subject: local.subject, version, messages }))
 }
