@@ -20,12 +20,16 @@ pub const CONNECTORS: &[Connector] = &[files::CONNECTOR, kafka::CONNECTOR];
 /// A connector's settings as text, as a Connect JSON or a command line gives them.
 pub type Settings = BTreeMap<String, String>;
 
+/// Opens a source or a sink from its settings; nothing is read or written before the engine asks.
+pub type OpenSource = fn(&Settings) -> Result<Arc<dyn Source>, BoxError>;
+pub type OpenSink = fn(&Settings) -> Result<Arc<dyn Sink>, BoxError>;
+
 /// What a store is called, what it can do, and how to open it.
 pub struct Connector {
     pub name: &'static str,
     pub spec: Spec,
-    pub source: Option<fn(&Settings) -> Result<Arc<dyn Source>, BoxError>>,
-    pub sink: Option<fn(&Settings) -> Result<Arc<dyn Sink>, BoxError>>,
+    pub source: Option<OpenSource>,
+    pub sink: Option<OpenSink>,
 }
 
 /// What a store promises and takes.

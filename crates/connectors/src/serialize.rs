@@ -277,7 +277,11 @@ fn malformed(error: &serde_json::Error) -> Refusal {
     let text = error.to_string();
     // The place stands before the reason already, counted in the file.
     let reason = text.split(" at line ").next().unwrap_or(&text);
-    Refusal { at: error.column().saturating_sub(1), code: code::TM0725, reason: format!("not JSON: {reason}") }
+    Refusal {
+        at: error.column().saturating_sub(1),
+        code: code::TM0725,
+        reason: format!("not JSON: {reason}"),
+    }
 }
 
 /// Where a field's name stands in a record of JSON; its start when it is not there.

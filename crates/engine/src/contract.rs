@@ -75,11 +75,14 @@ pub type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 /// Makes a sink as a new process would.
 pub type Open = Box<dyn Fn() -> Arc<dyn Sink> + Send + Sync>;
 
+/// Looks into the store, without the sink's own code where that can be.
+pub type ReadBack = Box<dyn Fn(&Split) -> Boxed<Vec<Vec<u8>>> + Send + Sync>;
+
 /// A store under test.
 pub struct SinkFixture {
     pub open: Open,
     /// The values that are visible for a split, in any order; a record without value is left out.
-    pub read_back: Box<dyn Fn(&Split) -> Boxed<Vec<Vec<u8>>> + Send + Sync>,
+    pub read_back: ReadBack,
     /// The `number`th record's value, as this store takes it; [`value`] where it takes any bytes.
     pub value: fn(u64) -> Vec<u8>,
     /// A value that the store never takes.

@@ -89,11 +89,14 @@ pub(crate) struct Shared {
 /// How long a source may take to say what is new.
 const DISCOVER_MS: u64 = 500;
 
+/// A split's id and how its lane ended.
+type LaneEnd = (Arc<str>, Result<Outcome, Fault>);
+
 struct Lanes {
     shared: Arc<Shared>,
     running: HashMap<Arc<str>, CancellationToken>,
     waiting: VecDeque<Split>,
-    tasks: JoinSet<(Arc<str>, Result<Outcome, Fault>)>,
+    tasks: JoinSet<LaneEnd>,
     count_max: usize,
     splits_count: u64,
 }
@@ -256,10 +259,7 @@ impl Lanes {
         self.shared.progress.set_lanes(self.tasks.len() as u64);
     }
 
-    fn note(
-        &mut self,
-        ended: Option<Result<(Arc<str>, Result<Outcome, Fault>), tokio::task::JoinError>>,
-    ) -> Result<(), Fault> {
+    fn note(&mut self, ended: Option<Result<LaneEnd, tokio::task::JoinError>>) -> Result<(), Fault> {
         match ended {
             None => Ok(()),
             Some(Err(panicked)) => Err(Fault::Fatal(Box::new(panicked))),

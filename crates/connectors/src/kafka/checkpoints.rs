@@ -77,11 +77,13 @@ fn refused(inner: &Inner, partition: &super::member::Partition, source: KafkaErr
         (inner.member.config.group_id.clone(), partition.0.to_string(), partition.1);
     let code = source.clone();
     let error = match source.rdkafka_error_code() {
-        Some(code) if super::errors::is_lost(code) => Error::Fenced { group, topic, partition, source },
+        Some(code) if super::errors::is_lost(code) => {
+            Error::Fenced { group, topic, partition, source: Box::new(source) }
+        }
         Some(code) if super::errors::is_denied(code) => {
             Error::Denied { subject: format!("group {group}"), source }
         }
-        _ => Error::Commit { group, topic, partition, source },
+        _ => Error::Commit { group, topic, partition, source: Box::new(source) },
     };
     fault(&code, error)
 }

@@ -20,9 +20,9 @@ pub enum Error {
     #[error("reading {topic}/{partition} failed")]
     Consume { topic: String, partition: i32, source: KafkaError },
     #[error("the group {group} has given {topic}/{partition} to another member")]
-    Fenced { group: String, topic: String, partition: i32, source: KafkaError },
+    Fenced { group: String, topic: String, partition: i32, source: Box<KafkaError> },
     #[error("the offset of {topic}/{partition} cannot be committed for group {group}")]
-    Commit { group: String, topic: String, partition: i32, source: KafkaError },
+    Commit { group: String, topic: String, partition: i32, source: Box<KafkaError> },
     #[error("{failed_count} records were not accepted by topic {topic}; the first: {reason}")]
     Deliver { topic: String, failed_count: u64, reason: String },
 }

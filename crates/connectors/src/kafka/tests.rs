@@ -327,8 +327,8 @@ fn every_error_says_what_where_why_and_what_to_do() {
         Error::CreateTopic { topic: topic.clone(), source: source() },
         Error::Denied { subject: "topic orders".to_owned(), source: source() },
         Error::Consume { topic: topic.clone(), partition, source: source() },
-        Error::Fenced { group: group.clone(), topic: topic.clone(), partition, source: source() },
-        Error::Commit { group, topic: topic.clone(), partition, source: source() },
+        Error::Fenced { group: group.clone(), topic: topic.clone(), partition, source: Box::new(source()) },
+        Error::Commit { group, topic: topic.clone(), partition, source: Box::new(source()) },
         Error::Deliver { topic, failed_count: 12, reason: "Local: Message timed out".to_owned() },
     ];
     let text: Vec<String> = errors.iter().map(|error| base::problem::plain(error)).collect();

@@ -12,10 +12,13 @@ use parking_lot::Mutex;
 
 use super::*;
 
+/// The split and the first mark.
+type Name = (Arc<str>, i64);
+
 /// Objects by name, as an object store has them.
 #[derive(Default)]
 struct Store {
-    objects: Mutex<BTreeMap<(Arc<str>, i64), Vec<Vec<u8>>>>,
+    objects: Mutex<BTreeMap<Name, Vec<Vec<u8>>>>,
     names_by_chance: bool,
     chance: AtomicU64,
 }

@@ -13,11 +13,14 @@ use parking_lot::Mutex;
 use super::*;
 use crate::{checkpoints::NoCheckpoints, dead_letters::NoDeadLetters};
 
+/// The split and the first mark.
+type Name = (Arc<str>, i64);
+
 /// Everything the fakes share: what there is, what is committed under which name, what is told next.
 #[derive(Default)]
 struct World {
     /// Objects by split and start, as an object store keeps them.
-    objects: Mutex<BTreeMap<(Arc<str>, i64), Vec<i64>>>,
+    objects: Mutex<BTreeMap<Name, Vec<i64>>>,
     /// Faults to give, one each time a step with that name is passed.
     faults: Mutex<Vec<&'static str>>,
     steps: Mutex<Vec<String>>,

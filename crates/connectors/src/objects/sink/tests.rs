@@ -271,3 +271,44 @@ async fn a_missing_bucket_a_wrong_key_and_a_dead_address_are_told_apart() {
         "{dead:?}"
     );
 }
+
+#[tokio::test]
+async fn the_sink_keeps_the_contract() {
+    use engine::contract::{self, Rule, SinkFixture};
+    let world = Arc::new(World::new().await);
+    let config = world.config();
+    let wrong = Credentials::Keys {
+        access_key: "key".to_owned(),
+        secret_key: Secret::new("wrong"),
+        session_token: None,
+    };
+    let denied = Config {
+        store: StoreConfig::S3(S3Config { credentials: wrong, ..world.s3.clone() }),
+        ..world.config()
+    };
+    let open = |config: Config| -> contract::Open {
+        Box::new(move || Arc::new(ObjectSink::new(config.clone(), Arc::new(ManualClock::at(0))).unwrap()))
+    };
+    let fixture = SinkFixture {
+        open: open(config),
+        read_back: Box::new(move |split| {
+            let (world, place) = (world.clone(), split.place.to_string());
+            Box::pin(async move {
+                let (topic, partition) = place.split_once('/').unwrap();
+                let folder = format!("topics/{topic}/partition={partition}/");
+                let objects = world.objects().await;
+                let own = objects.into_iter().filter(|(name, _)| name.starts_with(&folder));
+                let lines = own.flat_map(|(_, bytes)| {
+                    bytes.split(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect::<Vec<_>>()
+                });
+                lines.filter(|line| !line.is_empty()).collect()
+            })
+        }),
+        value: contract::value,
+        bad_value: Some(b"{oops".to_vec()),
+        denied: Some(open(denied)),
+        throttled: None,
+        cannot: &[(Rule::Throttled, "the embedded endpoint never says SlowDown")],
+    };
+    insta::assert_snapshot!(contract::sink(&fixture).await);
+}

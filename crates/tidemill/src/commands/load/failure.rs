@@ -67,7 +67,11 @@ fn place_in(reject: &Reject) -> Option<(Spot, &str)> {
 }
 
 fn records(count: u64) -> String {
-    if count == 1 { "1 record was".to_owned() } else { format!("{} records were", base::units::count_text(count)) }
+    if count == 1 {
+        "1 record was".to_owned()
+    } else {
+        format!("{} records were", base::units::count_text(count))
+    }
 }
 
 impl fmt::Display for LoadError {
