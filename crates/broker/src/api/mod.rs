@@ -218,7 +218,7 @@ pub fn dispatch(broker: &Arc<Broker>, mut frame: Bytes, host: IpAddr) -> Result<
 pub fn page() -> String {
     let mut text = String::from(
         "# The Kafka API of the embedded broker\n\n\
-         Printed from `HANDLERS` in `crates/broker/src/api/mod.rs`; a test compares. The broker answers ApiVersions with\n\
+         Printed from `HANDLERS` in `crates/broker/src/api/mod.rs` by `cargo xtask docs`; a test compares. The broker answers ApiVersions with\n\
          exactly these keys and versions, and every one of them is spoken in a test.\n\n\
          | Key | Name | Versions | Notes |\n|---:|---|---|---|\n",
     );

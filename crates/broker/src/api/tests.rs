@@ -516,9 +516,5 @@ fn the_page_is_what_the_table_says() {
         fs::write(&path, page()).unwrap();
     }
     let stored = fs::read_to_string(&path).unwrap_or_default();
-    assert_eq!(
-        stored,
-        page(),
-        "docs/kafka-api.md is out of date: TIDEMILL_WRITE_DOCS=1 cargo test -p tidemill-broker page"
-    );
+    assert_eq!(stored, page(), "docs/kafka-api.md is out of date: cargo xtask docs");
 }
