@@ -116,7 +116,7 @@ pub struct World {
 }
 
 impl World {
-    /// An empty project. `binary` is `env!("CARGO_BIN_EXE_tidemill")`.
+    /// A project that names no more than its ports. `binary` is `env!("CARGO_BIN_EXE_tidemill")`.
     pub fn new(binary: &str) -> Self {
         let folder = tempfile::Builder::new().prefix("tidemill-").tempdir().expect("a temporary folder");
         Self::within(Folder::Ours(folder), binary)
@@ -129,7 +129,10 @@ impl World {
     }
 
     fn within(folder: Folder, binary: &str) -> Self {
-        fs::write(folder.path().join("tidemill.yaml"), "").expect("the folder is ours");
+        // Port 0: the part binds a free one itself, so that tests beside each other never want the same.
+        let parts = ["broker", "registry", "connect", "s3", "console"];
+        let text: String = parts.iter().map(|part| format!("{part}:\n  listen: 127.0.0.1:0\n")).collect();
+        fs::write(folder.path().join("tidemill.yaml"), text).expect("the folder is ours");
         Self { folder, binary: binary.into(), environment: BTreeMap::new(), up: None }
     }
 
@@ -183,7 +186,7 @@ impl World {
         self.run(args).expect_success()
     }
 
-    /// `tidemill up --free-ports`, ready.
+    /// `tidemill up`, ready.
     #[track_caller]
     pub fn up(&mut self) -> Parts {
         self.up_with(&[])
@@ -198,7 +201,7 @@ impl World {
     /// Starts `up` and does not wait: a crash test may kill it before it is ready.
     pub fn start(&mut self, more: &[&str]) {
         fs::remove_file(self.path(".tidemill/running.json")).ok();
-        let mut args = vec!["up", "--free-ports"];
+        let mut args = vec!["up"];
         args.extend(more);
         let log = fs::File::create(self.path("up.log")).expect("the folder is ours");
         let mut command = self.command(&args);

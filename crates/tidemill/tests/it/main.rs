@@ -1,0 +1,15 @@
+//! The end-to-end tests: the built binary, driven from outside by programs that nobody here wrote. One binary.
+
+mod bad_input;
+mod cli;
+mod confluent;
+mod connect_http;
+mod crash;
+mod external;
+mod flow;
+mod java;
+mod kafka_python;
+mod kcat;
+mod lifecycle;
+mod s3_clients;
+mod shared;
