@@ -1,6 +1,6 @@
 //! Keys with a prefix: settings of converters, and client properties of the connector's consumer and producer.
 
-use super::Config;
+use super::{Config, validate::nearest};
 
 /// What may stand before a key that is not in the tables.
 pub(crate) const PREFIXES: &[&str] = &[
@@ -134,12 +134,7 @@ fn check_converter(name: &str, rest: &str, value: &str, config: &Config, prefix:
     let Some((_, setting)) = CONVERTER_SETTINGS.iter().find(|(known, _)| *known == rest) else {
         let class = config.get(prefix.trim_end_matches('.')).map_or("the worker's converter", String::as_str);
         let known = CONVERTER_SETTINGS.iter().map(|(known, _)| *known);
-        let nearest =
-            known.max_by(|a, b| strsim::jaro_winkler(a, rest).total_cmp(&strsim::jaro_winkler(b, rest)));
-        return Some(format!(
-            "Unknown configuration \"{name}\" of {class}; the nearest is \"{prefix}{}\"",
-            nearest.unwrap_or_default()
-        ));
+        return Some(format!("Unknown configuration \"{name}\" of {class}{}", nearest(rest, prefix, known)));
     };
     match setting {
         Honoured | NoEffect => None,
@@ -157,11 +152,6 @@ fn check_consumer(name: &str, rest: &str) -> Option<String> {
         return None;
     }
     let known = CONSUMER_PROPERTIES.iter().map(|(known, _)| *known);
-    let nearest =
-        known.max_by(|a, b| strsim::jaro_winkler(a, rest).total_cmp(&strsim::jaro_winkler(b, rest)));
-    Some(format!(
-        "Invalid configuration {name}: tidemill's consumer has no such property; the nearest is \
-         \"consumer.override.{}\"",
-        nearest.unwrap_or_default()
-    ))
+    let nearest = nearest(rest, "consumer.override.", known);
+    Some(format!("Invalid configuration {name}: tidemill's consumer has no such property{nearest}"))
 }

@@ -126,13 +126,25 @@ pub(crate) fn validate(plugin: &'static Plugin, config: &Config) -> Checked {
     checked
 }
 
+/// Names less alike than this are no help.
+const LIKENESS_MIN: f64 = 0.8;
+
+/// The known name that is most like `name`, as `; the nearest is "…"`, where one is like it.
+pub(super) fn nearest(name: &str, prefix: &str, known: impl Iterator<Item = &'static str>) -> String {
+    let likeness = known.map(|known| (strsim::jaro_winkler(known, name), known));
+    match likeness.max_by(|(a, _), (b, _)| a.total_cmp(b)) {
+        Some((likeness, known)) if likeness >= LIKENESS_MIN => {
+            format!("; the nearest is \"{prefix}{known}\"")
+        }
+        _ => String::new(),
+    }
+}
+
 fn unknown(name: &str, known: impl Iterator<Item = &'static str>) -> String {
-    let nearest =
-        known.max_by(|a, b| strsim::jaro_winkler(a, name).total_cmp(&strsim::jaro_winkler(b, name)));
     format!(
-        "Unknown configuration \"{name}\": no key of the connector or of Kafka Connect has this name; the nearest is \
-         \"{}\". Kafka Connect would ignore it with a warning, tidemill refuses it",
-        nearest.unwrap_or_default()
+        "Unknown configuration \"{name}\": no key of the connector or of Kafka Connect has this name{}. Kafka Connect \
+         would ignore it with a warning, tidemill refuses it",
+        nearest(name, "", known)
     )
 }
 

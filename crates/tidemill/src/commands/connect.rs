@@ -76,9 +76,9 @@ enum Command {
         name: String,
         /// Go on from here: TOPIC/PARTITION=OFFSET (the connector has to be stopped)
         #[arg(long, value_name = "TOPIC/PARTITION=OFFSET")]
-        set: Vec<String>,
+        alter: Vec<String>,
         /// Forget all offsets (the connector has to be stopped)
-        #[arg(long, conflicts_with = "set")]
+        #[arg(long, conflicts_with = "alter")]
         reset: bool,
     },
     /// Delete connectors; their offsets stay
@@ -118,7 +118,7 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
             }
             Ok(())
         }
-        Command::Offsets { name, set, reset } => offsets(&worker, context, &name, &set, reset).await,
+        Command::Offsets { name, alter, reset } => offsets(&worker, context, &name, &alter, reset).await,
         Command::Delete { names } => {
             for name in &names {
                 worker.delete(&["connectors", name]).await?;
@@ -285,15 +285,15 @@ async fn offsets(
     worker: &Worker,
     context: &Context,
     name: &str,
-    set: &[String],
+    alter: &[String],
     reset: bool,
 ) -> Result<(), Failure> {
     let path = ["connectors", name, "offsets"];
-    if reset || !set.is_empty() {
+    if reset || !alter.is_empty() {
         let answer = if reset {
             worker.delete(&path).await?
         } else {
-            let entries: Result<Vec<Value>, Failure> = set.iter().map(|text| offset(text)).collect();
+            let entries: Result<Vec<Value>, Failure> = alter.iter().map(|text| offset(text)).collect();
             worker.patch(&path, json!({"offsets": entries?})).await?
         };
         println!("{}", answer["message"].as_str().unwrap_or("done"));
@@ -355,7 +355,7 @@ async fn validate(worker: &Worker, context: &Context, paths: &[PathBuf]) -> Resu
         } else if errors.is_empty() {
             println!("{}: valid", connector.name);
         } else {
-            println!("{}: {} errors", connector.name, errors.len());
+            println!("{}: {} error(s)", connector.name, errors.len());
             errors.iter().for_each(|error| println!("  {error}"));
         }
         all.extend(errors);

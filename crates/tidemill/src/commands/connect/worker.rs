@@ -155,6 +155,9 @@ impl Worker {
         }
         let message = body["message"].as_str().or(body.as_str()).unwrap_or_default();
         let message = if message.is_empty() { format!("HTTP {status}") } else { message.to_owned() };
+        if status == 404 {
+            return Err(Box::new(Error::NotFound { what: message }));
+        }
         Err(Box::new(Error::WorkerRefused { url: self.url.clone(), status, message }))
     }
 }
