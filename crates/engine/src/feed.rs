@@ -23,6 +23,8 @@ pub(crate) enum Fed {
 const AHEAD: usize = 1;
 /// Bounds of what one read asks for: below, the call costs more than its records; above, latency and memory do.
 const ASK_BYTES: std::ops::RangeInclusive<u64> = (64 << 10)..=(4 << 20);
+/// However much the stages need, a read smaller than this costs more than it brings.
+const READ_BYTES_MIN: u64 = 16 << 10;
 const ASK_RECORDS_MAX: usize = 65_536;
 /// How long a source may wait for records in one call; a stop waits at most so long.
 const ASK_MS: u64 = 250;
@@ -57,6 +59,7 @@ async fn run(
     sender: mpsc::Sender<Fed>,
     stop: CancellationToken,
 ) {
+    let growth: u64 = shared.stages.iter().map(|stage| stage.growth()).sum();
     loop {
         let lanes = shared.lanes_count.load(Relaxed).max(1) as u64;
         // Three batches of a lane live at once: being read, waiting, being written.
@@ -69,7 +72,12 @@ async fn run(
             lease = shared.budget.lease(bytes_max as u32) => Arc::new(lease),
         };
         let deadline = Instant::now() + Duration::from_millis(ASK_MS);
-        let ask = Ask { bytes_max, records_max: ASK_RECORDS_MAX, deadline, lease };
+        let ask = Ask {
+            bytes_max: (bytes_max / (1 + growth)).max(READ_BYTES_MIN),
+            records_max: ASK_RECORDS_MAX,
+            deadline,
+            lease,
+        };
         let fed = match reader.read(&ask).await {
             Ok(Read::Batch(batch)) => {
                 shared.progress.add_records_read(batch.len() as u64);

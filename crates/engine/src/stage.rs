@@ -15,4 +15,10 @@ pub trait Stage: Send + Sync {
     /// # Errors
     /// A `Fault` is about the stage, not about a record: `Transient` is tried again from the checkpoint.
     fn apply(&self, batch: Batch) -> Result<(Vec<Batch>, Rejects), Fault>;
+
+    /// How many bytes of memory a byte that came in may take while it is at work, besides itself. Rows of parsed values are
+    /// many times their text; the lane asks its source for so much less.
+    fn growth(&self) -> u64 {
+        0
+    }
 }

@@ -7,6 +7,7 @@ mod commands;
 mod context;
 mod environment;
 mod errors;
+mod memory;
 mod ports;
 mod render;
 

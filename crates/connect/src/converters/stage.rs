@@ -116,7 +116,14 @@ impl Conversion {
     }
 }
 
+/// A field of a dozen bytes of text becomes a name and a value of some 60 bytes.
+const ROWS_GROWTH: u64 = 10;
+
 impl Stage for Conversion {
+    fn growth(&self) -> u64 {
+        if self.stays_raw() { 0 } else { ROWS_GROWTH }
+    }
+
     fn apply(&self, batch: Batch) -> Result<(Vec<Batch>, Rejects), Fault> {
         let Body::Raw(values) = &batch.body else {
             return Err(Fault::Fatal("a converter takes records as they were received".into()));
