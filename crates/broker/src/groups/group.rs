@@ -180,8 +180,14 @@ impl Group {
         }
     }
 
-    /// Takes over what was stored before a restart: its members have a session's time to come back.
-    pub fn restore(&mut self, stored: StoredGroup, now: Instant) {
+    /// Takes over what was stored before a restart. A group of static members goes on as it was: they have a session's
+    /// time to come back. Of others it cannot be known whether they died with us, as those of our own process did, and
+    /// waiting out a dead one's session holds up everybody: they join again, as after any rebalance.
+    pub fn restore(&mut self, mut stored: StoredGroup, now: Instant) {
+        if stored.members.iter().any(|member| member.instance_id.is_none()) {
+            stored.members.clear();
+            stored.leader = None;
+        }
         self.members.clear();
         self.statics.clear();
         self.empty_since_ms = stored.state_timestamp_ms;

@@ -251,16 +251,31 @@ fn assignments_that_cannot_be_stored_are_not_given_out() {
 }
 
 #[test]
-fn a_restored_group_goes_on() {
+fn a_restored_group_of_static_members_goes_on() {
+    let fixed = Join { instance_id: Some("i".to_owned()), ..join("", &["range"]) };
+    let mut play = Play::new();
+    play.join("i-1", fixed).try_recv().unwrap();
+    play.sync("i-1", 1, &[("i-1", "one")]).try_recv().unwrap();
+    let stored = StoredGroup::decode(&StoredGroup::of(&play.group, 5).encode()).unwrap();
+    let mut again = Play::new();
+    again.group.restore(stored, again.now);
+    assert_eq!((again.group.state, again.group.generation_id), (State::Stable, 1));
+    assert_eq!(again.group.heartbeat(claim("i-1", 1), again.now), Ok(()));
+    assert_eq!(&again.sync("i-1", 1, &[]).try_recv().unwrap().assignment[..], b"one");
+    again.after(11);
+    assert_eq!(again.group.state, State::Empty);
+}
+
+#[test]
+fn members_without_a_fixed_name_join_again_after_a_restart() {
     let play = Play::pair();
     let stored = StoredGroup::decode(&StoredGroup::of(&play.group, 5).encode()).unwrap();
     let mut again = Play::new();
     again.group.restore(stored, again.now);
-    assert_eq!((again.group.state, again.group.generation_id), (State::Stable, 2));
-    assert_eq!(again.group.heartbeat(claim("b", 2), again.now), Ok(()));
-    assert_eq!(&again.sync("b", 2, &[]).try_recv().unwrap().assignment[..], b"two");
-    again.after(11);
-    assert_eq!(again.group.state, State::Empty);
+    assert_eq!((again.group.state, again.group.generation_id), (State::Empty, 2));
+    assert_eq!(again.group.heartbeat(claim("b", 2), again.now), Err(E::UnknownMemberId));
+    let joined = again.join("c", join("", &["range"])).try_recv().unwrap();
+    assert_eq!((joined.error, joined.generation_id, joined.leader.as_str()), (None, 3, "c"));
 }
 
 #[test]
