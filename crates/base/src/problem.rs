@@ -112,7 +112,6 @@ macro_rules! codes {
 // 08 connect · 09 cloud and stores · 10 command line and environment. A number is never used twice.
 codes! {
     TM0001 OurBug "a bug in tidemill";
-    TM0002 PartFailed "the embedded environment failed";
     TM0101 PartFailed "a transfer cannot go on";
     TM0102 Unreachable "a transfer gave up after its retries";
     TM0103 PartFailed "the source cannot tell what there is";
@@ -207,7 +206,6 @@ codes! {
     TM0811 DataRefused "a record's bytes do not match the converter";
     TM0812 DataRefused "a record's schema is not one the converter can use";
     TM0813 Unreachable "the registry did not give a schema";
-    TM0814 DataRefused "a record without a value";
     TM0815 Unreachable "dead letters cannot be written";
     TM0816 Unreachable "the Connect worker does not answer";
     TM0817 Usage "the Connect worker refused a command";

@@ -1,3 +1,5 @@
+//! Tests of config: what is taken, refused by name, and said of a wrong value.
+
 use super::*;
 
 /// The connector of the README, as people have it.

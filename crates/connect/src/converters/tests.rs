@@ -1,3 +1,5 @@
+//! Tests of converters: bytes to rows and back, each converter over a table of cases.
+
 use std::sync::Arc;
 
 use arrow_array::BinaryViewArray;

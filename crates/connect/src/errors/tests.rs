@@ -1,3 +1,5 @@
+//! Tests of errors: every error as a person reads it.
+
 use base::problem::plain;
 
 use super::*;

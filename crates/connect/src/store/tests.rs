@@ -1,3 +1,5 @@
+//! Tests of store: the records of the internal topics, as a real worker writes them.
+
 use serde_json::{Value, json};
 
 use super::{configs::*, status::*};

@@ -194,7 +194,7 @@ fn headers(headers: &base::Headers) -> OwnedHeaders {
     })
 }
 
-fn too_large(batch: &Batch, row: usize, key: Option<&[u8]>, value: Option<&[u8]>) -> Reject {
+pub(super) fn too_large(batch: &Batch, row: usize, key: Option<&[u8]>, value: Option<&[u8]>) -> Reject {
     let size = key.map_or(0, <[u8]>::len) + value.map_or(0, <[u8]>::len);
     Reject {
         origin: batch.origin(row),

@@ -424,3 +424,13 @@ async fn the_source_keeps_the_contract() {
     };
     insta::assert_snapshot!(contract::source(&fixture).await);
 }
+
+#[test]
+fn a_record_that_no_producer_takes_leaves_with_its_size() {
+    let batch = batch(&[(Some("k"), Some("value"))]);
+    let reject = super::sink::too_large(&batch, 0, Some(b"k"), Some(b"value"));
+    assert_eq!(
+        format!("{} {}: {}", reject.code, reject.origin, reject.reason),
+        "TM0710 test: 6 bytes are more than the producer's message.max.bytes"
+    );
+}

@@ -192,16 +192,7 @@ async fn check(fixture: &SinkFixture, rule: Rule, number: i32) -> Result<(), Str
             run.live().await?;
             run.shows_all().await
         }
-        Rule::Headers => {
-            let header = |value: &'static [u8]| Header {
-                name: "trace".into(),
-                value: Some(Bytes::from_static(value)),
-            };
-            run.records[3].headers =
-                vec![header(b"1"), header(b"\xff"), Header { name: "".into(), value: None }];
-            run.live().await?;
-            run.shows_all().await
-        }
+        Rule::Headers => headers(run).await,
         Rule::Tombstones => {
             run.records[3].value = None;
             run.records[11].value = None;
@@ -244,14 +235,7 @@ async fn check(fixture: &SinkFixture, rule: Rule, number: i32) -> Result<(), Str
             run.shows_all().await
         }
         Rule::Cancelled => cancelled(&run).await,
-        Rule::BeginTwice => {
-            let sink = (fixture.open)();
-            let load = Load { id: "contract".into(), transfer: "contract".into() };
-            sink.begin(&load).await.map_err(|fault| chain(&fault))?;
-            run.live_with(sink.clone()).await?;
-            sink.finish(&load).await.map_err(|fault| chain(&fault))?;
-            run.shows_all().await
-        }
+        Rule::BeginTwice => begin_twice(run).await,
         Rule::Throttled => {
             let Some(open) = &fixture.throttled else {
                 return Err("the fixture gives no throttled sink".to_owned());
@@ -262,6 +246,23 @@ async fn check(fixture: &SinkFixture, rule: Rule, number: i32) -> Result<(), Str
         Rule::Denied => denied(&run).await,
         Rule::MemoryWithinBudget => memory(run).await,
     }
+}
+
+async fn headers(mut run: Run<'_>) -> Result<(), String> {
+    let header =
+        |value: &'static [u8]| Header { name: "trace".into(), value: Some(Bytes::from_static(value)) };
+    run.records[3].headers = vec![header(b"1"), header(b"\xff"), Header { name: "".into(), value: None }];
+    run.live().await?;
+    run.shows_all().await
+}
+
+async fn begin_twice(mut run: Run<'_>) -> Result<(), String> {
+    let sink = (run.fixture.open)();
+    let load = Load { id: "contract".into(), transfer: "contract".into() };
+    sink.begin(&load).await.map_err(|fault| chain(&fault))?;
+    run.live_with(sink.clone()).await?;
+    sink.finish(&load).await.map_err(|fault| chain(&fault))?;
+    run.shows_all().await
 }
 
 async fn empty_batch(run: &Run<'_>) -> Result<(), String> {

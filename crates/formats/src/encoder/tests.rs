@@ -176,6 +176,7 @@ fn a_row_that_does_not_fit_is_refused_and_the_others_are_written() {
         let rows = batch(vec![row(0), bad.clone(), row(2)], &contract);
         let rejects = encoder.append(&rows, 0..3, &mut out).unwrap();
         encoder.finish(&mut out).unwrap();
+        assert_eq!(rejects.0[0].code.id, "TM0601");
         let reasons: Vec<&str> = rejects.0.iter().map(|reject| reject.reason.as_str()).collect();
         assert_eq!(reasons, ["tiny: 1000 is not within -128..=127"], "{settings:?}");
         let mut count = 0;

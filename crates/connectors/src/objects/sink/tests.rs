@@ -112,6 +112,18 @@ async fn life(config: Config, batches: &[Batch], start: i64) -> usize {
 }
 
 #[tokio::test]
+async fn a_null_value_is_refused_with_its_code_and_place() {
+    let world = World::new().await;
+    let config = Config { on_null: OnNull::Fail, ..world.config() };
+    let sink = ObjectSink::new(config, Arc::new(ManualClock::at(0))).unwrap();
+    let mut writer = sink.writer(&split()).await.unwrap();
+    let mut nothing = batch(Body::Raw(BinaryViewArray::from_iter(vec![None::<&[u8]>])), 7);
+    nothing.envelope.tombstones = Some(BooleanBuffer::from(vec![true]));
+    let refused = writer.write(&nothing).await.unwrap().0;
+    assert_eq!(format!("{} {}", refused[0].code, refused[0].origin), "TM0752 flights/3/7");
+}
+
+#[tokio::test]
 async fn raw_json_becomes_lines_under_the_name_of_its_first_record() {
     let world = World::new().await;
     let config = Config { topics_dir: "kafka/some-sub-dir".to_owned(), ..world.config() };

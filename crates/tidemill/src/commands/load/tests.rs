@@ -159,3 +159,26 @@ fn targets_are_checked() {
     let target = Target::parse("kafka://broker/flights").ok().expect("a target");
     assert_eq!((target.server.as_deref(), target.topic.as_str()), (Some("broker:9092"), "flights"));
 }
+
+#[test]
+fn every_error_of_a_load_says_what_and_what_to_do() {
+    let dead = || "connection refused".into();
+    let topic = || "flights".to_owned();
+    let errors = [
+        LoadError::Target { target: "flights".to_owned() },
+        LoadError::Delimiter { delimiter: "ab".to_owned() },
+        LoadError::Property { property: "linger".to_owned() },
+        LoadError::NoContract { name: topic(), folder: "contracts".into() },
+        LoadError::Contract {
+            path: "contracts/flights.json".into(),
+            source: std::io::ErrorKind::PermissionDenied.into(),
+        },
+        LoadError::Plan { source: "no field tailnum".into() },
+        LoadError::Registry { url: "http://127.0.0.1:8081".to_owned(), source: dead() },
+        LoadError::RegistryRefuses { subject: "flights-value".to_owned(), reason: "incompatible".to_owned() },
+        LoadError::Failed { source: dead(), sent_count: 12, topic: topic() },
+        LoadError::Interrupted { sent_count: 12, topic: topic() },
+    ];
+    let texts: Vec<String> = errors.iter().map(|error| plain(error)).collect();
+    insta::assert_snapshot!(texts.join("\n"));
+}
