@@ -139,6 +139,8 @@ async fn start_broker(
     options.retention_ms = settings.milliseconds("broker.retention_ms")?;
     options.retention_bytes = settings.bytes("broker.retention_bytes")?;
     options.segment_bytes = u32::try_from(settings.bytes("broker.segment_bytes")?).unwrap_or(i32::MAX as u32);
+    options.housekeeping_interval_ms =
+        u64::try_from(settings.milliseconds("broker.housekeeping_interval_ms")?).unwrap_or(u64::MAX);
     started(broker::Service::start(options).await)
 }
 

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, fs, path::Path, time::Duration};
 use rdkafka::{
     ClientConfig, Message,
     consumer::{BaseConsumer, Consumer},
+    error::KafkaError,
     topic_partition_list::{Offset, TopicPartitionList},
 };
 use serde_json::{Value, json};
@@ -14,7 +15,7 @@ use testkit::{Parts, World, poll};
 pub type Objects = BTreeMap<String, Vec<u8>>;
 
 /// Kafka Connect's JSON for the S3 sink, as people have it, with plain JSON values.
-pub fn connector(name: &str, topic: &str, parts: &Parts, flush_size: u32) -> Value {
+pub fn connector(name: &str, topic: &str, parts: &Parts, flush_size: usize) -> Value {
     json!({"name": name, "config": {
         "connector.class": "io.confluent.connect.s3.S3SinkConnector", "tasks.max": "1", "topics": topic,
         "s3.region": "us-east-1", "s3.bucket.name": "lake", "s3.part.size": "5242880",
@@ -32,7 +33,7 @@ pub fn connector(name: &str, topic: &str, parts: &Parts, flush_size: u32) -> Val
 }
 
 /// The same for values that the JSON Schema serializer wrote.
-pub fn json_schema_connector(name: &str, topic: &str, parts: &Parts, flush_size: u32) -> Value {
+pub fn json_schema_connector(name: &str, topic: &str, parts: &Parts, flush_size: usize) -> Value {
     let mut connector = connector(name, topic, parts, flush_size);
     connector["config"]["value.converter"] = "io.confluent.connect.json.JsonSchemaConverter".into();
     connector["config"].as_object_mut().unwrap().remove("value.converter.schemas.enable");
@@ -72,29 +73,44 @@ pub fn wait_for_objects(world: &World, topic: &str, count: usize) -> Objects {
     })
 }
 
-/// All values of a topic, by partition and in order, without Confluent's five bytes.
+/// All values of a topic, by partition and in order, without Confluent's five bytes; there is a record at each offset.
 pub fn values_of(kafka: &str, topic: &str) -> Vec<Vec<Value>> {
+    let values = values_until_end(kafka, topic);
+    let consumer: BaseConsumer = ClientConfig::new().set("bootstrap.servers", kafka).create().unwrap();
+    for (partition, values) in values.iter().enumerate() {
+        let partition = i32::try_from(partition).unwrap();
+        let (low, high) = consumer.fetch_watermarks(topic, partition, Duration::from_secs(20)).unwrap();
+        assert_eq!(i64::try_from(values.len()).unwrap(), high - low, "{topic}/{partition}");
+    }
+    values
+}
+
+/// The same of a topic in which compaction may have left gaps.
+pub fn values_until_end(kafka: &str, topic: &str) -> Vec<Vec<Value>> {
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", kafka).set("group.id", "test-read").set("enable.auto.commit", "false");
+    config.set("enable.partition.eof", "true").set("auto.offset.reset", "earliest");
     let consumer: BaseConsumer = config.create().unwrap();
     let wait = Duration::from_secs(20);
     let metadata = consumer.fetch_metadata(Some(topic), wait).unwrap();
     let count = metadata.topics()[0].partitions().len();
     let mut list = TopicPartitionList::new();
-    let (mut missing, mut values) = (0, vec![Vec::new(); count]);
+    let (mut ended, mut values) = (0, vec![Vec::new(); count]);
     for partition in 0..count {
-        let partition = i32::try_from(partition).unwrap();
-        let (low, high) = consumer.fetch_watermarks(topic, partition, wait).unwrap();
-        missing += high - low;
-        list.add_partition_offset(topic, partition, Offset::Beginning).unwrap();
+        list.add_partition_offset(topic, i32::try_from(partition).unwrap(), Offset::Beginning).unwrap();
     }
     consumer.assign(&list).unwrap();
-    while missing > 0 {
-        let message = consumer.poll(wait).expect("a record within 20 s").unwrap();
-        let payload = message.payload().unwrap();
-        let text = if payload[0] == 0 { &payload[5..] } else { payload };
-        values[usize::try_from(message.partition()).unwrap()].push(serde_json::from_slice(text).unwrap());
-        missing -= 1;
+    while ended < count {
+        match consumer.poll(wait).expect("a record or an end within 20 s") {
+            Err(KafkaError::PartitionEOF(_)) => ended += 1,
+            Err(error) => panic!("{topic}: {error}"),
+            Ok(message) => {
+                let payload = message.payload().unwrap();
+                let text = if payload[0] == 0 { &payload[5..] } else { payload };
+                let partition = usize::try_from(message.partition()).unwrap();
+                values[partition].push(serde_json::from_slice(text).unwrap());
+            }
+        }
     }
     values
 }
