@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// Bytes that the client of a task may hold of fetched records, for each partition.
-const QUEUE_BYTES: u32 = 1 << 20;
+const QUEUE_BYTES: u32 = 512 << 10;
 const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
 const HOUR_MS: i64 = 60 * 60 * 1_000;
 

@@ -85,7 +85,7 @@ impl std::str::FromStr for Partitioner {
 }
 
 const QUEUE_BYTES: u32 = 1 << 20;
-const PRODUCE_QUEUE_BYTES: u32 = 32 << 20;
+const PRODUCE_QUEUE_BYTES: u32 = 16 << 20;
 
 impl SourceConfig {
     pub fn new(bootstrap: impl Into<String>, group_id: impl Into<String>, topics: Topics) -> Self {

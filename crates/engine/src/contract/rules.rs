@@ -256,7 +256,7 @@ async fn headers(mut run: Run<'_>) -> Result<(), String> {
     run.shows_all().await
 }
 
-async fn begin_twice(mut run: Run<'_>) -> Result<(), String> {
+async fn begin_twice(run: Run<'_>) -> Result<(), String> {
     let sink = (run.fixture.open)();
     let load = Load { id: "contract".into(), transfer: "contract".into() };
     sink.begin(&load).await.map_err(|fault| chain(&fault))?;

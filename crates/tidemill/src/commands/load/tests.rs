@@ -156,7 +156,7 @@ fn targets_are_checked() {
     for target in ["flights", "kafka://local", "kafka:///flights", "kafka://local/a/b", "s3://lake/x"] {
         assert!(Target::parse(target).is_err(), "{target}");
     }
-    let target = Target::parse("kafka://broker/flights").ok().expect("a target");
+    let Ok(target) = Target::parse("kafka://broker/flights") else { panic!("a target") };
     assert_eq!((target.server.as_deref(), target.topic.as_str()), (Some("broker:9092"), "flights"));
 }
 
