@@ -123,7 +123,7 @@ fn die_at_each(shape: Shape, points: Vec<String>) {
 
 #[test]
 fn kill_9_at_random_moments_changes_nothing() {
-    let shape = Shape { rows: 40_000, files: 2, partitions: 3, flush_size: 250 };
+    let shape = Shape { rows: 60_000, files: 6, partitions: 3, flush_size: 250 };
     let Some((values, expected)) = undisturbed(shape) else { return };
     let kills_wanted = if testkit::deep() { 1_000 } else { 200 };
     for seed in testkit::seeds(1) {
@@ -132,7 +132,7 @@ fn kill_9_at_random_moments_changes_nothing() {
         job.prepare();
         let mut kills = 0;
         job.load_all(|job| {
-            life(job, &mut random, 900);
+            life(job, &mut random, 400);
             kills += 1;
         });
         let parts = job.alive();
