@@ -56,7 +56,7 @@ struct FakeWriter(Arc<World>, Split, Vec<i64>);
 
 #[async_trait]
 impl Source for Fake {
-    async fn discover(&self, ask: &Ask) -> Result<Discovery, Fault> {
+    async fn discover(&self, _: &Ask) -> Result<Discovery, Fault> {
         self.0.pass("discover")?;
         let next = self.0.discoveries.lock().pop_front();
         match next {
