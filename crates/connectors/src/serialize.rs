@@ -6,7 +6,8 @@ use std::{borrow::Cow, collections::HashMap, sync::Arc};
 
 use arrow_array::Array;
 use base::{
-    Batch, Body, BoxError, Code, Contract, ContractKind, Envelope, Fault, Place, Reject, Rejects, Value, code,
+    Batch, Body, BoxError, Code, Contract, ContractKind, Envelope, Fault, Place, Problem, Reject, Rejects,
+    Value, code,
 };
 use bytes::Bytes;
 use contracts::{
@@ -57,6 +58,19 @@ pub enum Error {
     NoKeyColumn { path: String, key: String, columns: String },
     #[error("the serializer needs a contract")]
     NoContract,
+}
+
+impl Problem for Error {
+    fn code(&self) -> Code {
+        code::TM1020
+    }
+
+    fn help(&self) -> String {
+        match self {
+            Error::NoKeyColumn { .. } => "name one of these columns, or load without --key".to_owned(),
+            Error::NoContract => "name one with --contract, or write without: --serializer json".to_owned(),
+        }
+    }
 }
 
 /// The stage: one encoder for each file.

@@ -110,6 +110,23 @@ async fn flaws_have_their_line_and_column() {
     insta::assert_snapshot!(texts.join("\n"));
 }
 
+#[test]
+fn every_error_says_what_where_why_and_what_to_do() {
+    let io = || std::io::Error::from(std::io::ErrorKind::UnexpectedEof);
+    let path: Arc<str> = "a.csv".into();
+    let errors = [
+        Error::NoPath,
+        Error::Open { path: "a.csv".into(), source: std::io::ErrorKind::NotFound.into() },
+        Error::UnknownFormat { path: "a.xml".into() },
+        Error::Read { path: path.clone(), line: 7, source: io() },
+        Error::RecordTooLong { path: path.clone(), line: 7, bytes_max: 1 << 20 },
+        Error::NoHeader { path: path.clone() },
+        Error::Malformed { path, line: 7, column: 3, reason: "a quote is never closed".to_owned() },
+    ];
+    let texts: Vec<String> = errors.iter().map(|error| base::problem::plain(error)).collect();
+    insta::assert_snapshot!(texts.join("\n"));
+}
+
 #[tokio::test]
 async fn a_second_life_goes_on_at_its_line() {
     let folder = tempfile::tempdir().expect("a folder");

@@ -4,8 +4,10 @@
 //! of the time spent. This file calls the batch function of the C library instead, and is the only one to do so.
 
 use std::{
-    ffi::{CString, c_void},
-    ptr, slice,
+    collections::VecDeque,
+    ffi::{CStr, CString, c_void},
+    ptr::{self, NonNull},
+    slice,
     sync::Arc,
     time::Duration,
 };
@@ -40,17 +42,22 @@ pub(super) struct Queue {
     nonempty: Arc<Notify>,
     /// What the callback's pointer owns; freed after the callback is off.
     opaque: *const Notify,
+    /// Taken from the library and not handed out yet: what lies behind an error, or is more than was asked for.
+    ahead: VecDeque<Message>,
     /// Records of another size than the last ones make a call bring more or less than asked.
     record_bytes: usize,
     /// The client must outlive its queue.
     _member: Arc<Member>,
 }
 
-// SAFETY: librdkafka's queues may be used from any thread, and `Queue` hands out no pointer.
+// SAFETY: librdkafka's queues and messages may be used from any thread, and `Queue` hands out no pointer.
 #[expect(unsafe_code, reason = "the C library's queue is a raw pointer")]
 unsafe impl Send for Queue {}
 
-/// What one read brought.
+/// A message that librdkafka handed out, ours until it is dropped.
+struct Message(NonNull<rd_kafka_message_s>);
+
+/// What one read brought: records, or the error that comes before the next of them.
 #[derive(Default)]
 pub(super) struct Taken {
     pub(super) values: Column,
@@ -121,7 +128,14 @@ impl Queue {
             rd_kafka_queue_cb_event_enable(native, Some(wake), opaque as *mut c_void);
             native
         };
-        Some(Self { native, nonempty, opaque, record_bytes: 1_024, _member: member.clone() })
+        Some(Self {
+            native,
+            nonempty,
+            opaque,
+            ahead: VecDeque::new(),
+            record_bytes: 1_024,
+            _member: member.clone(),
+        })
     }
 
     /// What is there, at least one record if any comes within `wait`; records below `from` are passed over.
@@ -143,63 +157,111 @@ impl Queue {
         }
     }
 
-    #[expect(unsafe_code, reason = "the safe client has no batch function")]
+    /// Drops what was taken from the library: a seek makes it the wrong records.
+    pub(super) fn forget(&mut self) {
+        self.ahead.clear();
+    }
+
     fn take_now(&mut self, from: i64, bytes_max: usize, records_max: usize) -> Taken {
         let mut taken = Taken::default();
-        let mut messages = [ptr::null_mut::<rd_kafka_message_s>(); TAKE_MAX];
-        while taken.error.is_none() && taken.len() < records_max && taken.bytes() < bytes_max {
-            let room = (bytes_max - taken.bytes()) / self.record_bytes.max(1) + 1;
-            let ask = room.min(records_max - taken.len()).min(TAKE_MAX);
-            // SAFETY: `native` is a live queue, and the array has room for `ask` pointers.
-            let count = unsafe { rd_kafka_consume_batch_queue(self.native, 0, messages.as_mut_ptr(), ask) };
-            let Ok(count @ 1..) = usize::try_from(count) else { break };
-            let before = (taken.len(), taken.bytes());
-            taken.values.reserve(count, count * self.record_bytes.min(4_096));
-            for message in &messages[..count] {
-                // SAFETY: the library gave us these messages; each is read while it lives and destroyed once.
-                unsafe {
-                    copy(&**message, from, &mut taken);
-                    rd_kafka_message_destroy(*message);
+        let mut may_be_more = true;
+        while taken.len() < records_max && taken.bytes() < bytes_max {
+            if self.ahead.is_empty() {
+                let room = (bytes_max - taken.bytes()) / self.record_bytes.max(1) + 1;
+                let ask = room.min(records_max - taken.len()).min(TAKE_MAX);
+                if !may_be_more || !self.fetch(ask, &mut may_be_more) {
+                    break;
                 }
             }
+            let before = (taken.len(), taken.bytes());
+            let count = self.ahead.len().min(records_max - taken.len());
+            taken.values.reserve(count, count * self.record_bytes.min(4_096));
+            let goes_on = self.copy_ahead(from, bytes_max, records_max, &mut taken);
             if taken.len() > before.0 {
                 self.record_bytes = ((taken.bytes() - before.1) / (taken.len() - before.0)).max(1);
             }
-            if count < ask {
+            if !goes_on {
                 break;
             }
         }
         taken
     }
+
+    /// Takes up to `ask` messages from the library without waiting; `false` when there was none.
+    #[expect(unsafe_code, reason = "the safe client has no batch function")]
+    fn fetch(&mut self, ask: usize, may_be_more: &mut bool) -> bool {
+        let mut messages = [ptr::null_mut::<rd_kafka_message_s>(); TAKE_MAX];
+        let ask = ask.min(TAKE_MAX);
+        // SAFETY: `native` is a live queue, and the array has room for `ask` pointers.
+        let count = unsafe { rd_kafka_consume_batch_queue(self.native, 0, messages.as_mut_ptr(), ask) };
+        let count = usize::try_from(count).unwrap_or(0).min(ask);
+        *may_be_more = count == ask;
+        self.ahead.extend(messages[..count].iter().filter_map(|message| NonNull::new(*message)).map(Message));
+        count > 0
+    }
+
+    /// Moves messages into `taken`, in their order. An error waits until the records before it have been handed out, and
+    /// what lies behind it stays: the library does not bring it again. `false`: an error ends this read.
+    fn copy_ahead(&mut self, from: i64, bytes_max: usize, records_max: usize, taken: &mut Taken) -> bool {
+        while taken.len() < records_max && taken.bytes() < bytes_max {
+            let Some(message) = self.ahead.front() else { return true };
+            match message.error() {
+                Some(_) if taken.len() > 0 => return false,
+                Some(error) => taken.error = Some(error),
+                None => message.copy(from, taken),
+            }
+            self.ahead.pop_front();
+            if taken.error.is_some() {
+                return false;
+            }
+        }
+        true
+    }
 }
 
-/// # Safety
-/// `message` is one that librdkafka handed out and that is not destroyed yet.
-#[expect(unsafe_code, reason = "reads the C library's message")]
-unsafe fn copy(message: &rd_kafka_message_s, from: i64, taken: &mut Taken) {
-    if message.err != Response::RD_KAFKA_RESP_ERR_NO_ERROR {
-        if message.err != Response::RD_KAFKA_RESP_ERR__PARTITION_EOF {
-            taken.error = Some(KafkaError::MessageConsumption(message.err.into()));
+impl Message {
+    #[expect(unsafe_code, reason = "reads the C library's message")]
+    fn native(&self) -> &rd_kafka_message_s {
+        // SAFETY: the library gave us the message, and it lives until `drop`.
+        unsafe { self.0.as_ref() }
+    }
+
+    /// The error that the library put in place of a record. The end of the partition is none, nor a record.
+    fn error(&self) -> Option<KafkaError> {
+        let code = self.native().err;
+        let is_error = code != Response::RD_KAFKA_RESP_ERR_NO_ERROR
+            && code != Response::RD_KAFKA_RESP_ERR__PARTITION_EOF;
+        is_error.then(|| KafkaError::MessageConsumption(code.into()))
+    }
+
+    #[expect(unsafe_code, reason = "reads the C library's message")]
+    fn copy(&self, from: i64, taken: &mut Taken) {
+        let message = self.native();
+        if message.err != Response::RD_KAFKA_RESP_ERR_NO_ERROR || message.offset < from {
+            return;
         }
-        return;
-    }
-    // An error ends the batch before it; what follows is read again from there.
-    if message.offset < from || taken.error.is_some() {
-        return;
-    }
-    // SAFETY: the pointers and lengths belong to the live message; the slices are copied before it goes.
-    unsafe {
-        taken.values.push(bytes(message.payload, message.len));
-        taken.keys.push(bytes(message.key, message.key_len));
-        let mut kind = TimestampType::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
-        taken.timestamps_ms.push(rd_kafka_message_timestamp(message, &mut kind));
-        let headers = headers(message);
-        if !headers.is_empty() {
-            taken.headers.resize(taken.marks.len(), Headers::new());
-            taken.headers.push(headers);
+        // SAFETY: the pointers and lengths belong to the live message; the slices are copied before it goes.
+        unsafe {
+            taken.values.push(bytes(message.payload, message.len));
+            taken.keys.push(bytes(message.key, message.key_len));
+            let mut kind = TimestampType::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
+            taken.timestamps_ms.push(rd_kafka_message_timestamp(message, &mut kind));
+            let headers = headers(message);
+            if !headers.is_empty() {
+                taken.headers.resize(taken.marks.len(), Headers::new());
+                taken.headers.push(headers);
+            }
         }
+        taken.marks.push(message.offset);
     }
-    taken.marks.push(message.offset);
+}
+
+impl Drop for Message {
+    #[expect(unsafe_code, reason = "gives the C library's message back")]
+    fn drop(&mut self) {
+        // SAFETY: a `Message` is the only owner, so the message is destroyed once.
+        unsafe { rd_kafka_message_destroy(self.0.as_ptr()) }
+    }
 }
 
 /// # Safety
@@ -225,7 +287,7 @@ unsafe fn headers(message: &rd_kafka_message_s) -> Headers {
         while rd_kafka_header_get_all(list, found.len(), &mut name, &mut value, &mut length)
             == Response::RD_KAFKA_RESP_ERR_NO_ERROR
         {
-            let name = std::ffi::CStr::from_ptr(name).to_string_lossy();
+            let name = CStr::from_ptr(name).to_string_lossy();
             found.push(Header { name: name.into(), value: bytes(value, length).map(Bytes::copy_from_slice) });
         }
     }
@@ -235,11 +297,83 @@ unsafe fn headers(message: &rd_kafka_message_s) -> Headers {
 impl Drop for Queue {
     #[expect(unsafe_code, reason = "gives the C library's queue back")]
     fn drop(&mut self) {
-        // SAFETY: the callback is off before what it points to goes; the queue is destroyed once, before its client.
+        self.ahead.clear(); // before the client, which `_member` may be the last to own
+        // SAFETY: librdkafka calls the callback under the lock that taking it off needs, so it is off before what it points
+        // to goes; the queue is destroyed once, before its client.
         unsafe {
             rd_kafka_queue_cb_event_enable(self.native, None, ptr::null_mut());
             rd_kafka_queue_destroy(self.native);
             drop(Arc::from_raw(self.opaque));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rdkafka::{
+        ClientConfig,
+        bindings::rd_kafka_queue_length,
+        consumer::Consumer,
+        mocking::MockCluster,
+        producer::{BaseProducer, BaseRecord, Producer},
+        types::{RDKafkaApiKey, RDKafkaErrorCode},
+    };
+
+    use super::*;
+    use crate::kafka::{SourceConfig, Topics};
+
+    const RECORDS_COUNT: i64 = 20;
+
+    /// The queue of a partition whose first fetch is refused, with an error and then all records in it.
+    #[expect(unsafe_code, reason = "asks the library how many messages wait")]
+    fn queue(cluster: &MockCluster<'static, rdkafka::producer::DefaultProducerContext>) -> Queue {
+        cluster.create_topic("a", 1, 1).expect("a topic");
+        let bootstrap = cluster.bootstrap_servers();
+        let producer: BaseProducer =
+            ClientConfig::new().set("bootstrap.servers", &bootstrap).create().expect("a client");
+        for number in 0..RECORDS_COUNT {
+            producer.send(BaseRecord::to("a").key("k").payload(&number.to_string())).expect("sends");
+        }
+        producer.flush(Duration::from_secs(10)).expect("flushes");
+        cluster
+            .request_errors(RDKafkaApiKey::Fetch, &[Response::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED]);
+        let topics = Topics::List(vec!["a".to_owned()]);
+        let member = Arc::new(Member::join(SourceConfig::new(&bootstrap, "g", topics)).expect("joins"));
+        let partition: Partition = ("a".into(), 0);
+        let queue = Queue::split(&member, &partition).expect("a queue");
+        let mut begin = rdkafka::TopicPartitionList::new();
+        begin.add_partition_offset("a", 0, rdkafka::Offset::Beginning).expect("a list");
+        member.consumer().assign(&begin).expect("assigns");
+        let until = std::time::Instant::now() + Duration::from_secs(20);
+        // SAFETY: the queue is a live one.
+        while unsafe { rd_kafka_queue_length(queue.native) } <= RECORDS_COUNT as usize {
+            assert!(std::time::Instant::now() < until, "the error and the records come");
+            member.consumer().poll(Duration::from_millis(10));
+        }
+        queue
+    }
+
+    #[tokio::test]
+    async fn what_lies_behind_an_error_is_not_lost() {
+        let cluster = MockCluster::new(1).expect("a cluster");
+        let mut queue = queue(&cluster);
+        let wait = Duration::from_secs(1);
+        let first = queue.take(0, 1 << 20, 1_000, wait).await;
+        let code = first.error.expect("an error").rdkafka_error_code();
+        assert_eq!((first.marks.len(), code), (0, Some(RDKafkaErrorCode::TopicAuthorizationFailed)));
+        let few = queue.take(0, 1 << 20, 3, wait).await;
+        assert_eq!((few.marks, few.error.is_none()), (vec![0, 1, 2], true));
+        let rest = queue.take(3, 1 << 20, 1_000, wait).await;
+        assert_eq!(rest.marks, (3..RECORDS_COUNT).collect::<Vec<_>>());
+        assert!(queue.take(RECORDS_COUNT, 1 << 20, 1_000, Duration::ZERO).await.error.is_none());
+    }
+
+    #[tokio::test]
+    async fn a_queue_goes_with_messages_in_it() {
+        let cluster = MockCluster::new(1).expect("a cluster");
+        let mut queue = queue(&cluster);
+        queue.take(0, 1 << 20, 1_000, Duration::ZERO).await;
+        assert_eq!(queue.take(0, 1, 1_000, Duration::ZERO).await.marks, [0]);
+        drop(queue);
     }
 }

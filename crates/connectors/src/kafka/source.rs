@@ -198,7 +198,7 @@ impl Inner {
             .queues
             .get_mut(partition)
             .and_then(|slot| slot.queue.take().map(|queue| (queue, slot.next)));
-        let Some((queue, next)) = slot else {
+        let Some((mut queue, next)) = slot else {
             let gone = format!("{}/{} is not assigned to this member", partition.0, partition.1);
             return Err(Fault::Lost(gone.into()));
         };
@@ -209,9 +209,12 @@ impl Inner {
         };
         let stands = matches!((next, wanted), (Next::Fresh(None), None))
             || matches!((next, wanted), (Next::Fresh(Some(at)) | Next::At(at), Some(mark)) if at == mark);
-        if !stands && let Err(fault) = self.seek(partition, wanted) {
-            self.put_back(partition, queue, next);
-            return Err(fault);
+        if !stands {
+            if let Err(fault) = self.seek(partition, wanted) {
+                self.put_back(partition, queue, next);
+                return Err(fault);
+            }
+            queue.forget();
         }
         Ok((queue, wanted.unwrap_or(i64::MIN)))
     }
@@ -226,7 +229,10 @@ impl Inner {
     }
 
     fn put_back(&self, partition: &Partition, queue: Queue, next: Next) {
-        if let Some(slot) = self.state.lock().queues.get_mut(partition) {
+        // A partition that went and came again has a new queue already.
+        if let Some(slot) = self.state.lock().queues.get_mut(partition)
+            && slot.queue.is_none()
+        {
             slot.queue = Some(queue);
             slot.next = next;
         }

@@ -98,3 +98,17 @@ fn a_plan_that_does_not_fit_says_so() {
     wrong.key = Some("tailnum".to_owned());
     assert_eq!(error(wrong, csv()), "a.csv has no column tailnum; it has flight, tail, air_time");
 }
+
+#[test]
+fn every_error_says_what_where_why_and_what_to_do() {
+    let errors = [
+        Error::NoKeyColumn {
+            path: "a.csv".to_owned(),
+            key: "tailnum".to_owned(),
+            columns: "flight, tail".to_owned(),
+        },
+        Error::NoContract,
+    ];
+    let texts: Vec<String> = errors.iter().map(|error| base::problem::plain(error)).collect();
+    insta::assert_snapshot!(texts.join("\n"));
+}
