@@ -1,5 +1,7 @@
 //! `cargo xtask docs`: pages that are printed from the tables in the code, so that they cannot say something else.
 
+mod examples;
+
 use std::{collections::BTreeMap, fs, path::PathBuf, process::Command};
 
 use anyhow::{Context, Result, bail};
@@ -64,10 +66,9 @@ pub fn error_codes() -> Result<Vec<Row>> {
 }
 
 fn pages() -> Result<BTreeMap<PathBuf, String>> {
-    let pages = BTreeMap::from([
-        (root().join("docs/errors/README.md"), error_index()?),
-        (root().join("docs/settings.md"), settings()?),
-    ]);
+    let mut pages = examples::pages()?;
+    pages.insert(root().join("docs/errors/README.md"), error_index()?);
+    pages.insert(root().join("docs/settings.md"), settings()?);
     Ok(pages)
 }
 
@@ -80,6 +81,7 @@ fn error_index() -> Result<String> {
         ("Unreachable", "5, unreachable"),
         ("DataRefused", "6, data refused"),
         ("PartFailed", "7, a part failed"),
+        ("Interrupted", "130, interrupted"),
     ]);
     let mut page = String::from(
         "# Errors\n\nEvery error names its code; each code has a page that says what it means, what usually causes it and\n\
