@@ -79,6 +79,8 @@ pub enum Exit {
     Unreachable = 5,
     DataRefused = 6,
     PartFailed = 7,
+    /// Ctrl-C or another signal asked for the end: 128 and the number of SIGINT, as shells report it.
+    Interrupted = 130,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -234,7 +236,7 @@ codes! {
     TM1010 DataRefused "the objects differ from the input";
     TM1011 Settings "the parts to start do not fit together";
     TM1013 Settings "the current folder cannot be used";
-    TM1014 PartFailed "interrupted";
+    TM1014 Interrupted "interrupted";
     TM1020 Usage "the arguments of a load do not fit together";
     TM1021 Settings "a contract cannot be found";
     TM1022 Unreachable "the schema registry does not answer";

@@ -64,3 +64,15 @@ fn run(command: commands::Command, context: &Context) -> Result<(), Failure> {
     runtime.shutdown_background();
     result
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn every_command_has_arguments_that_clap_can_build() {
+        Cli::command().debug_assert();
+    }
+}

@@ -49,6 +49,9 @@ fn deepest<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a dyn Problem> {
             .downcast_ref::<connectors::kafka::Error>()
             .map(|error| error as &dyn Problem)
             .or_else(|| error.downcast_ref::<connectors::files::Error>().map(|error| error as &dyn Problem))
+            .or_else(|| {
+                error.downcast_ref::<connectors::serialize::Error>().map(|error| error as &dyn Problem)
+            })
             .or_else(|| error.downcast_ref::<contracts::Error>().map(|error| error as &dyn Problem))
             .or_else(|| error.downcast_ref::<engine::Error>().map(|error| error as &dyn Problem));
         found = problem.or(found);

@@ -29,7 +29,8 @@ const TOPICS_DIR: &str = "kafka";
 const OBJECTS_OF_A_PARTITION: u64 = 3;
 const FLUSH_SIZE_MIN: u64 = 500;
 const TASKS_COUNT_MAX: u32 = 2;
-const LINES_SHOWN: usize = 3;
+const OBJECTS_SHOWN: usize = 8;
+const RECORDS_SHOWN: usize = 3;
 
 pub(super) struct Steps {
     pub folder: PathBuf,
@@ -97,13 +98,13 @@ impl Steps {
         self.command(&["check"]).await?;
         self.command(&["connect", "apply", &connector, "--wait"]).await?;
         let prefix = format!("{TOPICS_DIR}/{topic}/");
-        self.command(&["ls", &format!("s3://{BUCKET}/"), "--recursive"]).await?;
+        self.head(&["ls", "--recursive", &format!("s3://{BUCKET}/")], OBJECTS_SHOWN).await?;
         let objects = Objects::new(self.access.clone());
         let step = || format!("reading s3://{BUCKET}/{prefix} back");
         let told = |reason: String| Error::Step { step: step(), source: Told(reason) };
         let names = objects.list(BUCKET, &prefix).await.map_err(told)?;
         if let Some(first) = names.first() {
-            self.head(&format!("s3://{BUCKET}/{first}")).await?;
+            self.head(&["cat", &format!("s3://{BUCKET}/{first}")], RECORDS_SHOWN).await?;
         }
         let (input, written) = self.tallies(&objects, &names, &contract).await.map_err(told)?;
         if let Some(difference) = input.difference(&written) {
@@ -153,23 +154,27 @@ impl Steps {
         Ok(())
     }
 
-    /// `tidemill cat URL | head -n 3`.
-    async fn head(&self, url: &str) -> Result<(), Failure> {
-        let text = format!("{} | head -n {LINES_SHOWN}", typed_command(&["cat", url]));
+    /// `tidemill … | head -n COUNT`.
+    async fn head(&self, arguments: &[&str], lines_count: usize) -> Result<(), Failure> {
+        let text = format!("{} | head -n {lines_count}", typed_command(arguments));
         heading(&text, "");
         let step =
             |reason: String| -> Failure { Error::Step { step: text.clone(), source: Told(reason) }.into() };
-        let spawned = self.child(&["cat", url])?.stdout(Stdio::piped()).spawn();
+        let spawned = self.child(arguments)?.stdout(Stdio::piped()).spawn();
         let mut child = spawned.map_err(|error| step(error.to_string()))?;
         let Some(stdout) = child.stdout.take() else { return Ok(()) };
         let mut lines = BufReader::new(stdout).lines();
-        for _ in 0..LINES_SHOWN {
+        for _ in 0..lines_count {
             match lines.next_line().await.map_err(|error| step(error.to_string()))? {
                 Some(line) => println!("{line}"),
-                None => break,
+                None => {
+                    let status = child.wait().await.map_err(|error| step(error.to_string()))?;
+                    let failed = || step(format!("it ended with {status}; its own words are above"));
+                    return if status.success() { Ok(()) } else { Err(failed()) };
+                }
             }
         }
-        drop(lines); // as head does: what cat writes now ends it
+        drop(lines); // as head does: what the command writes now ends it
         child.kill().await.ok();
         Ok(())
     }
