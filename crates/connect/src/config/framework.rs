@@ -136,7 +136,8 @@ pub(crate) const KEYS: &[Definition] = &[
     )
     .or("0")
     .valid(Valid::AtLeast(-1))
-    .display("Retry Timeout for Errors"),
+    .display("Retry Timeout for Errors")
+    .not_yet(),
     errors("errors.retry.delay.max.ms", Kind::Long, "The longest wait between two tries, in ms.")
         .or("60000")
         .valid(Valid::AtLeast(0))

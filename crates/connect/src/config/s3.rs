@@ -98,14 +98,16 @@ pub(crate) const KEYS: &[Definition] = &[
     .not_yet(),
     connector("connect.meta.data", Kind::Boolean, "Whether Avro schemas carry Connect's own metadata.")
         .or("true")
-        .display("Connect Metadata"),
+        .display("Connect Metadata")
+        .not_yet(),
     connector("allow.optional.map.keys", Kind::Boolean, "Whether the keys of a map may be optional.")
         .or("false")
         .not_yet(),
     connector("retry.backoff.ms", Kind::Long, "How long the task waits after a transient failure, in ms.")
         .or("5000")
         .valid(Valid::AtLeast(0))
-        .display("Retry Backoff (ms)"),
+        .display("Retry Backoff (ms)")
+        .not_yet(),
     connector("shutdown.timeout.ms", Kind::Long, "How long a stop waits for Hive's updates, in ms.")
         .or("3000")
         .importance(Medium)
@@ -240,7 +242,8 @@ pub(crate) const KEYS: &[Definition] = &[
         .or("3")
         .importance(Medium)
         .valid(Valid::AtLeast(0))
-        .display("S3 Part Upload Retries"),
+        .display("S3 Part Upload Retries")
+        .not_yet(),
     s3("s3.retry.backoff.ms", Kind::Long, "The wait before the first retry of a failed S3 request, in ms.")
         .or("200")
         .valid(Valid::AtLeast(0))
@@ -276,7 +279,9 @@ pub(crate) const KEYS: &[Definition] = &[
     .valid(Valid::OneOfAnyCase(&["NONE", "PREFIX", "SUFFIX"]))
     .recommend(&["NONE", "PREFIX", "SUFFIX"])
     .not_yet(),
-    s3("format.bytearray.extension", Kind::String, "The file extension of the byte array format.").or(".bin"),
+    s3("format.bytearray.extension", Kind::String, "The file extension of the byte array format.")
+        .or(".bin")
+        .not_yet(),
     s3(
         "format.bytearray.separator",
         Kind::String,
