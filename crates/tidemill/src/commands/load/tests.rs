@@ -160,11 +160,11 @@ fn targets_are_checked() {
     assert_eq!((target.server.as_deref(), target.topic.as_str()), (Some("broker:9092"), "flights"));
 }
 
-fn reject(reason: &str) -> base::Reject {
+fn reject(code: base::Code, reason: &str) -> base::Reject {
     let place = std::sync::Arc::new(base::Place::File { path: "a.csv".into() });
     base::Reject {
         origin: base::Origin { place, mark: Some(7) },
-        code: base::code::TM0710,
+        code,
         reason: reason.to_owned(),
         stage: "TASK_PUT",
         key: None,
@@ -191,11 +191,18 @@ fn every_error_of_a_load_says_what_and_what_to_do() {
         LoadError::Registry { url: "http://127.0.0.1:8081".to_owned(), source: dead() },
         LoadError::RegistryRefuses { subject: "flights-value".to_owned(), reason: "incompatible".to_owned() },
         LoadError::Rejected {
-            reject: Box::new(reject("a.csv:7:3: flight: expected integer")),
+            reject: Box::new(reject(base::code::TM0510, "a.csv:7:3: flight: expected integer")),
             sent_count: 1,
             topic: topic(),
         },
-        LoadError::Rejected { reject: Box::new(reject("too large")), sent_count: 12, topic: topic() },
+        LoadError::Rejected {
+            reject: Box::new(reject(
+                base::code::TM0710,
+                "2,000,000 bytes are more than the producer's message.max.bytes",
+            )),
+            sent_count: 12,
+            topic: topic(),
+        },
         LoadError::Failed { source: dead(), sent_count: 12, topic: topic() },
         LoadError::Interrupted { sent_count: 12, topic: topic() },
     ];
