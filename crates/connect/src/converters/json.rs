@@ -155,12 +155,13 @@ impl<'de> Visitor<'de> for By<'_> {
     fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Value, E> {
         match self.schema.kind {
             Kind::String => Ok(Value::String(text.into())),
-            Kind::Bytes => match from_base64(text) {
+            Kind::Bytes => match contracts::json_schema::base64(text) {
                 Some(bytes) => Ok(Value::Bytes(bytes.into())),
                 None => Err(E::custom("expected bytes in base64")),
             },
             Kind::Decimal { scale } => {
-                let bytes = from_base64(text).filter(|bytes| (1..=16).contains(&bytes.len()));
+                let bytes =
+                    contracts::json_schema::base64(text).filter(|bytes| (1..=16).contains(&bytes.len()));
                 let bytes =
                     bytes.ok_or_else(|| E::custom("expected a decimal in base64, of at most 38 digits"))?;
                 let sign = if bytes[0] & 0x80 == 0 { 0 } else { -1 };
@@ -391,29 +392,4 @@ fn expected(kind: &Kind) -> &'static str {
         Kind::Map { .. } => "a map",
         Kind::Struct(_) => "an object",
     }
-}
-
-/// Standard base64, with or without padding.
-fn from_base64(text: &str) -> Option<Vec<u8>> {
-    let text = text.trim_end_matches('=');
-    let mut bytes = Vec::with_capacity(text.len() * 3 / 4);
-    let (mut word, mut bits_count) = (0u32, 0);
-    for letter in text.bytes() {
-        let six = match letter {
-            b'A'..=b'Z' => letter - b'A',
-            b'a'..=b'z' => letter - b'a' + 26,
-            b'0'..=b'9' => letter - b'0' + 52,
-            b'+' | b'-' => 62,
-            b'/' | b'_' => 63,
-            _ => return None,
-        };
-        word = word << 6 | u32::from(six);
-        bits_count += 6;
-        if bits_count >= 8 {
-            bits_count -= 8;
-            bytes.push((word >> bits_count) as u8);
-            word &= (1 << bits_count) - 1;
-        }
-    }
-    (bits_count < 6).then_some(bytes)
 }

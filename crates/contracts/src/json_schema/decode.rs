@@ -346,8 +346,8 @@ pub(crate) fn decimal(text: &str, scale: i32) -> Option<Value> {
     Some(Value::Decimal { unscaled, scale })
 }
 
-/// Standard base64, with or without its padding.
-pub(crate) fn base64(text: &str) -> Option<Vec<u8>> {
+/// Bytes of a text in base64, of either alphabet, with or without its padding; `None` where it is no base64.
+pub fn base64(text: &str) -> Option<Vec<u8>> {
     let text = text.trim_end_matches('=');
     let mut bytes = Vec::with_capacity(text.len() * 3 / 4);
     let (mut bits, mut count) = (0u32, 0u32);

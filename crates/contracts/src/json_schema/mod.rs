@@ -9,8 +9,8 @@ mod connect;
 mod decode;
 
 pub use connect::{Mapping, schema_of};
-pub use decode::Decoder;
 pub(crate) use decode::decimal;
+pub use decode::{Decoder, base64};
 
 use base::ContractKind;
 use jsonschema::Draft;
