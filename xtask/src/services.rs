@@ -28,6 +28,7 @@ pub struct Args {
 struct Pinned {
     programs: BTreeMap<String, String>,
     python: Python,
+    venvs: BTreeMap<String, Vec<String>>,
     kafka: Jars,
     peer: Jars,
 }
@@ -45,7 +46,7 @@ struct Jars {
 
 /// A part and what became of it.
 struct Outcome {
-    name: &'static str,
+    name: String,
     result: Result<String>,
     took: Duration,
 }
@@ -67,7 +68,7 @@ pub fn folder() -> PathBuf {
 }
 
 /// Installs what is not there. The answer names the parts that could not be had.
-pub fn install(args: &Args) -> Result<Vec<&'static str>> {
+pub fn install(args: &Args) -> Result<Vec<String>> {
     let text = include_str!("../services.toml");
     let pinned: Pinned = toml::from_str(text).context("xtask/services.toml")?;
     fs::create_dir_all(folder())?;
@@ -75,9 +76,14 @@ pub fn install(args: &Args) -> Result<Vec<&'static str>> {
     let outcomes = std::thread::scope(|scope| {
         let python = scope.spawn(|| part("python", || python(&pinned.python)));
         let kafka = scope.spawn(|| part("kafka", || jars("kafka", &pinned.kafka)));
+        let venvs = scope.spawn(|| {
+            let one = |(name, packages): (&String, &Vec<String>)| part(name, || venv(name, packages));
+            pinned.venvs.iter().map(one).collect::<Vec<_>>()
+        });
         let mut all = vec![programs];
         all.push(python.join().expect("a part's panic is a bug of xtask"));
         all.push(kafka.join().expect("a part's panic is a bug of xtask"));
+        all.extend(venvs.join().expect("a part's panic is a bug of xtask"));
         if args.bench {
             all.push(part("peer", || jars("peer", &pinned.peer)));
         }
@@ -90,18 +96,22 @@ pub fn install(args: &Args) -> Result<Vec<&'static str>> {
             Err(error) => eprintln!("  {:<9} MISSING: {error:#} ({seconds:.1} s)", outcome.name),
         }
     }
-    Ok(outcomes.iter().filter(|outcome| outcome.result.is_err()).map(|outcome| outcome.name).collect())
+    Ok(outcomes
+        .iter()
+        .filter(|outcome| outcome.result.is_err())
+        .map(|outcome| outcome.name.clone())
+        .collect())
 }
 
 /// Runs one part; a first failure that looks like the network's gets a second try.
-fn part(name: &'static str, work: impl Fn() -> Result<String>) -> Outcome {
+fn part(name: &str, work: impl Fn() -> Result<String>) -> Outcome {
     let start = Instant::now();
     let result = work().or_else(|error| {
         let said = format!("{error:#}").to_lowercase();
         let network = ["no end after", "timed out", "timeout", "connection reset", "temporary failure"];
         if network.iter().any(|word| said.contains(word)) { work() } else { Err(error) }
     });
-    Outcome { name, result, took: start.elapsed() }
+    Outcome { name: name.to_owned(), result, took: start.elapsed() }
 }
 
 fn programs(wanted: &BTreeMap<String, String>) -> Result<String> {
@@ -144,6 +154,23 @@ fn python(wanted: &Python) -> Result<String> {
         fs::write(home.join("installed.txt"), &stamp)?;
     }
     Ok(format!("{} and the flights data", wanted.packages.join(", ")))
+}
+
+/// Packages in an environment of their own.
+fn venv(name: &str, packages: &[String]) -> Result<String> {
+    let home = folder().join(name);
+    let stamp = packages.join(" ");
+    if !is_stamped(&home, &stamp) {
+        if home.exists() {
+            fs::remove_dir_all(&home)?;
+        }
+        make_venv(&home)?;
+        let mut install = Command::new(home.join("bin/pip"));
+        install.args(["install", "--quiet", "--disable-pip-version-check"]).args(packages);
+        quiet(&mut install, STEP_MAX)?;
+        fs::write(home.join("installed.txt"), &stamp)?;
+    }
+    Ok(packages.join(", "))
 }
 
 /// Debian's python3 has `venv` in a package of its own.

@@ -103,19 +103,22 @@ impl fmt::Display for Place {
     }
 }
 
-/// One record's place: `flights/3/1042` or `data/flights.csv:17`.
+/// One record's place: `flights/3/1042`, `data/flights.csv:17`, or `planes/N14228` by the key of a collection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Origin {
     pub place: Arc<Place>,
     pub mark: Option<i64>,
+    /// The record's key in its collection, where the place is one.
+    pub id: Option<Arc<str>>,
 }
 
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.mark, &*self.place) {
-            (Some(mark), Place::File { path }) => write!(f, "{path}:{mark}"),
-            (Some(mark), place) => write!(f, "{place}/{mark}"),
-            (None, place) => write!(f, "{place}"),
+        match (&self.id, self.mark, &*self.place) {
+            (Some(id), _, place) => write!(f, "{place}/{id}"),
+            (None, Some(mark), Place::File { path }) => write!(f, "{path}:{mark}"),
+            (None, Some(mark), place) => write!(f, "{place}/{mark}"),
+            (None, None, place) => write!(f, "{place}"),
         }
     }
 }
@@ -243,7 +246,13 @@ impl Batch {
     }
 
     pub fn origin(&self, row: usize) -> Origin {
-        Origin { place: self.place.clone(), mark: self.envelope.mark(row) }
+        let id = match &*self.place {
+            Place::Collection { .. } => {
+                self.envelope.key(row).map(|key| String::from_utf8_lossy(key).into_owned().into())
+            }
+            Place::Topic { .. } | Place::File { .. } | Place::Made { .. } => None,
+        };
+        Origin { place: self.place.clone(), mark: self.envelope.mark(row), id }
     }
 
     /// The same records in another form: the envelope goes along unchanged.

@@ -24,20 +24,41 @@ pub enum Value {
     TimeMs(i32),
     /// Milliseconds since 1970-01-01T00:00:00Z.
     TimestampMs(i64),
+    /// Microseconds since 1970-01-01T00:00:00Z, where a store keeps more than milliseconds.
+    TimestampUs(i64),
     List(Vec<Value>),
     /// Keys in their order; a map with keys that are not strings is a list of pairs.
     Map(Vec<(Value, Value)>),
     /// Fields in their order, named; names are shared between the rows of a batch.
     Struct(Vec<(Arc<str>, Value)>),
+    /// A type that only one store has (an ObjectId, a set of numbers, a reference), over the plain value nearest to it.
+    /// The store that gave it takes it back as it was; everyone else sees through it by [`Value::plain`].
+    Tagged {
+        /// The store's own word: `objectId`, `NS`, `reference`.
+        tag: &'static str,
+        value: Box<Value>,
+    },
 }
 
 impl Value {
     pub fn is_null(&self) -> bool {
-        matches!(self, Value::Null)
+        matches!(self.plain(), Value::Null)
     }
 
     pub fn string(text: impl Into<Arc<str>>) -> Self {
         Value::String(text.into())
+    }
+
+    pub fn tagged(tag: &'static str, value: Value) -> Self {
+        Value::Tagged { tag, value: Box::new(value) }
+    }
+
+    /// The value without its store's tag.
+    pub fn plain(&self) -> &Value {
+        match self {
+            Value::Tagged { value, .. } => value.plain(),
+            other => other,
+        }
     }
 
     /// A field of a struct, or an entry of a map with string keys; dots go down: `customer.address.city`.
@@ -50,7 +71,7 @@ impl Value {
     }
 
     fn child(&self, name: &str) -> Option<&Value> {
-        match self {
+        match self.plain() {
             Value::Struct(fields) => {
                 fields.iter().find(|(field, _)| &**field == name).map(|(_, value)| value)
             }
@@ -74,10 +95,11 @@ impl Value {
             Value::Bytes(_) => "bytes",
             Value::Date(_) => "date",
             Value::TimeMs(_) => "time",
-            Value::TimestampMs(_) => "timestamp",
+            Value::TimestampMs(_) | Value::TimestampUs(_) => "timestamp",
             Value::List(_) => "array",
             Value::Map(_) => "map",
             Value::Struct(_) => "struct",
+            Value::Tagged { tag, .. } => tag,
         }
     }
 }

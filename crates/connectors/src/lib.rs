@@ -8,11 +8,14 @@ mod column;
 pub mod files;
 pub mod kafka;
 pub mod objects;
+mod selection;
 pub mod serialize;
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use base::{BoxError, Sink, Source};
+
+pub use selection::{CursorRange, Selection};
 
 /// Every connector there is.
 pub const CONNECTORS: &[Connector] = &[files::CONNECTOR, kafka::CONNECTOR];
@@ -21,7 +24,7 @@ pub const CONNECTORS: &[Connector] = &[files::CONNECTOR, kafka::CONNECTOR];
 pub type Settings = BTreeMap<String, String>;
 
 /// Opens a source or a sink from its settings; nothing is read or written before the engine asks.
-pub type OpenSource = fn(&Settings) -> Result<Arc<dyn Source>, BoxError>;
+pub type OpenSource = fn(&Settings, &Selection) -> Result<Arc<dyn Source>, BoxError>;
 pub type OpenSink = fn(&Settings) -> Result<Arc<dyn Sink>, BoxError>;
 
 /// What a store is called, what it can do, and how to open it.

@@ -48,7 +48,8 @@ impl Problem for Error {
     }
 
     fn spot(&self) -> Option<Spot> {
-        let whole = |place: &Arc<Place>| Some(Spot::Record(Origin { place: place.clone(), mark: None }));
+        let whole =
+            |place: &Arc<Place>| Some(Spot::Record(Origin { place: place.clone(), mark: None, id: None }));
         match self {
             Error::Rejected { reject, .. } => Some(Spot::Record(reject.origin.clone())),
             Error::Lane { place, .. } | Error::RetriesSpent { place, .. } => whole(place),

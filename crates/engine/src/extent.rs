@@ -203,6 +203,7 @@ fn value_bytes(value: &Value) -> u64 {
         Value::Struct(fields) => {
             fields.iter().map(|(name, value)| name.len() as u64 + value_bytes(value)).sum()
         }
+        Value::Tagged { value, .. } => value_bytes(value),
         _ => 8,
     }
 }

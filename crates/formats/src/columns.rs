@@ -70,7 +70,7 @@ fn arrow_field(name: &str, schema: &Schema) -> Result<ArrowField, Error> {
 
 /// Whether `columns` can hold the value; the reason names the field.
 pub(crate) fn check(value: &Value, schema: &Schema) -> Result<(), String> {
-    let value = or_default(value, schema);
+    let value = or_default(value, schema).plain();
     let all = |mut parts: Box<dyn Iterator<Item = Result<(), String>> + '_>| {
         parts.find(Result::is_err).unwrap_or(Ok(()))
     };
@@ -93,7 +93,7 @@ pub(crate) fn check(value: &Value, schema: &Schema) -> Result<(), String> {
         | (Kind::Bytes, Value::Bytes(_))
         | (Kind::Date, Value::Date(_))
         | (Kind::TimeMs, Value::TimeMs(_))
-        | (Kind::TimestampMs, Value::TimestampMs(_)) => Ok(()),
+        | (Kind::TimestampMs, Value::TimestampMs(_) | Value::TimestampUs(_)) => Ok(()),
         (Kind::Decimal { scale }, Value::Decimal { scale: given, .. }) if scale == given => Ok(()),
         (Kind::Decimal { scale }, Value::Decimal { scale: given, .. }) => {
             Err(format!("expected a decimal of scale {scale}, found scale {given}"))
@@ -143,7 +143,7 @@ macro_rules! collect {
 }
 
 fn array(values: &[&Value], schema: &Schema, field: &ArrowField) -> Result<ArrayRef, ArrowError> {
-    let values: Vec<&Value> = values.iter().map(|value| or_default(value, schema)).collect();
+    let values: Vec<&Value> = values.iter().map(|value| or_default(value, schema).plain()).collect();
     let nulls =
         || schema.optional.then(|| NullBuffer::from_iter(values.iter().map(|value| !value.is_null())));
     Ok(match (&schema.kind, field.data_type()) {
@@ -163,8 +163,11 @@ fn array(values: &[&Value], schema: &Schema, field: &ArrowField) -> Result<Array
         (Kind::Date, _) => collect!(Date32Array, values, Value::Date(days) => *days),
         (Kind::TimeMs, _) => collect!(Time32MillisecondArray, values, Value::TimeMs(ms) => *ms),
         (Kind::TimestampMs, _) => {
-            let times =
-                values.iter().map(|value| if let Value::TimestampMs(ms) = value { Some(*ms) } else { None });
+            let times = values.iter().map(|value| match value {
+                Value::TimestampMs(ms) => Some(*ms),
+                Value::TimestampUs(us) => Some(us.div_euclid(1_000)),
+                _ => None,
+            });
             Arc::new(times.collect::<TimestampMillisecondArray>().with_timezone("UTC"))
         }
         (Kind::Decimal { .. }, data_type) => {

@@ -21,7 +21,7 @@ use std::sync::Arc;
 
 use base::BoxError;
 
-use crate::{Connector, Settings, Spec};
+use crate::{Connector, Selection, Settings, Spec};
 
 pub const CONNECTOR: Connector = Connector {
     name: "files",
@@ -36,7 +36,8 @@ pub const CONNECTOR: Connector = Connector {
     sink: None,
 };
 
-fn source(settings: &Settings) -> Result<Arc<dyn base::Source>, BoxError> {
+fn source(settings: &Settings, selection: &Selection) -> Result<Arc<dyn base::Source>, BoxError> {
+    selection.expect_everything(CONNECTOR.name)?;
     Ok(Arc::new(FileSource::open(Config::read(settings)?)?))
 }
 

@@ -23,7 +23,7 @@ use std::sync::Arc;
 
 use base::BoxError;
 
-use crate::{Connector, Settings, Spec};
+use crate::{Connector, Selection, Settings, Spec};
 
 pub const CONNECTOR: Connector = Connector {
     name: "kafka",
@@ -38,7 +38,8 @@ pub const CONNECTOR: Connector = Connector {
     sink: Some(sink),
 };
 
-fn source(settings: &Settings) -> Result<Arc<dyn base::Source>, BoxError> {
+fn source(settings: &Settings, selection: &Selection) -> Result<Arc<dyn base::Source>, BoxError> {
+    selection.expect_everything(CONNECTOR.name)?;
     Ok(Arc::new(KafkaSource::join(SourceConfig::read(settings)?)?))
 }
 

@@ -37,8 +37,9 @@ pub(crate) fn time_ms(
 }
 
 fn of_value(value: &Value) -> Result<i64, String> {
-    match value {
+    match value.plain() {
         Value::Int(ms) | Value::TimestampMs(ms) => Ok(*ms),
+        Value::TimestampUs(us) => Ok(us.div_euclid(1_000)),
         Value::Date(days) => Ok(i64::from(*days) * 86_400_000),
         Value::String(text) => of_text(text),
         other => Err(format!("{} is no time", other.kind_name())),

@@ -276,15 +276,16 @@ pub(crate) fn found(value: &Value) -> String {
 }
 
 fn integer(value: &Value) -> Option<i64> {
-    match value {
+    match value.plain() {
         Value::Int(number) | Value::TimestampMs(number) => Some(*number),
+        Value::TimestampUs(number) => Some(number.div_euclid(1_000)),
         Value::Date(number) | Value::TimeMs(number) => Some((*number).into()),
         _ => None,
     }
 }
 
 fn float(value: &Value) -> Option<f64> {
-    match value {
+    match value.plain() {
         Value::Float(number) => Some(*number),
         Value::Int(number) => Some(*number as f64),
         _ => None,

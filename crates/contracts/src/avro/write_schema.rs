@@ -175,6 +175,8 @@ fn default_json(value: &Value) -> Json {
         Value::Null => Json::Null,
         Value::Boolean(flag) => json!(flag),
         Value::Int(number) | Value::TimestampMs(number) => json!(number),
+        Value::TimestampUs(number) => json!(number.div_euclid(1_000)),
+        Value::Tagged { value, .. } => default_json(value),
         Value::Date(number) | Value::TimeMs(number) => json!(number),
         Value::Float(number) => json!(number),
         Value::String(text) => json!(&**text),

@@ -12,6 +12,8 @@ pub fn write_json(value: &Value, out: &mut Vec<u8>) {
         Value::Null => out.extend_from_slice(b"null"),
         Value::Boolean(flag) => out.extend_from_slice(if *flag { b"true" } else { b"false" }),
         Value::Int(number) | Value::TimestampMs(number) => write_integer(*number, out),
+        Value::TimestampUs(number) => write_integer(number.div_euclid(1_000), out),
+        Value::Tagged { value, .. } => write_json(value, out),
         Value::Date(number) | Value::TimeMs(number) => write_integer((*number).into(), out),
         Value::Float(number) if !number.is_finite() => out.extend_from_slice(b"null"),
         Value::Float(number) => serde_json::to_writer(&mut *out, number).expect(TAKES_ALL),

@@ -20,7 +20,7 @@ pub(crate) fn append(value: &Value, schema: &Schema, out: &mut Vec<u8>) -> Resul
 }
 
 fn append_kind(value: &Value, schema: &Schema, out: &mut Vec<u8>) -> Result<(), String> {
-    match (&schema.kind, value) {
+    match (&schema.kind, value.plain()) {
         (Kind::Int8, Value::Int(number)) => append_int(*number, i64::from(i8::MIN), i64::from(i8::MAX), out)?,
         (Kind::Int16, Value::Int(number)) => {
             append_int(*number, i64::from(i16::MIN), i64::from(i16::MAX), out)?
@@ -39,6 +39,7 @@ fn append_kind(value: &Value, schema: &Schema, out: &mut Vec<u8>) -> Result<(), 
         (Kind::Date, Value::Date(days)) => append_long(i64::from(*days), out),
         (Kind::TimeMs, Value::TimeMs(ms)) => append_long(i64::from(*ms), out),
         (Kind::TimestampMs, Value::TimestampMs(ms)) => append_long(*ms, out),
+        (Kind::TimestampMs, Value::TimestampUs(us)) => append_long(us.div_euclid(1_000), out),
         (Kind::Decimal { scale }, Value::Decimal { unscaled, scale: given }) if scale == given => {
             append_bytes(&unscaled_bytes(*unscaled), out);
         }

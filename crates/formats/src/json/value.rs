@@ -38,6 +38,8 @@ pub(crate) fn append(
         Value::Date(days) => append_integer(i128::from(*days), out),
         Value::TimeMs(ms) => append_integer(i128::from(*ms), out),
         Value::TimestampMs(ms) => append_integer(i128::from(*ms), out),
+        Value::TimestampUs(us) => append_integer(i128::from(us.div_euclid(1_000)), out),
+        Value::Tagged { value, .. } => append(value, schema, decimal, out)?,
         Value::List(items) => {
             let item_schema = match schema.map(|schema| &schema.kind) {
                 Some(Kind::Array(item)) => Some(&**item),
