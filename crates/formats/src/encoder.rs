@@ -48,6 +48,8 @@ pub enum Format {
 pub enum RawAs {
     #[default]
     Json,
+    /// JSON that [`compact_json`](crate::compact_json) has checked and rid of white space: copied as it is.
+    CompactJson,
     Text,
     Bytes,
 }

@@ -14,6 +14,7 @@ use base::{Batch, Body, Rejects, code};
 
 use crate::{Encoder, Error, RawAs, reject};
 
+pub use compact::append as compact_json;
 pub use value::json_value;
 pub(crate) use value::{append_base64, unscaled_bytes};
 
@@ -44,6 +45,10 @@ impl JsonEncoder {
     fn append_raw(&self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), String> {
         match self.settings.raw {
             RawAs::Json => compact::append(bytes, out),
+            RawAs::CompactJson => {
+                out.extend_from_slice(bytes);
+                Ok(())
+            }
             RawAs::Text => {
                 let text =
                     std::str::from_utf8(bytes).map_err(|error| format!("the text is not UTF-8: {error}"))?;

@@ -20,6 +20,6 @@ mod reject;
 pub use avro::{AvroCodec, avro_schema_text};
 pub use encoder::{Compression, Encoder, Format, ParquetCodec, RawAs, Settings, encoder};
 pub use errors::Error;
-pub use json::{DecimalAs, JsonSettings, json_value};
+pub use json::{DecimalAs, JsonSettings, compact_json, json_value};
 pub use reader::read_json_lines;
 pub use reject::reject;

@@ -4,7 +4,7 @@
 //! `envelope` JsonConverter's `{"schema","payload"}`; `primitive` IntegerConverter and its like; `registered` records
 //! framed by a serializer that has a registry; `registry` schemas by id; `filter` rows taken out of a batch.
 //!
-//! A value that the format can write as it is stays raw: nothing is parsed here that the encoder parses anyway.
+//! A value that the format can write as it is stays raw: text and bytes as they came, plain JSON checked and compact.
 
 mod envelope;
 mod filter;

@@ -19,7 +19,7 @@ pub(crate) enum Plan {
     /// The value stays as it is; for a format that needs a schema, as rows of this kind.
     String,
     ByteArray,
-    /// JsonConverter with `schemas.enable=false`: stays raw, the encoder checks that it is JSON.
+    /// JsonConverter with `schemas.enable=false`: checked and rid of white space, it stays raw.
     PlainJson,
     /// JsonConverter with `schemas.enable=true`.
     Envelope {

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use arrow_array::{Array, BinaryViewArray};
-use arrow_buffer::BooleanBuffer;
+use arrow_array::{Array, BinaryViewArray, builder::make_view};
+use arrow_buffer::{BooleanBuffer, Buffer, ScalarBuffer};
 use base::{Batch, Body, Contract, ContractKind, Fault, Reject, Rejects, Value};
 use engine::Stage;
 use parking_lot::Mutex;
@@ -43,10 +43,35 @@ impl Conversion {
     /// Whether values leave the stage as they came.
     fn stays_raw(&self) -> bool {
         match self.value {
-            Plan::PlainJson => true,
             Plan::String | Plan::ByteArray => !self.needs_schema,
-            Plan::Envelope { .. } | Plan::Primitive(_) | Plan::JsonSchema(_) | Plan::Avro(_) => false,
+            Plan::PlainJson
+            | Plan::Envelope { .. }
+            | Plan::Primitive(_)
+            | Plan::JsonSchema(_)
+            | Plan::Avro(_) => false,
         }
+    }
+
+    /// The documents one after the other in one buffer, without their white space; what is no JSON is refused here, so
+    /// that it counts in no file.
+    fn compact(&self, batch: &Batch, values: &BinaryViewArray, refused: &mut Refused) -> Result<Body, Fault> {
+        let bytes = values.views().iter().map(|view| *view as u32 as usize).sum();
+        let (mut out, mut views) = (Vec::with_capacity(bytes), Vec::with_capacity(values.len()));
+        for row in 0..values.len() {
+            let start = out.len();
+            if values.is_valid(row)
+                && refused.keep[row]
+                && let Err(reason) = formats::compact_json(values.value(row), &mut out)
+            {
+                out.truncate(start);
+                refused.add(batch, row, Side::Value, &self.value, Refusal::bytes(reason));
+            }
+            let offset = u32::try_from(start).map_err(|error| Fault::Fatal(error.into()))?;
+            views.push(make_view(&out[start..], 0, offset));
+        }
+        let (views, buffers) = (ScalarBuffer::from(views), vec![Buffer::from_vec(out)]);
+        let compact = BinaryViewArray::try_new(views, buffers, values.nulls().cloned());
+        compact.map(Body::Raw).map_err(|error| Fault::Fatal(error.into()))
     }
 
     fn convert(&self, side: Side, bytes: &[u8]) -> Result<Converted, Fault> {
@@ -121,7 +146,11 @@ const ROWS_GROWTH: u64 = 10;
 
 impl Stage for Conversion {
     fn growth(&self) -> u64 {
-        if self.stays_raw() { 0 } else { ROWS_GROWTH }
+        match self.value {
+            Plan::PlainJson => 1,
+            _ if self.stays_raw() => 0,
+            _ => ROWS_GROWTH,
+        }
     }
 
     fn apply(&self, batch: Batch) -> Result<(Vec<Batch>, Rejects), Fault> {
@@ -130,7 +159,12 @@ impl Stage for Conversion {
         };
         let mut refused = Refused { keep: vec![true; batch.len()], rejects: Rejects::default() };
         self.check_keys(&batch, &mut refused)?;
-        if self.stays_raw() {
+        let is_plain_json = matches!(self.value, Plan::PlainJson);
+        if is_plain_json || self.stays_raw() {
+            let batch = match is_plain_json {
+                true => batch.with_body(self.compact(&batch, values, &mut refused)?),
+                false => batch,
+            };
             let kept = if refused.rejects.is_empty() { batch } else { filter(&batch, &refused.keep) };
             let kept = if kept.is_empty() { Vec::new() } else { vec![kept] };
             return Ok((kept, refused.rejects));

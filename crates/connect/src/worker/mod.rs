@@ -2,13 +2,11 @@
 //!
 //! Map: `connectors` creating, changing, deleting, restarting; `views` what GET requests show; `offsets` the consumer
 //! group's offsets as Connect's offsets API shows and alters them; `runs` starting and stopping tasks; `settings` a
-//! configuration as a task needs it; `task` one task: an engine transfer from topics to objects; `gate` pausing;
-//! `relabel` rejects of the encoder that are the converter's.
+//! configuration as a task needs it; `task` one task: an engine transfer from topics to objects; `gate` pausing.
 
 mod connectors;
 mod gate;
 mod offsets;
-mod relabel;
 mod runs;
 mod settings;
 mod task;

@@ -225,7 +225,8 @@ fn file_format(checked: &Checked, value: &Plan) -> FileFormat {
             raw: match value {
                 Plan::String => RawAs::Text,
                 Plan::ByteArray => RawAs::Bytes,
-                _ => RawAs::Json,
+                // All other values leave their converter as rows, or as JSON that it has checked.
+                _ => RawAs::CompactJson,
             },
             decimal: DecimalAs::Base64,
         }),

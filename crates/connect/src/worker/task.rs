@@ -15,13 +15,9 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Worker,
     gate::Gate,
-    relabel::Relabel,
     settings::{Identity, Settings},
 };
-use crate::{
-    converters::{Conversion, Plan},
-    dead_letters::TopicDeadLetters,
-};
+use crate::{converters::Conversion, dead_letters::TopicDeadLetters};
 
 /// The most bytes that a task's batches and open objects may hold together, whatever the worker's setting says.
 const BUDGET_BYTES_MAX: u64 = u32::MAX as u64;
@@ -54,7 +50,6 @@ async fn build(
             Identity::Chain => Credentials::Identity(cloud::aws::Identity::load(None).await),
         };
     }
-    let is_plain_json = matches!(settings.value, Plan::PlainJson);
     let value_class = settings.value.class();
     let stage = Conversion::new(
         settings.key.clone(),
@@ -78,7 +73,7 @@ async fn build(
         load: Load { id: settings.name.clone(), transfer: settings.name.clone() },
         source: Arc::new(gate),
         stages,
-        sink: Arc::new(Relabel { sink: Arc::new(sink), is_plain_json }),
+        sink: Arc::new(sink),
         cuts: settings.cuts,
         budget: Budget::new(u32::try_from(budget_bytes).unwrap_or(u32::MAX)),
         checkpoints,

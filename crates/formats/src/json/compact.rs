@@ -9,7 +9,7 @@ use memchr::memchr2;
 const DEPTH_MAX: usize = 512;
 
 /// Appends `bytes` to `out`; on an error `out` may hold a part of it, which the caller cuts off.
-pub(crate) fn append(bytes: &[u8], out: &mut Vec<u8>) -> Result<(), String> {
+pub fn append(bytes: &[u8], out: &mut Vec<u8>) -> Result<(), String> {
     let text =
         std::str::from_utf8(bytes).map_err(|error| format!("not UTF-8 at byte {}", error.valid_up_to()))?;
     out.reserve(bytes.len() + 1);

@@ -3,11 +3,11 @@
 use std::io::Write;
 
 use base::{Kind, Schema, Value};
+use base64::{Engine, engine::general_purpose::STANDARD};
 
 use super::DecimalAs;
 
 const HEX: &[u8; 16] = b"0123456789abcdef";
-const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 /// Appends `value`; what is left in `out` after an error is the caller's to cut off.
 pub(crate) fn append(
@@ -168,14 +168,7 @@ pub(crate) fn append_string(text: &str, out: &mut Vec<u8>) {
 /// A string of standard base64, padded.
 pub(crate) fn append_base64(bytes: &[u8], out: &mut Vec<u8>) {
     out.push(b'"');
-    for three in bytes.chunks(3) {
-        let word =
-            three.iter().fold(0u32, |word, &byte| word << 8 | u32::from(byte)) << (8 * (3 - three.len()));
-        for place in 0..4 {
-            let letter = BASE64[(word >> (18 - 6 * place) & 63) as usize];
-            out.push(if place <= three.len() { letter } else { b'=' });
-        }
-    }
+    out.extend_from_slice(STANDARD.encode(bytes).as_bytes());
     out.push(b'"');
 }
 

@@ -239,8 +239,9 @@ async fn tolerated_records_become_dead_letters_with_connects_headers() {
     let world = World::start().await;
     world.create_topic("flights", 1).await;
     let value = |text: &str| Some(text.as_bytes().to_vec());
-    let records =
-        [value("{\"a\":1}"), value("bad"), None, value("{\"a\":2}"), value("{\"b\":0}"), value("{\"a\":3}")];
+    // `bad` counts in no file; the tombstone and the record without `a`, which the sink refuses, count.
+    let (one, two, three) = (value("{\"a\":1}"), value("{\"a\":2}"), value("{\"a\":3}"));
+    let records = [one, value("bad"), None, two, value("{\"b\":0}"), three.clone(), three];
     world.send("flights", &records).await;
     let changes = [
         ("errors.tolerance", json!("all")),
@@ -275,4 +276,20 @@ async fn tolerated_records_become_dead_letters_with_connects_headers() {
     assert_eq!(stages, ["TASK_PUT", "TASK_PUT"]);
     assert_eq!(by_offset["2"].0.as_deref(), None, "a tombstone stays one");
     assert_eq!(by_offset["4"].0.as_deref(), Some(&b"{\"b\":0}"[..]), "refused by the sink, with its value");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_that_the_converter_refuses_counts_in_no_file() {
+    let world = World::start().await;
+    world.create_topic("flights", 1).await;
+    world.send_texts("flights", &["{\"n\": 0}", "{\"n\": ", "{\"n\": 2}", "[3]", "{\"n\": 4}"]).await;
+    let changes = [
+        ("errors.tolerance", json!("all")),
+        ("errors.deadletterqueue.topic.name", json!("refused")),
+        ("errors.deadletterqueue.topic.replication.factor", json!("1")),
+    ];
+    world.sink("s3", &changes).await;
+    let objects = world.objects_text(1).await;
+    let key = "topics/flights/partition=0/flights+0+0000000000.json".to_owned();
+    assert_eq!(objects, BTreeMap::from([(key, "{\"n\":0}\n{\"n\":2}\n[3]\n".to_owned())]));
 }
