@@ -2,6 +2,7 @@
 
 use std::{fs, io, path::Path};
 
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use uuid::Uuid;
 
 use crate::{errors::Error, topics::catalog::replace};
@@ -23,7 +24,7 @@ pub fn cluster_id(data_dir: &Path) -> Result<String, Error> {
             Ok(id.filter(|id| !id.is_empty()).ok_or_else(missing)?.to_owned())
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let id = base64(Uuid::new_v4().as_bytes());
+            let id = id_text(Uuid::new_v4().as_bytes());
             let text = format!("version=1\ncluster.id={id}\nnode.id={NODE_ID}\n");
             let disk = |source| Error::Disk { action: "write", path: path.clone(), source };
             replace(&path, text.as_bytes()).map_err(disk)?;
@@ -34,14 +35,8 @@ pub fn cluster_id(data_dir: &Path) -> Result<String, Error> {
 }
 
 /// 22 characters of base64 for URLs, as Kafka writes its ids.
-fn base64(bytes: &[u8; 16]) -> String {
-    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    let number = u128::from_be_bytes(*bytes);
-    let digit = |place: u32| {
-        let six = if place == 0 { (number << 4) & 0x3f } else { (number >> (6 * place - 4)) & 0x3f };
-        char::from(LETTERS[six as usize])
-    };
-    (0..22).rev().map(digit).collect()
+fn id_text(bytes: &[u8; 16]) -> String {
+    URL_SAFE_NO_PAD.encode(bytes)
 }
 
 #[cfg(test)]
@@ -56,9 +51,9 @@ mod tests {
     }
 
     #[test]
-    fn base64_is_kafkas() {
+    fn ids_are_written_as_kafkas() {
         // org.apache.kafka.common.Uuid(0, 1) and (-1, -1)
-        assert_eq!(base64(&1u128.to_be_bytes()), "AAAAAAAAAAAAAAAAAAAAAQ");
-        assert_eq!(base64(&[0xff; 16]), "_____________________w");
+        assert_eq!(id_text(&1u128.to_be_bytes()), "AAAAAAAAAAAAAAAAAAAAAQ");
+        assert_eq!(id_text(&[0xff; 16]), "_____________________w");
     }
 }

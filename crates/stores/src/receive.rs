@@ -2,6 +2,7 @@
 
 use std::{fs, path::PathBuf, sync::Arc};
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use futures::StreamExt;
 use s3s::{
     S3Error, S3ErrorCode, S3Result,
@@ -73,7 +74,7 @@ pub(crate) async fn receive(
         promise_more(&mut promised.checksums, &trailers);
     }
     let digest = md5.finalize();
-    if promised.content_md5.is_some_and(|wanted| wanted != base64(&digest)) {
+    if promised.content_md5.is_some_and(|wanted| wanted != STANDARD.encode(digest)) {
         return Err(s3_error!(BadDigest, "the body does not have the Content-MD5 that was sent"));
     }
     received.md5 = hex(&digest);
@@ -123,18 +124,4 @@ fn compare(promised: &Checksum, found: &Checksum) -> S3Result<()> {
         return Err(s3_error!(BadDigest, "the body does not have the checksum that was sent"));
     }
     Ok(())
-}
-
-fn base64(bytes: &[u8]) -> String {
-    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::new();
-    for three in bytes.chunks(3) {
-        let word =
-            three.iter().fold(0u32, |word, &byte| word << 8 | u32::from(byte)) << (8 * (3 - three.len()));
-        for place in 0..4 {
-            let letter = LETTERS[(word >> (18 - 6 * place) & 63) as usize];
-            text.push(if place <= three.len() { char::from(letter) } else { '=' });
-        }
-    }
-    text
 }

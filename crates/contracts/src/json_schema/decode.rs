@@ -5,6 +5,10 @@
 use std::{cell::RefCell, fmt, sync::Arc};
 
 use base::{ContractKind, Field, Kind, Schema, Value};
+use base64::{
+    Engine, alphabet,
+    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
+};
 use bytes::Bytes;
 use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value as Json;
@@ -348,24 +352,15 @@ pub(crate) fn decimal(text: &str, scale: i32) -> Option<Value> {
 
 /// Bytes of a text in base64, of either alphabet, with or without its padding; `None` where it is no base64.
 pub fn base64(text: &str) -> Option<Vec<u8>> {
+    const EITHER: GeneralPurpose = GeneralPurpose::new(
+        &alphabet::STANDARD,
+        GeneralPurposeConfig::new()
+            .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+            .with_decode_allow_trailing_bits(true),
+    );
     let text = text.trim_end_matches('=');
-    let mut bytes = Vec::with_capacity(text.len() * 3 / 4);
-    let (mut bits, mut count) = (0u32, 0u32);
-    for letter in text.bytes() {
-        let six = match letter {
-            b'A'..=b'Z' => letter - b'A',
-            b'a'..=b'z' => letter - b'a' + 26,
-            b'0'..=b'9' => letter - b'0' + 52,
-            b'+' | b'-' => 62,
-            b'/' | b'_' => 63,
-            _ => return None,
-        };
-        bits = bits << 6 | u32::from(six);
-        count += 6;
-        if count >= 8 {
-            count -= 8;
-            bytes.push((bits >> count) as u8);
-        }
+    if text.contains(['-', '_']) {
+        return EITHER.decode(text.replace('-', "+").replace('_', "/")).ok();
     }
-    (count < 6).then_some(bytes)
+    EITHER.decode(text).ok()
 }

@@ -3,6 +3,7 @@
 use std::io::Write;
 
 use base::Value;
+use base64::{Engine, engine::general_purpose::STANDARD};
 
 /// Appends a value as JSON: bytes as base64, dates and times as their numbers, decimals as digits, as Connect does
 /// without a schema. A number that JSON has no word for (NaN, infinity) becomes null.
@@ -124,15 +125,7 @@ fn write_decimal(unscaled: i128, scale: i32, out: &mut Vec<u8>) {
 }
 
 fn write_base64(bytes: &[u8], out: &mut Vec<u8>) {
-    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     out.push(b'"');
-    for three in bytes.chunks(3) {
-        let bits =
-            three.iter().fold(0u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - three.len()));
-        for place in 0..4 {
-            let letter = LETTERS[(bits >> (18 - 6 * place) & 63) as usize];
-            out.push(if place <= three.len() { letter } else { b'=' });
-        }
-    }
+    out.extend_from_slice(STANDARD.encode(bytes).as_bytes());
     out.push(b'"');
 }
