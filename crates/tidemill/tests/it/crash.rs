@@ -165,6 +165,39 @@ fn kill_9_at_random_moments_changes_nothing() {
     }
 }
 
+#[test]
+fn kill_9_of_the_load_leaves_whole_records_and_a_rerun_completes_them() {
+    let shape = Shape { rows: 20_000, files: 1, partitions: 3, flush_size: 250 };
+    let Some(mut job) = Job::new(shape) else { return };
+    job.prepare();
+    job.load_all(|_| ());
+    let expected = flow::values_of(&job.alive().kafka(), TOPIC);
+    let kills = if testkit::deep() { 200 } else { 25 };
+    for seed in testkit::seeds(1) {
+        let mut random = Seeded::new(seed);
+        let mut job = Job::new(shape).unwrap();
+        job.prepare();
+        job.alive();
+        for _ in 0..kills {
+            let mut load = job.spawn_load(0);
+            poll::moment(random.within(0..90));
+            load.kill();
+        }
+        job.load_all(|_| ());
+        let found = flow::values_of(&job.alive().kafka(), TOPIC);
+        for (partition, (found, expected)) in found.iter().zip(&expected).enumerate() {
+            let when = format!("seed {seed}, partition {partition} after {kills} kills");
+            let known: BTreeSet<String> = expected.iter().map(Value::to_string).collect();
+            assert!(found.iter().all(|value| known.contains(&value.to_string())), "{when}: a record is torn");
+            let mut rest = found.iter();
+            let missing = expected.iter().find(|&wanted| !rest.any(|value| value == wanted));
+            assert_eq!(missing, None, "{when}: not in the input's order");
+        }
+        let again = found.iter().map(Vec::len).sum::<usize>() - shape.rows;
+        eprintln!("seed {seed}: {kills} kills of the load, {again} records sent more than once");
+    }
+}
+
 /// One life of the environment, cut off by kill -9: one in four before it is ready, else up to so much later.
 fn life(job: &mut Job, random: &mut Seeded, after_ready_ms_max: u64) {
     if job.world.process().is_none() {
