@@ -6,14 +6,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use object_store::{
-    aws::{AwsAuthorizer, AwsCredential},
-    client::{HttpRequest, HttpRequestBody},
+    aws::{AmazonS3, AwsAuthorizer, AwsCredential, AwsCredentialProvider},
+    client::{HttpClient, HttpRequest, HttpRequestBody},
     multipart::MultipartStore,
     path::Path,
 };
 use url::Url;
 
-use crate::{Error, store::Bucket};
+use crate::Error;
 
 /// Answers larger than this are not ours: 1,000 uploads with keys of 1 KiB are 2 MiB.
 const ANSWER_BYTES_MAX: usize = 8 << 20;
@@ -32,14 +32,30 @@ struct Answer {
     body: Bytes,
 }
 
-impl Bucket {
-    /// Sorts an error of the store for an object of this bucket.
-    pub fn error(&self, error: object_store::Error, key: &str) -> Error {
-        Error::of_store(error, &format!("s3://{}/{key}", self.name), &self.name, &self.endpoint)
+/// What it takes to sign a call to one bucket.
+#[derive(Debug, Clone)]
+pub(crate) struct S3Calls {
+    pub(crate) store: Arc<AmazonS3>,
+    pub(crate) name: String,
+    pub(crate) endpoint: String,
+    pub(crate) url: Url,
+    pub(crate) region: String,
+    pub(crate) credentials: Option<AwsCredentialProvider>,
+    pub(crate) client: HttpClient,
+}
+
+impl S3Calls {
+    fn address(&self) -> String {
+        format!("s3://{}", self.name)
+    }
+
+    fn error(&self, error: object_store::Error, key: &str) -> Error {
+        let address = self.address();
+        Error::of_store(error, &format!("{address}/{key}"), &address, &self.endpoint)
     }
 
     /// Whether the bucket is there and our keys are good: lists one key of it, since HEAD's refusals carry no reason.
-    pub async fn check(&self) -> Result<(), Error> {
+    pub(crate) async fn check(&self) -> Result<(), Error> {
         let mut url = self.url.clone();
         url.query_pairs_mut().append_pair("list-type", "2").append_pair("max-keys", "1");
         let answer = self.call("GET", url, Bytes::new()).await?;
@@ -47,7 +63,7 @@ impl Bucket {
     }
 
     /// Creates the bucket; one that is there and ours already is as good.
-    pub async fn create(&self) -> Result<(), Error> {
+    pub(crate) async fn create(&self) -> Result<(), Error> {
         let body = match self.region.as_str() {
             // The API refuses this region's own name here.
             "us-east-1" => String::new(),
@@ -68,7 +84,7 @@ impl Bucket {
     }
 
     /// Every open upload whose key starts with `prefix`.
-    pub async fn list_uploads(&self, prefix: &str) -> Result<Vec<Upload>, Error> {
+    pub(crate) async fn list_uploads(&self, prefix: &str) -> Result<Vec<Upload>, Error> {
         let mut uploads = Vec::new();
         let mut after: Option<(String, String)> = None;
         for _ in 0..PAGES_COUNT_MAX {
@@ -97,7 +113,7 @@ impl Bucket {
     }
 
     /// Gives the parts' space back; an upload that is gone already is as good.
-    pub async fn abort_upload(&self, upload: &Upload) -> Result<(), Error> {
+    pub(crate) async fn abort_upload(&self, upload: &Upload) -> Result<(), Error> {
         let path = Path::parse(&upload.key)
             .map_err(|error| Error::Store { place: upload.key.clone(), source: error.into() })?;
         match self.store.abort_multipart(&path, &upload.id).await {
@@ -144,11 +160,9 @@ impl Bucket {
             Some(message) => format!("{code}: {message}").into(),
             None => code.clone().into(),
         };
-        let place = format!("s3://{}", self.name);
+        let place = self.address();
         match (answer.status, code.as_str()) {
-            (_, "NoSuchBucket") => {
-                Error::NoBucket { bucket: self.name.clone(), endpoint: self.endpoint.clone() }
-            }
+            (_, "NoSuchBucket") => Error::NoBucket { bucket: place, endpoint: self.endpoint.clone() },
             (401 | 403, _) => Error::Denied { place, source },
             _ => Error::Store { place, source },
         }
@@ -168,7 +182,7 @@ fn elements<'a>(text: &'a str, name: &str) -> impl Iterator<Item = &'a str> {
     })
 }
 
-fn element(text: &str, name: &str) -> Option<String> {
+pub(crate) fn element(text: &str, name: &str) -> Option<String> {
     let raw = elements(text, name).next()?;
     let plain =
         [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&apos;", "'"), ("&#39;", "'"), ("&amp;", "&")];

@@ -24,6 +24,16 @@ pub enum Error {
     Settings { what: String, help: String },
     #[error("the object store failed at {place}")]
     Store { place: String, source: BoxError },
+    #[error("no Google credentials were found: neither a file nor a metadata server")]
+    NoGoogleCredentials { source: BoxError },
+    #[error("the Google sign-in of {who} has expired")]
+    GoogleSignInExpired { who: String, login: String, source: BoxError },
+    #[error("the Google credentials of {who} could not be loaded")]
+    GoogleCredentialsFailed { who: String, source: BoxError },
+    #[error("acting as {who} is refused")]
+    ImpersonationRefused { who: String, source: BoxError },
+    #[error("no token for {who}: Google's token service does not answer")]
+    TokenUnreachable { who: String, source: BoxError },
 }
 
 impl Problem for Error {
@@ -38,6 +48,11 @@ impl Problem for Error {
             Error::NoObject { .. } => code::TM0907,
             Error::Settings { .. } => code::TM0908,
             Error::Store { .. } => code::TM0909,
+            Error::NoGoogleCredentials { .. } => code::TM0910,
+            Error::GoogleSignInExpired { .. } => code::TM0911,
+            Error::GoogleCredentialsFailed { .. } => code::TM0912,
+            Error::ImpersonationRefused { .. } => code::TM0913,
+            Error::TokenUnreachable { .. } => code::TM0914,
         }
     }
 
@@ -55,24 +70,50 @@ impl Problem for Error {
             Error::Unreachable { .. } => {
                 "check the address (store.url), the network and the proxy settings".to_owned()
             }
+            Error::Denied { place, .. } if place.starts_with("gs://") => {
+                "check which identity is used (GOOGLE_APPLICATION_CREDENTIALS, or gcloud's application default \
+                credentials), and that it has the role roles/storage.objectAdmin on the bucket"
+                    .to_owned()
+            }
             Error::Denied { .. } => {
                 "check which identity is used (`aws sts get-caller-identity`), that its keys belong to \
                 this endpoint, and that its policy allows s3:ListBucket, s3:GetObject, s3:PutObject and \
                 s3:AbortMultipartUpload"
                     .to_owned()
             }
+            Error::NoBucket { bucket, .. } if bucket.starts_with("gs://") => {
+                format!("create it (`gcloud storage buckets create {bucket}`), or correct its name")
+            }
             Error::NoBucket { bucket, .. } => {
-                format!("create it (`aws s3 mb s3://{bucket}`), or correct s3.bucket.name")
+                format!("create it (`aws s3 mb {bucket}`), or correct s3.bucket.name")
             }
             Error::NoObject { .. } => "list what is there with `tidemill ls`".to_owned(),
             Error::Settings { help, .. } => help.clone(),
             Error::Store { .. } => "try again; if it stays, the reason above is the store's own".to_owned(),
+            Error::NoGoogleCredentials { .. } => {
+                "sign in with `gcloud auth application-default login`, or set GOOGLE_APPLICATION_CREDENTIALS to a \
+                credentials file"
+                    .to_owned()
+            }
+            Error::GoogleSignInExpired { login, .. } => format!("run: {login}"),
+            Error::GoogleCredentialsFailed { .. } => {
+                "mend the credentials file, then try `gcloud auth application-default print-access-token`"
+                    .to_owned()
+            }
+            Error::ImpersonationRefused { .. } => {
+                "give the caller the role roles/iam.serviceAccountTokenCreator on that service account, and enable \
+                the IAM Service Account Credentials API"
+                    .to_owned()
+            }
+            Error::TokenUnreachable { .. } => {
+                "check the network, the proxy settings and the file's token_uri".to_owned()
+            }
         }
     }
 }
 
 impl Error {
-    /// Sorts an error of a store: `place` is the object's or bucket's address for the message.
+    /// Sorts an error of a store: `place` is the object's and `bucket` the bucket's address for the message.
     pub fn of_store(error: object_store::Error, place: &str, bucket: &str, endpoint: &str) -> Self {
         let error = match identity_of(error) {
             Ok(identity) => return identity,
@@ -99,21 +140,28 @@ impl Error {
     /// Whether trying again may help without anybody doing anything.
     pub fn is_passing(&self) -> bool {
         match self {
-            Error::Unreachable { .. } | Error::Store { .. } => true,
+            Error::Unreachable { .. } | Error::Store { .. } | Error::TokenUnreachable { .. } => true,
             Error::NoCredentials { .. }
             | Error::SignInExpired { .. }
             | Error::CredentialsFailed { .. }
             | Error::Denied { .. }
             | Error::NoBucket { .. }
             | Error::NoObject { .. }
-            | Error::Settings { .. } => false,
+            | Error::Settings { .. }
+            | Error::NoGoogleCredentials { .. }
+            | Error::GoogleSignInExpired { .. }
+            | Error::GoogleCredentialsFailed { .. }
+            | Error::ImpersonationRefused { .. } => false,
         }
     }
 
     /// This one call is not to be had, though others may be: a policy does not allow it, or the store lacks it.
     pub fn is_policy(&self) -> bool {
         match self {
-            Error::Denied { source, .. } => source.to_string().starts_with("AccessDenied"),
+            Error::Denied { source, .. } => {
+                let reason = source.to_string();
+                reason.starts_with("AccessDenied") || reason.starts_with("forbidden")
+            }
             Error::Store { source, .. } => source.to_string().starts_with("NotImplemented"),
             _ => false,
         }
@@ -122,11 +170,17 @@ impl Error {
     /// What the engine should do about it: the only place that decides it.
     pub fn into_fault(self) -> Fault {
         match self {
-            Error::NoCredentials { .. } | Error::SignInExpired { .. } | Error::CredentialsFailed { .. } => {
-                Fault::Denied(self.into())
+            Error::NoCredentials { .. }
+            | Error::SignInExpired { .. }
+            | Error::CredentialsFailed { .. }
+            | Error::NoGoogleCredentials { .. }
+            | Error::GoogleSignInExpired { .. }
+            | Error::GoogleCredentialsFailed { .. }
+            | Error::ImpersonationRefused { .. }
+            | Error::Denied { .. } => Fault::Denied(self.into()),
+            Error::Unreachable { .. } | Error::Store { .. } | Error::TokenUnreachable { .. } => {
+                Fault::Transient(self.into())
             }
-            Error::Denied { .. } => Fault::Denied(self.into()),
-            Error::Unreachable { .. } | Error::Store { .. } => Fault::Transient(self.into()),
             Error::NoBucket { .. } | Error::NoObject { .. } | Error::Settings { .. } => {
                 Fault::Fatal(self.into())
             }

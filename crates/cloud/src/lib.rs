@@ -1,12 +1,16 @@
-//! Identity in the clouds and object stores built from it: who we are, until when, and signed calls to S3.
+//! Identity in the clouds and object stores built from it: who we are, until when, and signed calls to S3
+//! and Google Cloud Storage.
 //!
 //! It knows no format and no connector; the rooms above get an `Arc<dyn ObjectStore>` and never see a key.
 
 pub mod aws;
 mod calls;
 mod errors;
+pub mod gcp;
+mod gcs;
 pub mod http;
 pub mod store;
+pub mod sts;
 
 pub use calls::Upload;
 pub use errors::Error;

@@ -1,17 +1,30 @@
-//! Object stores built from plain settings: S3 with any identity and endpoint, and a local folder for tests and files.
+//! Object stores built from plain settings: S3 and Google Cloud Storage with any identity and endpoint, and a local
+//! folder for tests and files.
 
 use std::{path::Path as FilePath, sync::Arc, time::Duration};
 
 use base::Secret;
 use object_store::{
     BackoffConfig, ClientOptions, ObjectStore, RetryConfig, StaticCredentialProvider,
-    aws::{AmazonS3, AmazonS3Builder, AwsCredential, AwsCredentialProvider},
+    aws::{AmazonS3Builder, AwsCredential, AwsCredentialProvider},
     client::{HttpClient, HttpConnector},
+    gcp::{GcpCredential, GcpCredentialProvider, GoogleCloudStorageBuilder},
     local::LocalFileSystem,
+};
+use reqwest::{
+    header::{HeaderMap, HeaderValue},
+    redirect,
 };
 use url::Url;
 
-use crate::{Error, aws::Identity, http};
+use crate::{
+    Error, Upload,
+    aws::Identity,
+    calls::S3Calls,
+    gcp,
+    gcs::{GcsCalls, GcsStore},
+    http,
+};
 
 /// A request that takes longer than this has failed; a part of 25 MiB needs 2 Mbit/s.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(120);
@@ -19,6 +32,7 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(120);
 const RETRIES_COUNT_MAX: usize = 5;
 const RETRY_TIMEOUT: Duration = Duration::from_secs(30);
 const REGION_DEFAULT: &str = "us-east-1";
+const GCS_ENDPOINT: &str = "https://storage.googleapis.com";
 
 /// Everything that says which bucket, where, and as whom.
 #[derive(Debug, Clone)]
@@ -45,38 +59,127 @@ pub enum Credentials {
     Anonymous,
 }
 
+/// The same for Google Cloud Storage.
+#[derive(Debug, Clone)]
+pub struct GcsConfig {
+    pub bucket: String,
+    /// An emulator or a private endpoint; `None` is Google's.
+    pub endpoint: Option<String>,
+    /// Where `create` makes the bucket; `None`: the identity's.
+    pub project: Option<String>,
+    /// `None` is for emulators and public buckets.
+    pub identity: Option<Arc<gcp::Identity>>,
+}
+
+impl GcsConfig {
+    /// As Google's own libraries are told: the emulator of `STORAGE_EMULATOR_HOST`, or Google with the default identity.
+    pub fn of_environment(bucket: &str) -> Result<Self, Error> {
+        let emulator = std::env::var("STORAGE_EMULATOR_HOST").ok().filter(|host| !host.is_empty());
+        let endpoint =
+            emulator.map(|host| if host.contains("://") { host } else { format!("http://{host}") });
+        let identity = match endpoint {
+            Some(_) => None,
+            None => Some(gcp::Identity::load(&gcp::Options::default())?),
+        };
+        Ok(Self { bucket: bucket.to_owned(), endpoint, project: None, identity })
+    }
+}
+
 /// A bucket and the calls on it that `ObjectStore` has not.
 #[derive(Debug, Clone)]
 pub struct Bucket {
-    pub store: Arc<AmazonS3>,
+    pub store: Arc<dyn ObjectStore>,
     pub name: String,
     /// For messages: `https://s3.eu-west-1.amazonaws.com` or the endpoint as given.
     pub endpoint: String,
-    pub(crate) url: Url,
-    pub(crate) region: String,
-    pub(crate) credentials: Option<AwsCredentialProvider>,
-    pub(crate) client: HttpClient,
+    pub(crate) calls: Calls,
 }
 
-/// `s3://bucket/key`, as the aws CLI writes it; the key may be empty or end in `/`.
+#[derive(Debug, Clone)]
+pub(crate) enum Calls {
+    S3(S3Calls),
+    Gcs(Arc<GcsCalls>),
+}
+
+impl Bucket {
+    /// `s3://lake`, `gs://lake`.
+    pub fn address(&self) -> String {
+        let scheme = match &self.calls {
+            Calls::S3(_) => "s3",
+            Calls::Gcs(_) => "gs",
+        };
+        format!("{scheme}://{}", self.name)
+    }
+
+    /// Sorts an error of the store for an object of this bucket.
+    pub fn error(&self, error: object_store::Error, key: &str) -> Error {
+        let address = self.address();
+        Error::of_store(error, &format!("{address}/{key}"), &address, &self.endpoint)
+    }
+
+    /// Whether the bucket is there and our identity is good.
+    pub async fn check(&self) -> Result<(), Error> {
+        match &self.calls {
+            Calls::S3(calls) => calls.check().await,
+            Calls::Gcs(calls) => calls.check().await,
+        }
+    }
+
+    /// Creates the bucket; one that is there and ours already is as good.
+    pub async fn create(&self) -> Result<(), Error> {
+        match &self.calls {
+            Calls::S3(calls) => calls.create().await,
+            Calls::Gcs(calls) => calls.create().await,
+        }
+    }
+
+    /// Every open upload whose key starts with `prefix`; none at Google, where they end by themselves and cost nothing.
+    pub async fn list_uploads(&self, prefix: &str) -> Result<Vec<Upload>, Error> {
+        match &self.calls {
+            Calls::S3(calls) => calls.list_uploads(prefix).await,
+            Calls::Gcs(_) => Ok(Vec::new()),
+        }
+    }
+
+    /// Gives the parts' space back; an upload that is gone already is as good.
+    pub async fn abort_upload(&self, upload: &Upload) -> Result<(), Error> {
+        match &self.calls {
+            Calls::S3(calls) => calls.abort_upload(upload).await,
+            Calls::Gcs(_) => Ok(()),
+        }
+    }
+}
+
+/// `s3://bucket/key` or `gs://bucket/key`, as the clouds' own tools write it; the key may be empty or end in `/`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Address {
+    pub cloud: Cloud,
     pub bucket: String,
     pub key: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cloud {
+    S3,
+    Gcs,
 }
 
 impl Address {
     pub fn parse(text: &str) -> Result<Self, Error> {
         let refuse = |what: &str| Error::Settings {
             what: format!("`{text}` {what}"),
-            help: "write s3://BUCKET/KEY, for example s3://lake/topics/".to_owned(),
+            help: "write s3://BUCKET/KEY or gs://BUCKET/KEY, for example s3://lake/topics/".to_owned(),
         };
-        let rest = text.strip_prefix("s3://").ok_or_else(|| refuse("is no s3:// address"))?;
+        let (cloud, rest) = match (text.strip_prefix("s3://"), text.strip_prefix("gs://")) {
+            (Some(rest), _) => (Cloud::S3, rest),
+            (None, Some(rest)) => (Cloud::Gcs, rest),
+            (None, None) => return Err(refuse("is no s3:// or gs:// address")),
+        };
         let (bucket, key) = rest.split_once('/').unwrap_or((rest, ""));
         if bucket.is_empty() {
             return Err(refuse("names no bucket"));
         }
-        Ok(Self { bucket: bucket.to_owned(), key: key.to_owned() })
+        Ok(Self { cloud, bucket: bucket.to_owned(), key: key.to_owned() })
     }
 }
 
@@ -110,16 +213,65 @@ pub fn s3(config: &S3Config) -> Result<Bucket, Error> {
         Some(provider) => builder.with_credentials(provider.clone()),
         None => builder.with_skip_signature(true),
     };
-    let store = builder.build().map_err(|error| settings(error.to_string()))?;
-    Ok(Bucket {
-        store: Arc::new(store),
-        name: config.bucket.clone(),
-        endpoint,
+    let store = Arc::new(builder.build().map_err(|error| settings(error.to_string()))?);
+    let name = config.bucket.clone();
+    let calls = Calls::S3(S3Calls {
+        store: store.clone(),
+        name: name.clone(),
+        endpoint: endpoint.clone(),
         url,
         region,
         credentials,
         client,
-    })
+    });
+    Ok(Bucket { store, name, endpoint, calls })
+}
+
+/// Builds the client; asks nothing of the network.
+pub fn gcs(config: &GcsConfig) -> Result<Bucket, Error> {
+    let endpoint = config.endpoint.as_deref().unwrap_or(GCS_ENDPOINT).trim_end_matches('/').to_owned();
+    let base = parse_endpoint(&endpoint)?;
+    if base.scheme() == "http"
+        && !http::is_loopback(base.host_str().unwrap_or_default())
+        && config.identity.is_some()
+    {
+        return Err(settings(format!("`{endpoint}` is plain HTTP, and a token would be sent to it")));
+    }
+    let mut headers = HeaderMap::new();
+    if let Some(project) = config.identity.as_deref().and_then(gcp::Identity::quota_project) {
+        let value =
+            HeaderValue::from_str(project).map_err(|error| settings(format!("`{project}`: {error}")))?;
+        headers.insert("x-goog-user-project", value);
+    }
+    let client = http::client_builder()
+        .timeout(REQUEST_TIMEOUT)
+        .default_headers(headers)
+        // 308 says here how much of an upload has come.
+        .redirect(redirect::Policy::none())
+        .build()
+        .map_err(|error| settings(error.to_string()))?;
+    let credentials: GcpCredentialProvider = match &config.identity {
+        Some(identity) => identity.clone(),
+        None => Arc::new(StaticCredentialProvider::new(GcpCredential { bearer: String::new() })),
+    };
+    let reads = GoogleCloudStorageBuilder::new()
+        .with_bucket_name(&config.bucket)
+        .with_base_url(&endpoint)
+        .with_credentials(credentials)
+        .with_skip_signature(config.identity.is_none())
+        .with_http_connector(Connector(HttpClient::new(client.clone())))
+        .with_retry(retries())
+        .build()
+        .map_err(|error| settings(error.to_string()))?;
+    let calls = Arc::new(GcsCalls {
+        client,
+        endpoint: endpoint.clone(),
+        bucket: config.bucket.clone(),
+        project: config.project.clone(),
+        identity: config.identity.clone(),
+    });
+    let store = Arc::new(GcsStore { reads, calls: calls.clone() });
+    Ok(Bucket { store, name: config.bucket.clone(), endpoint, calls: Calls::Gcs(calls) })
 }
 
 /// A folder as an object store: writes are atomic (a temporary name, then a rename).
@@ -167,7 +319,7 @@ fn bucket_url(base: &Url, bucket: &str, path_style: bool) -> Result<Url, Error> 
     Ok(url)
 }
 
-fn provider(credentials: &Credentials) -> Option<AwsCredentialProvider> {
+pub(crate) fn provider(credentials: &Credentials) -> Option<AwsCredentialProvider> {
     match credentials {
         Credentials::Keys { access_key, secret_key, session_token } => {
             Some(Arc::new(StaticCredentialProvider::new(AwsCredential {
@@ -181,7 +333,7 @@ fn provider(credentials: &Credentials) -> Option<AwsCredentialProvider> {
     }
 }
 
-fn request_client() -> Result<reqwest::Client, Error> {
+pub(crate) fn request_client() -> Result<reqwest::Client, Error> {
     http::client_builder().timeout(REQUEST_TIMEOUT).build().map_err(|error| settings(error.to_string()))
 }
 

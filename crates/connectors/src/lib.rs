@@ -5,20 +5,26 @@
 //! Connectors do not know each other.
 
 mod column;
+pub mod dynamodb;
 pub mod files;
+pub mod firestore;
 pub mod kafka;
+pub mod mongodb;
 pub mod objects;
+pub mod record;
+pub mod rows;
 mod selection;
 pub mod serialize;
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use base::{BoxError, Sink, Source};
+use base::{BoxError, Sink, Source, Value};
 
 pub use selection::{CursorRange, Selection};
 
 /// Every connector there is.
-pub const CONNECTORS: &[Connector] = &[files::CONNECTOR, kafka::CONNECTOR];
+pub const CONNECTORS: &[Connector] =
+    &[dynamodb::CONNECTOR, files::CONNECTOR, firestore::CONNECTOR, kafka::CONNECTOR, mongodb::CONNECTOR];
 
 /// A connector's settings as text, as a Connect JSON or a command line gives them.
 pub type Settings = BTreeMap<String, String>;
@@ -33,6 +39,16 @@ pub struct Connector {
     pub spec: Spec,
     pub source: Option<OpenSource>,
     pub sink: Option<OpenSink>,
+    /// What the store's own types are in a table.
+    pub table_form: TableForm,
+}
+
+/// What a value that only one store has is in a table; `None`: the plain value under its tag.
+pub type TableForm = fn(&str, &Value) -> Option<Value>;
+
+/// For a store whose plain values are what tables want.
+pub fn plain_form(_tag: &str, _value: &Value) -> Option<Value> {
+    None
 }
 
 /// What a store promises and takes.

@@ -6,19 +6,21 @@ use std::{borrow::Cow, collections::HashMap, sync::Arc};
 
 use arrow_array::Array;
 use base::{
-    Batch, Body, BoxError, Code, Contract, ContractKind, Envelope, Fault, Place, Problem, Reject, Rejects,
-    Value, code,
+    Batch, Body, BoxError, Code, Contract, ContractKind, Envelope, Fault, Place, Problem, Rejects, Value,
+    code,
 };
-use bytes::Bytes;
 use contracts::{
-    Violation, framing,
+    framing,
     validate::{RecordEncoder, RowEncoder, Validator},
 };
 use engine::Stage;
-use memchr::{memchr_iter, memrchr};
 use serde_json::value::RawValue;
 
-use crate::{column::Column, files};
+use crate::{
+    column::Column,
+    files,
+    record::{self, Refusal, Shape, broken, find_field, malformed},
+};
 
 /// How the values of a topic are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,13 +33,6 @@ pub enum Serializer {
     Json,
     /// The record's text as it stands in the file.
     String,
-}
-
-/// What the records of one file look like.
-#[derive(Debug, Clone)]
-pub enum Shape {
-    Csv { header: Vec<String>, delimiter: u8 },
-    Json,
 }
 
 /// What to make of records.
@@ -97,13 +92,6 @@ enum Encode {
     },
 }
 
-/// Why one record is refused, and where in it.
-struct Refusal {
-    at: usize,
-    code: Code,
-    reason: String,
-}
-
 impl Serialize {
     /// # Errors
     /// A contract that does not compile, a key that no column has, a serializer without its contract.
@@ -144,18 +132,7 @@ impl Serialize {
         self.frame(out);
         match &file.shape {
             Shape::Csv { header, delimiter } => {
-                files::split(record, *delimiter, fields).map_err(|bad| Refusal {
-                    at: bad.at,
-                    code: code::TM0725,
-                    reason: bad.reason,
-                })?;
-                if fields.len() != header.len() {
-                    let at = files::field_start(record, *delimiter, header.len());
-                    let at = if fields.len() < header.len() { record.len() } else { at };
-                    let reason =
-                        format!("the header has {} fields, this record {}", header.len(), fields.len());
-                    return Err(Refusal { at, code: code::TM0725, reason });
-                }
+                record::split(record, *delimiter, header.len(), fields)?;
                 self.csv(file, record, *delimiter, header, fields, out)?;
                 Ok(file.key.and_then(|key| {
                     let text = std::mem::take(&mut fields[key]);
@@ -283,28 +260,6 @@ fn head(name: &String) -> Vec<u8> {
     head
 }
 
-fn broken(at: usize, violation: &Violation) -> Refusal {
-    Refusal { at, code: violation.code(), reason: violation.to_string() }
-}
-
-fn malformed(error: &serde_json::Error) -> Refusal {
-    let text = error.to_string();
-    // The place stands before the reason already, counted in the file.
-    let reason = text.split(" at line ").next().unwrap_or(&text);
-    Refusal {
-        at: error.column().saturating_sub(1),
-        code: code::TM0725,
-        reason: format!("not JSON: {reason}"),
-    }
-}
-
-/// Where a field's name stands in a record of JSON; its start when it is not there.
-fn find_field(record: &[u8], field: &str) -> usize {
-    let name = field.trim_start_matches('/').split('/').next().unwrap_or_default();
-    let quoted = format!("\"{name}\"");
-    memchr::memmem::find(record, quoted.as_bytes()).filter(|_| !name.is_empty()).unwrap_or(0)
-}
-
 /// The text of a field of the top level; other JSON than a text as it is written.
 fn json_key<'a>(record: &'a [u8], key: &str) -> Result<Option<Cow<'a, [u8]>>, Refusal> {
     let fields: HashMap<Cow<'_, str>, &RawValue> =
@@ -359,7 +314,7 @@ impl Stage for Serialize {
                     keys.push(key.as_deref());
                     kept.push(row);
                 }
-                Err(refusal) => rejects.0.push(reject(&batch, row, records.value(row), refusal)),
+                Err(refusal) => rejects.0.push(refusal.reject(&batch, row, records.value(row))),
             }
         }
         let marks = batch.envelope.marks.as_ref().map(|marks| kept.iter().map(|row| marks[*row]).collect());
@@ -368,25 +323,6 @@ impl Stage for Serialize {
         let body = Body::Raw(values.finish().map_err(Fault::Fatal)?);
         let contract = self.plan.contract.clone();
         Ok((vec![Batch { body, envelope, contract, ..batch }], rejects))
-    }
-}
-
-/// `file:line:column` stands in the reason: a record may have several lines.
-fn reject(batch: &Batch, row: usize, record: &[u8], refusal: Refusal) -> Reject {
-    let before = &record[..refusal.at.min(record.len())];
-    let lines = memchr_iter(b'\n', before).count() as i64;
-    let column = before.len() - memrchr(b'\n', before).map_or(0, |at| at + 1) + 1;
-    let origin = batch.origin(row);
-    let line = origin.mark.unwrap_or(0) + lines;
-    Reject {
-        reason: format!("{}:{line}:{column}: {}", origin.place, refusal.reason),
-        origin,
-        code: refusal.code,
-        stage: "VALUE_CONVERTER",
-        key: None,
-        value: Some(Bytes::copy_from_slice(record)),
-        headers: Vec::new(),
-        timestamp_ms: None,
     }
 }
 

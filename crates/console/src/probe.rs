@@ -25,8 +25,9 @@ pub async fn probe(part: &Part) -> Result<(), Error> {
             "broker" => kafka(&part.address).await,
             "registry" => http(&part.address, "/subjects", Answer::Success).await,
             "connect" => http(&part.address, "/", Answer::Success).await,
-            // Without a signature S3 answers 403: that is an answer.
-            "s3" => http(&part.address, "/", Answer::Any).await,
+            "scheduler" => http(&part.address, "/api/v2/version", Answer::Success).await,
+            // Without a signature S3 answers 403, and some DynamoDBs refuse what is no call: that is an answer.
+            "s3" | "dynamodb" => http(&part.address, "/", Answer::Any).await,
             _ => http(&part.address, "/health", Answer::Success).await,
         }
     };

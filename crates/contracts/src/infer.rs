@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use base::Kind;
 use indexmap::IndexMap;
 use serde_json::{Map, Value as Json, json};
 
@@ -85,6 +86,19 @@ impl Inference {
         self.rows_count += 1;
         for (name, value) in object {
             self.columns.entry(name.clone()).or_default().add_json(value);
+        }
+    }
+
+    /// What a column of texts is; a text where it was never seen.
+    pub fn kind(&self, column: &str) -> Kind {
+        let types = self.columns.get(column).map(Seen::types);
+        match types.as_ref().map(|(words, format)| (&words[..], *format)) {
+            Some((["integer"], _)) => Kind::Int64,
+            Some((["number"], _)) => Kind::Float64,
+            Some((["boolean"], _)) => Kind::Boolean,
+            Some((_, Some("date"))) => Kind::Date,
+            Some((_, Some("date-time"))) => Kind::TimestampMs,
+            _ => Kind::String,
         }
     }
 

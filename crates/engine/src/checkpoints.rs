@@ -169,7 +169,8 @@ fn write(path: &Path, document: &Document) -> io::Result<()> {
     replace(path, &text)
 }
 
-pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+/// A file, whole or not at all: written beside it, synced, renamed over it, and its folder synced.
+pub fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     let mut new = path.as_os_str().to_owned();
     new.push(".new");
     let new = PathBuf::from(new);

@@ -1,4 +1,5 @@
-//! `.env`: `NAME=VALUE` lines, read by dotenvy, with the line each came from.
+//! `.env`: `NAME=VALUE` lines, read by dotenvy, with the line each came from. A connection or a variable that is bare JSON
+//! is taken as it stands, as `docker --env-file` takes it: dotenvy would take its quotes away.
 
 use crate::{Error, origin::TextFile};
 
@@ -11,7 +12,20 @@ pub(crate) struct Line {
 
 pub(crate) fn lines(file: &TextFile) -> Result<Vec<Line>, Error> {
     let mut lines = Vec::new();
-    for pair in dotenvy::from_read_iter(file.text.as_bytes()) {
+    let mut rest = String::with_capacity(file.text.len());
+    for text in file.text.split_inclusive('\n') {
+        match bare_json(text) {
+            Some((name, value)) => {
+                let (start, length) = (rest.len(), text.trim_end().len());
+                lines.push(Line { name: name.to_owned(), value: value.to_owned(), start, length });
+                // As long as the line was, so that what follows keeps its place.
+                rest.extend(std::iter::once('#').chain(std::iter::repeat_n(' ', text.trim_end().len() - 1)));
+                rest.push_str(&text[text.trim_end().len()..]);
+            }
+            None => rest.push_str(text),
+        }
+    }
+    for pair in dotenvy::from_read_iter(rest.as_bytes()) {
         match pair {
             Ok((name, value)) => {
                 let (start, length) = place(&file.text, &name);
@@ -29,6 +43,15 @@ pub(crate) fn lines(file: &TextFile) -> Result<Vec<Line>, Error> {
         }
     }
     Ok(lines)
+}
+
+/// `AIRFLOW_CONN_X={"conn_type": …}`, in one line.
+fn bare_json(line: &str) -> Option<(&str, &str)> {
+    let line = line.trim();
+    let (name, value) = line.strip_prefix("export ").unwrap_or(line).split_once('=')?;
+    let (name, value) = (name.trim(), value.trim());
+    let is_ours = name.starts_with("AIRFLOW_CONN_") || name.starts_with("AIRFLOW_VAR_");
+    (is_ours && value.starts_with(['{', '['])).then_some((name, value))
 }
 
 /// Where the last line that sets `name` stands.

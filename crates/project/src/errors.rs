@@ -1,7 +1,7 @@
 //! What can be wrong with a project folder: files that cannot be read, settings that do not exist or do not fit, a
 //! folder that another environment holds.
 
-use std::{io, path::PathBuf};
+use std::{io, path::PathBuf, sync::Arc};
 
 use base::{Code, Problem, Spot, code};
 
@@ -33,6 +33,14 @@ pub enum Error {
     Json { file: TextFile, start: usize, reason: String },
     #[error("{} is not a connector: {reason}", file.path)]
     Connector { file: TextFile, start: usize, reason: String },
+    #[error("the {kind} of the project cannot be read: {reason}")]
+    GivenFile { kind: &'static str, origin: Box<Origin>, reason: String },
+    #[error("connection {id} cannot be used: {reason}")]
+    Connection { id: String, origin: Box<Origin>, reason: String },
+    #[error("there is no connection {id}")]
+    NoConnection { id: String, nearest: Option<String> },
+    #[error("{first} and {second} both have {kind}")]
+    TwoFiles { kind: &'static str, first: Arc<str>, second: Arc<str> },
 }
 
 impl Problem for Error {
@@ -49,6 +57,10 @@ impl Problem for Error {
             Error::Held { .. } => code::TM0209,
             Error::Json { .. } => code::TM0210,
             Error::Connector { .. } => code::TM0211,
+            Error::GivenFile { .. } => code::TM0220,
+            Error::Connection { .. } => code::TM0221,
+            Error::NoConnection { .. } => code::TM0222,
+            Error::TwoFiles { .. } => code::TM0223,
         }
     }
 
@@ -68,7 +80,11 @@ impl Problem for Error {
             | Error::Flag { .. }
             | Error::NoFolder { .. }
             | Error::State { .. }
-            | Error::Held { .. } => None,
+            | Error::Held { .. }
+            | Error::NoConnection { .. }
+            | Error::TwoFiles { .. } => None,
+            // The line itself may hold a password.
+            Error::GivenFile { origin, .. } | Error::Connection { origin, .. } => origin.line(),
             Error::Yaml { file, start, reason }
             | Error::Json { file, start, reason }
             | Error::Connector { file, start, reason } => text(file, *start, reason),
@@ -100,6 +116,19 @@ impl Problem for Error {
             Error::State { path, .. } => format!("make {} writable, with room on its disk", path.display()),
             Error::Held { .. } => "use it as it is (tidemill status), or stop it first: tidemill down".to_owned(),
             Error::Json { .. } => "mend the file at this place".to_owned(),
+            Error::GivenFile { kind, .. } => {
+                format!("mend the file at this place; it takes what `airflow {kind} import` takes")
+            }
+            Error::Connection { origin, .. } => {
+                format!("mend it ({origin}); as a URI it is TYPE://LOGIN:PASSWORD@HOST:PORT/SCHEMA?EXTRA=…, each part percent-encoded")
+            }
+            Error::NoConnection { nearest: Some(nearest), .. } => {
+                format!("perhaps {nearest} is meant; `tidemill connections list` lists all")
+            }
+            Error::NoConnection { nearest: None, id } => {
+                format!("add it to connections.yaml, or set AIRFLOW_CONN_{}", id.to_uppercase())
+            }
+            Error::TwoFiles { second, .. } => format!("keep one of them: move what {second} has into the other"),
             Error::Connector { .. } => {
                 "give it the form {\"name\": \"…\", \"config\": {\"connector.class\": \"…\", …}}, as Kafka Connect takes it".to_owned()
             }

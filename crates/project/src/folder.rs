@@ -8,8 +8,8 @@ use std::{
 use base::Secret;
 
 use crate::{
-    ConnectorFile, ContractFile, Error, Settings, documents, origin::TextFile, settings::text_file,
-    yaml::FILE_BYTES_MAX,
+    Connections, ConnectorFile, ContractFile, Error, Origin, Settings, Variables, documents, dotenv,
+    given::FromEnvironment, origin::TextFile, settings::text_file, yaml::FILE_BYTES_MAX,
 };
 
 /// The file that makes a folder a project.
@@ -22,6 +22,8 @@ pub struct Project {
     /// Absolute.
     pub root: PathBuf,
     pub settings: Settings,
+    /// `AIRFLOW_CONN_*` and `AIRFLOW_VAR_*`: those of `.env`, then those of the environment, which are over them.
+    pub(crate) airflow: Vec<FromEnvironment>,
     /// Where the command was started: paths are shown relative to it.
     current: PathBuf,
 }
@@ -54,12 +56,21 @@ impl Project {
                 .unwrap_or(&current)
                 .to_path_buf(),
         };
-        let mut project = Project { root, settings: Settings::defaults(), current };
+        let mut project = Project { root, settings: Settings::defaults(), airflow: Vec::new(), current };
         if let Some(file) = project.optional_text(SETTINGS_FILE)? {
             project.settings.read_yaml(&file)?;
         }
         if let Some(file) = project.optional_text(".env")? {
-            project.settings.read_dotenv(&file)?;
+            let lines = dotenv::lines(&file)?;
+            for line in &lines {
+                let (start, length, name) = (line.start, line.length, line.name.clone());
+                let origin = Origin::DotEnv { file: file.clone(), start, length, name };
+                project.airflow.extend(FromEnvironment::of(&line.name, &line.value, origin));
+            }
+            project.settings.read_dotenv(&file, lines)?;
+        }
+        for (name, value) in &outside.variables {
+            project.airflow.extend(FromEnvironment::of(name, value, Origin::Env(name.clone())));
         }
         project.settings.read_env(outside.variables.iter().cloned())?;
         project.settings.read_flags(&outside.flags)?;
@@ -124,6 +135,16 @@ impl Project {
     /// `contracts/*.json` and `contracts/*.avsc` by name, each or what is wrong with it.
     pub fn contracts(&self) -> Result<Vec<Result<ContractFile, Error>>, Error> {
         Ok(self.documents("contracts")?.into_iter().map(|file| file.and_then(documents::contract)).collect())
+    }
+
+    /// `connections.yaml|yml|json|env` under `AIRFLOW_CONN_*`.
+    pub fn connections(&self) -> Result<Connections, Error> {
+        Connections::open(self)
+    }
+
+    /// `variables.yaml|yml|json|env` under `AIRFLOW_VAR_*`.
+    pub fn variables(&self) -> Result<Variables, Error> {
+        Variables::open(self)
     }
 
     fn documents(&self, folder: &str) -> Result<Vec<Result<TextFile, Error>>, Error> {

@@ -42,6 +42,15 @@ impl Origin {
             Origin::Default { .. } | Origin::Env(_) | Origin::Flag(_) => None,
         }
     }
+
+    /// The place without its text, where that may hold a secret.
+    pub fn line(&self) -> Option<Spot> {
+        let Some(Spot::Text { path, text, start, .. }) = self.spot("") else { return None };
+        let before = text.get(..start).unwrap_or(&text);
+        let line = before.matches('\n').count() as u64 + 1;
+        let column = before.rsplit('\n').next().unwrap_or("").chars().count() as u64 + 1;
+        Some(Spot::Line { path, line, column })
+    }
 }
 
 impl fmt::Display for Origin {

@@ -132,8 +132,8 @@ impl Settings {
     }
 
     /// The layer of `.env`: its `TIDEMILL_` names; the rest belongs to others.
-    pub fn read_dotenv(&mut self, file: &TextFile) -> Result<(), Error> {
-        for line in dotenv::lines(file)? {
+    pub(crate) fn read_dotenv(&mut self, file: &TextFile, lines: Vec<dotenv::Line>) -> Result<(), Error> {
+        for line in lines {
             let origin = |name: String| Origin::DotEnv {
                 file: file.clone(),
                 start: line.start,

@@ -220,6 +220,7 @@ fn every_error() -> Vec<Error> {
         Error::Held { root: "work".into(), holder: "4711, started 2026-01-02 03:04:05 UTC".to_owned() },
         project.contracts().expect("a folder").remove(0).expect_err("not JSON"),
         project.connectors().expect("a folder").remove(0).expect_err("not a connector"),
+        Error::NoConnection { id: "lake".to_owned(), nearest: Some("lakes".to_owned()) },
     ]
 }
 

@@ -137,16 +137,16 @@ fn scalar_text<'a>(data: &YamlData<'a, MarkedYaml<'a>>) -> Option<String> {
 }
 
 /// Character positions, which the parser counts, as bytes, which everything else does.
-struct Offsets(Vec<usize>);
+pub(crate) struct Offsets(Vec<usize>);
 
 impl Offsets {
-    fn of(text: &str) -> Self {
+    pub(crate) fn of(text: &str) -> Self {
         let mut bytes: Vec<usize> = text.char_indices().map(|(byte, _)| byte).collect();
         bytes.push(text.len());
         Self(bytes)
     }
 
-    fn byte(&self, character: usize) -> usize {
+    pub(crate) fn byte(&self, character: usize) -> usize {
         self.0[character.min(self.0.len() - 1)]
     }
 }

@@ -1,21 +1,8 @@
-//! The embedded S3 endpoint: buckets are folders on the local disk, every request is signed and checked.
+//! The embedded endpoints of AWS's stores, on the local disk: S3 and DynamoDB, a folder each with its own `Options`,
+//! `Service` and `Error`.
 //!
-//! It knows no other part: `up` hands it a folder, an address and keys, and everyone else reaches it over HTTP as they
-//! would reach AWS. `options` what it is told, `service` start and stop, `api` the S3 calls, `receive` a body, `disk` where
-//! objects lie, `keys` and `listing` names, `errors` what keeps it from starting.
-//!
-//! `s3s` does HTTP, XML and signatures. Its own `s3s-fs` is not used: it cannot list multipart uploads, shows a body before
-//! its checksum is checked, and keeps names of attributes that long keys do not fit into.
+//! They know no other part and not each other: `up` hands each a folder and an address, and everyone else reaches it over
+//! HTTP as they would reach AWS.
 
-mod api;
-mod disk;
-mod errors;
-mod keys;
-mod listing;
-mod options;
-mod receive;
-mod service;
-
-pub use errors::Error;
-pub use options::Options;
-pub use service::Service;
+pub mod dynamodb;
+pub mod s3;

@@ -3,13 +3,20 @@
 //! A service starts once a run and dies with it. One that is absent is said where it is seen, and in CI it is a failure.
 //! It knows no room: it drives the product from outside, as a user does.
 
+mod airflow;
+mod aws;
 mod children;
+mod firestore;
 mod folders;
+mod gcs;
 mod http;
 mod java;
 mod kafka;
+mod mongod;
 pub mod poll;
 mod ports;
+mod postgres;
+mod seaweedfs;
 mod seeds;
 mod world;
 
@@ -22,12 +29,19 @@ use std::{
     thread,
 };
 
+pub use airflow::{AIRFLOW_PASSWORD, AIRFLOW_USER, Airflow, airflow_server};
+pub use aws::{Aws, ministack, moto, moto_that_denies};
 pub use children::{Child, tied_to_us};
+pub use firestore::{Firestore, firestore_emulator};
 pub use folders::run_folder;
+pub use gcs::{FakeGcs, fake_gcs};
 pub use http::{Answer, http, try_http};
 pub use java::{Java, java_tools};
 pub use kafka::{Kafka, kafka};
+pub use mongod::{Mongod, mongod};
 pub use ports::{free_port, free_ports};
+pub use postgres::{Postgres, postgres};
+pub use seaweedfs::{SeaweedFs, seaweedfs};
 pub use seeds::{Seeded, deep, seeds};
 pub use world::{ACCESS_KEY, Parts, Ran, SECRET_KEY, World, ran};
 
@@ -56,6 +70,11 @@ pub fn absent<T>(service: &str) -> Option<T> {
 /// The interpreter that has confluent-kafka, kafka-python and boto3.
 pub fn python() -> Option<PathBuf> {
     found("Python packages", services().join("python/bin/python"))
+}
+
+/// The interpreter of one of the environments of `services.toml`: `servers`, `dlt`, `airflow`.
+pub fn venv_python(name: &str) -> Option<PathBuf> {
+    found(name, services().join(name).join("bin/python"))
 }
 
 /// The aws command line.

@@ -82,6 +82,14 @@ impl Parts {
         url(&self.of("s3"))
     }
 
+    pub fn dynamodb(&self) -> String {
+        url(&self.of("dynamodb"))
+    }
+
+    pub fn scheduler(&self) -> String {
+        url(&self.of("scheduler"))
+    }
+
     pub fn console(&self) -> String {
         url(&self.of("console"))
     }
@@ -130,7 +138,7 @@ impl World {
 
     fn within(folder: Folder, binary: &str) -> Self {
         // Port 0: the part binds a free one itself, so that tests beside each other never want the same.
-        let parts = ["broker", "registry", "connect", "s3", "console"];
+        let parts = ["broker", "registry", "connect", "s3", "dynamodb", "scheduler", "console"];
         let text: String = parts.iter().map(|part| format!("{part}:\n  listen: 127.0.0.1:0\n")).collect();
         fs::write(folder.path().join("tidemill.yaml"), text).expect("the folder is ours");
         Self { folder, binary: binary.into(), environment: BTreeMap::new(), up: None }

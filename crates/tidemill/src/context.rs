@@ -125,6 +125,17 @@ impl Context {
         Ok(console::url(&self.address(flag, "connect")?))
     }
 
+    /// `http://host:port` of a scheduler or an Airflow, without a slash at its end.
+    pub fn scheduler_url(&self, flag: Option<&str>) -> Result<String, Failure> {
+        Ok(console::url(&self.address(flag, "scheduler")?))
+    }
+
+    /// `http://host:port` of the project's DynamoDB endpoint; `None` where the project uses AWS itself.
+    pub fn dynamodb_url(&self) -> Result<Option<String>, Failure> {
+        let address = self.address(None, "dynamodb")?;
+        Ok((address != "aws").then(|| console::url(&address)))
+    }
+
     /// The project's S3 endpoint and keys; `None` where the project uses AWS itself.
     pub fn s3(&self) -> Result<Option<S3Access>, Failure> {
         let project = self.project()?;

@@ -17,7 +17,7 @@ use project::{Project, Running, RunningPart};
 use crate::{context::Failure, errors::Error, ports};
 
 /// Every part there is, each after those that it may depend on.
-pub const PARTS: [&str; 5] = ["s3", "broker", "registry", "connect", "console"];
+pub const PARTS: [&str; 7] = ["s3", "dynamodb", "broker", "registry", "connect", "scheduler", "console"];
 /// What every part still to be stopped keeps of the time for all of them.
 const STOP_SHARE_MS: u64 = 300;
 
@@ -40,7 +40,9 @@ impl Plan {
         for part in PARTS {
             if let Some(address) = settings.optional_text(&format!("{part}.external")) {
                 plan.external.insert(part, address.to_owned());
-            } else if wanted.iter().any(|name| name == part) {
+            } else if wanted.iter().any(|name| name == part)
+                && (part != "scheduler" || has_dags(project, only))
+            {
                 plan.listen.insert(part, settings.address(&format!("{part}.listen"))?);
             }
         }
@@ -91,8 +93,13 @@ pub struct Environment {
 pub async fn start(project: &Project, plan: &Plan) -> Result<Environment, Failure> {
     let state = project.state_folder()?;
     let mut environment = Environment { handles: Vec::new(), parts: IndexMap::new() };
-    let (s3, broker) = tokio::join!(start_s3(project, plan), start_broker(project, plan, &state));
+    let (s3, dynamodb, broker) = tokio::join!(
+        start_s3(project, plan),
+        start_dynamodb(project, plan),
+        start_broker(project, plan, &state)
+    );
     environment.add("s3", plan, s3?);
+    environment.add("dynamodb", plan, dynamodb?);
     environment.add("broker", plan, broker?);
     let kafka = environment.address("broker");
     let (registry, connect) = tokio::join!(
@@ -101,6 +108,7 @@ pub async fn start(project: &Project, plan: &Plan) -> Result<Environment, Failur
     );
     environment.add("registry", plan, registry?);
     environment.add("connect", plan, connect?);
+    environment.add("scheduler", plan, start_scheduler(project, plan).await?);
     let console = start_console(project, plan, &environment.parts).await;
     environment.add("console", plan, console?);
     Ok(environment)
@@ -109,7 +117,7 @@ pub async fn start(project: &Project, plan: &Plan) -> Result<Environment, Failur
 async fn start_s3(project: &Project, plan: &Plan) -> Result<Option<Handle>, Failure> {
     let Some(listen) = plan.listen.get("s3") else { return Ok(None) };
     let settings = &project.settings;
-    let mut options = stores::Options::at(
+    let mut options = stores::s3::Options::at(
         project.state_path("s3"),
         *listen,
         settings.text("s3.access_key"),
@@ -117,7 +125,13 @@ async fn start_s3(project: &Project, plan: &Plan) -> Result<Option<Handle>, Fail
     );
     options.region = settings.text("s3.region").to_owned();
     options.buckets = settings.list("s3.buckets");
-    started(stores::Service::start(options).await)
+    started(stores::s3::Service::start(options).await)
+}
+
+async fn start_dynamodb(project: &Project, plan: &Plan) -> Result<Option<Handle>, Failure> {
+    let Some(listen) = plan.listen.get("dynamodb") else { return Ok(None) };
+    let options = stores::dynamodb::Options::at(project.state_path("dynamodb"), *listen);
+    started(stores::dynamodb::Service::start(options).await)
 }
 
 async fn start_broker(
@@ -187,6 +201,43 @@ async fn start_connect(
         ..connect::Options::at(*listen, kafka)
     };
     started(connect::Service::start(options).await)
+}
+
+/// A project without a DAG folder has nothing to schedule, unless the part is asked for by name.
+fn has_dags(project: &Project, only: &[String]) -> bool {
+    !only.is_empty() || project.root.join(project.settings.text("scheduler.dags_folder")).is_dir()
+}
+
+async fn start_scheduler(project: &Project, plan: &Plan) -> Result<Option<Handle>, Failure> {
+    let Some(listen) = plan.listen.get("scheduler") else { return Ok(None) };
+    let settings = &project.settings;
+    let own_store = match plan.listen.get("s3") {
+        Some(listen) => Some(scheduler::OwnStore {
+            endpoint: format!("http://{listen}"),
+            access_key: settings.text("s3.access_key").to_owned(),
+            secret_key: project.s3_secret_key()?,
+        }),
+        None => None,
+    };
+    let milliseconds = |key| settings.milliseconds(key).map(|it| u64::try_from(it).unwrap_or(0));
+    let program = std::env::current_exe().ok();
+    let options = scheduler::Options {
+        dags_folder: project.root.join(settings.text("scheduler.dags_folder")),
+        state_folder: project.state_path("scheduler"),
+        database_url: settings.secret("scheduler.database_url"),
+        parallelism_max: usize::try_from(settings.count("scheduler.parallelism_max")?).unwrap_or(1).max(1),
+        scan_interval_ms: milliseconds("scheduler.scan_interval_ms")?,
+        dags_are_paused_at_creation: settings.boolean("scheduler.dags_are_paused_at_creation")?,
+        kill_grace_ms: milliseconds("scheduler.kill_grace_ms")?,
+        binary_folder: program.and_then(|program| program.parent().map(std::path::Path::to_path_buf)),
+        python: settings.text("scheduler.python").to_owned(),
+        connections: Some(std::sync::Arc::new(project::Connections::open(project)?)),
+        variables: Some(std::sync::Arc::new(project::Variables::open(project)?)),
+        environment: std::env::vars().collect(),
+        own_store,
+        ..scheduler::Options::at(*listen, &project.root)
+    };
+    started(scheduler::Service::start(options).await)
 }
 
 async fn start_console(

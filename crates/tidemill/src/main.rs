@@ -3,12 +3,14 @@
 //! No logic lives here: commands are in `commands/`, one file each; what they share is `Context`.
 
 mod background;
+mod causes;
 mod commands;
 mod context;
 mod environment;
 mod errors;
 mod memory;
 mod ports;
+mod reach;
 mod render;
 
 use std::process::ExitCode;

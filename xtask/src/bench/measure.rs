@@ -4,10 +4,11 @@ use std::{
     fs,
     io::{Read, Write},
     net::TcpStream,
-    time::Duration,
+    process::{Command, Stdio},
+    time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 /// What one or several processes used.
 #[derive(Debug, Clone, Copy, Default)]
@@ -66,6 +67,44 @@ pub fn kafka_answers(address: &str) -> bool {
 pub fn http(method: &str, address: &str, path: &str, body: &str) -> Result<(u16, String)> {
     let answer = testkit::try_http(method, &format!("http://{address}{path}"), body)?;
     Ok((answer.status, answer.body))
+}
+
+/// What one process took from its start to its end.
+#[derive(Debug, Clone)]
+pub struct Ended {
+    pub seconds: f64,
+    /// The most that it held in memory, as Linux accounts for an ended child.
+    pub memory_mib_max: f64,
+    pub stdout: String,
+}
+
+/// Runs a command to its end; what it said is in the error where it fails.
+pub fn whole(command: &mut Command) -> Result<Ended> {
+    let start = Instant::now();
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    let (mut stdout, mut stderr) =
+        (child.stdout.take().context("a pipe")?, child.stderr.take().context("a pipe")?);
+    let errors = std::thread::spawn(move || {
+        let mut text = String::new();
+        stderr.read_to_string(&mut text).ok();
+        text
+    });
+    let mut text = String::new();
+    stdout.read_to_string(&mut text)?;
+    let mut status = 0;
+    // SAFETY: all zero is a valid rusage, a plain struct of numbers.
+    #[expect(unsafe_code, reason = "std tells no child's memory")]
+    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+    // SAFETY: the pid is our own child's, which nobody has waited for; both pointers live through the call.
+    #[expect(unsafe_code, reason = "std tells no child's memory")]
+    let waited = unsafe { libc::wait4(child.id() as i32, &raw mut status, 0, &raw mut usage) };
+    let seconds = start.elapsed().as_secs_f64();
+    let errors = errors.join().unwrap_or_default();
+    ensure!(
+        waited > 0 && libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 0,
+        "{command:?}: {text}{errors}"
+    );
+    Ok(Ended { seconds, memory_mib_max: usage.ru_maxrss as f64 / 1024.0, stdout: text })
 }
 
 /// The middle one.

@@ -1,9 +1,12 @@
 //! `cargo xtask bench [NAME…]`: us and the peer in one go, side by side, into `benches/RESULTS.md`.
 
+mod dags;
+mod dynamodb;
 mod load;
 mod measure;
 mod memory;
 mod parts;
+mod pipelines;
 mod produce;
 mod report;
 mod s3;
@@ -15,7 +18,7 @@ use crate::services;
 
 #[derive(clap::Args)]
 pub struct Args {
-    /// Only these: up, produce, s3, load, memory [default: all]
+    /// Only these: up, load, produce, s3, memory, pipelines, dynamodb, dags [default: all]
     names: Vec<String>,
 }
 
@@ -27,6 +30,9 @@ const BENCHES: &[Bench] = &[
     ("produce", produce::run),
     ("s3", s3::run),
     ("memory", memory::run),
+    ("pipelines", pipelines::run),
+    ("dynamodb", dynamodb::run),
+    ("dags", dags::run),
 ];
 
 pub fn run(args: &Args) -> Result<()> {

@@ -20,10 +20,27 @@ fn all() -> Vec<Error> {
         Error::CredentialsFailed { who: who(), source: "role loops".into() },
         Error::Unreachable { place: "http://127.0.0.1:9000".to_owned(), source: "connection refused".into() },
         Error::Denied { place: "s3://lake".to_owned(), source: "AccessDenied: no".into() },
-        Error::NoBucket { bucket: "lake".to_owned(), endpoint: "http://127.0.0.1:9000".to_owned() },
+        Error::Denied { place: "gs://lake".to_owned(), source: "forbidden: no".into() },
+        Error::NoBucket { bucket: "s3://lake".to_owned(), endpoint: "http://127.0.0.1:9000".to_owned() },
+        Error::NoBucket {
+            bucket: "gs://lake".to_owned(),
+            endpoint: "https://storage.googleapis.com".to_owned(),
+        },
         Error::NoObject { place: "s3://lake/a".to_owned() },
         Error::Settings { what: "`x` is no address".to_owned(), help: "correct store.url".to_owned() },
         Error::Store { place: "s3://lake".to_owned(), source: "InternalError: disk".into() },
+        Error::NoGoogleCredentials { source: "no answer from the metadata server".into() },
+        Error::GoogleSignInExpired {
+            who: "ada@example.org".to_owned(),
+            login: "gcloud auth application-default login".to_owned(),
+            source: "invalid_grant".into(),
+        },
+        Error::GoogleCredentialsFailed { who: "key.json".to_owned(), source: "not JSON".into() },
+        Error::ImpersonationRefused {
+            who: "loader@lake.iam.gserviceaccount.com".to_owned(),
+            source: "PERMISSION_DENIED".into(),
+        },
+        Error::TokenUnreachable { who: "ada@example.org".to_owned(), source: "connection refused".into() },
     ]
 }
 

@@ -14,8 +14,13 @@ fn config(endpoint: Option<&str>, path_style: bool) -> S3Config {
 
 #[track_caller]
 fn check(endpoint: Option<&str>, path_style: bool, expected: &str) {
-    let found = s3(&config(endpoint, path_style))
-        .map_or_else(|error| format!("! {error}"), |bucket| bucket.url.to_string());
+    let found = s3(&config(endpoint, path_style)).map_or_else(
+        |error| format!("! {error}"),
+        |bucket| match bucket.calls {
+            Calls::S3(calls) => calls.url.to_string(),
+            Calls::Gcs(_) => unreachable!("an S3 bucket was asked for"),
+        },
+    );
     assert_eq!(found, expected);
 }
 
@@ -47,6 +52,7 @@ fn what_is_no_address_is_refused() {
 fn addresses_have_a_bucket_and_perhaps_a_key() {
     let parse = |text| Address::parse(text).map(|address| (address.bucket, address.key)).ok();
     assert_eq!(parse("s3://lake"), Some(("lake".to_owned(), String::new())));
+    assert_eq!(parse("gs://lake/a").map(|(bucket, _)| bucket), Some("lake".to_owned()));
     assert_eq!(parse("s3://lake/a/b.json"), Some(("lake".to_owned(), "a/b.json".to_owned())));
     assert_eq!(parse("s3:///a"), None);
     assert_eq!(parse("lake/a"), None);

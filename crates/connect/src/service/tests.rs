@@ -30,9 +30,11 @@ impl World {
         let listen = LOOPBACK.parse().unwrap();
         let broker = broker::Options::at(folder.path().join("kafka"), listen);
         let broker = broker::Service::start(broker).await.unwrap();
-        let s3 = stores::Options::at(folder.path().join("s3"), listen, "key", base::Secret::new("hidden"));
         let s3 =
-            stores::Service::start(stores::Options { buckets: vec!["lake".to_owned()], ..s3 }).await.unwrap();
+            stores::s3::Options::at(folder.path().join("s3"), listen, "key", base::Secret::new("hidden"));
+        let s3 = stores::s3::Service::start(stores::s3::Options { buckets: vec!["lake".to_owned()], ..s3 })
+            .await
+            .unwrap();
         let registry = registry::Options::at(listen, broker.addr.to_string());
         let registry = registry::Service::start(registry).await.unwrap();
         let mut world = Self {

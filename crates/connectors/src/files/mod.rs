@@ -34,6 +34,7 @@ pub const CONNECTOR: Connector = Connector {
     },
     source: Some(source),
     sink: None,
+    table_form: crate::plain_form,
 };
 
 fn source(settings: &Settings, selection: &Selection) -> Result<Arc<dyn base::Source>, BoxError> {

@@ -50,7 +50,7 @@ impl Problem for Error {
                 format!("start Kafka (tidemill up), or correct the address {bootstrap}")
             }
             Error::TopicMissing { topic, .. } => {
-                format!("create it: tidemill topic create {topic} (or give load --create-topic)")
+                format!("create it: tidemill topic create {topic} (or give load --create)")
             }
             Error::CreateTopic { topic, .. } => {
                 format!("create {topic} with the rights and limits that the cause names")

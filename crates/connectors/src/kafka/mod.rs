@@ -36,6 +36,7 @@ pub const CONNECTOR: Connector = Connector {
     },
     source: Some(source),
     sink: Some(sink),
+    table_form: crate::plain_form,
 };
 
 fn source(settings: &Settings, selection: &Selection) -> Result<Arc<dyn base::Source>, BoxError> {

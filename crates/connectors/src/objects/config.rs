@@ -3,7 +3,7 @@
 use std::{path::PathBuf, sync::Arc};
 
 use chrono_tz::Tz;
-use cloud::store::S3Config;
+use cloud::store::{GcsConfig, S3Config};
 
 use super::{Error, Pattern};
 
@@ -38,6 +38,7 @@ pub struct Config {
 #[derive(Debug, Clone)]
 pub enum StoreConfig {
     S3(S3Config),
+    Gcs(GcsConfig),
     /// A folder of this machine, in place of a bucket.
     Folder(PathBuf),
 }

@@ -10,10 +10,7 @@ use base::{
 use futures::{StreamExt, TryStreamExt, stream};
 
 use super::{
-    Config, Error, Names, OnNull, StoreConfig,
-    object::{OpenObject, Target},
-    partitioner::Folders,
-    spill::Memory,
+    Config, Error, Memory, Names, OnNull, StoreConfig, Target, object::OpenObject, partitioner::Folders,
 };
 
 /// Objects of one extent that are completed at once.
@@ -44,11 +41,8 @@ impl ObjectSink {
     pub fn new(config: Config, clock: Arc<dyn Clock>) -> Result<Self, Fault> {
         config.check()?;
         let target = match &config.store {
-            StoreConfig::S3(s3) => {
-                let bucket = cloud::store::s3(s3).map_err(cloud::Error::into_fault)?;
-                let place = format!("s3://{}", s3.bucket).into();
-                Target { store: bucket.store.clone(), bucket: Some(bucket), place }
-            }
+            StoreConfig::S3(s3) => Target::of(cloud::store::s3(s3).map_err(cloud::Error::into_fault)?),
+            StoreConfig::Gcs(gcs) => Target::of(cloud::store::gcs(gcs).map_err(cloud::Error::into_fault)?),
             StoreConfig::Folder(path) => {
                 let store = cloud::store::folder(path).map_err(cloud::Error::into_fault)?;
                 Target { store, bucket: None, place: path.display().to_string().into() }

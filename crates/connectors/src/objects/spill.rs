@@ -12,19 +12,19 @@ use std::{
 
 use super::Error;
 
-/// What all open objects of a sink hold in memory, counted.
+/// What all open objects of a sink hold in memory, counted; beyond its bound they go to temporary files.
 #[derive(Debug)]
-pub(crate) struct Memory {
+pub struct Memory {
     held_bytes: AtomicUsize,
     bytes_max: usize,
 }
 
 impl Memory {
-    pub(crate) fn new(bytes_max: usize) -> Arc<Self> {
+    pub fn new(bytes_max: usize) -> Arc<Self> {
         Arc::new(Self { held_bytes: AtomicUsize::new(0), bytes_max })
     }
 
-    pub(crate) fn is_over(&self) -> bool {
+    pub fn is_over(&self) -> bool {
         self.held_bytes.load(Ordering::Relaxed) > self.bytes_max
     }
 

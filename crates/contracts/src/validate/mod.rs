@@ -9,7 +9,7 @@ mod row;
 mod rule;
 
 pub use json::write_json;
-pub use row::RowEncoder;
+pub use row::{RowEncoder, cast_text, cast_word};
 pub(crate) use row::{boolean, float, integer};
 
 use base::{Contract, ContractKind, Value};

@@ -328,7 +328,8 @@ fn write_float(text: &[u8], number: f64, out: &mut Vec<u8>) {
     }
 }
 
-fn cast_text(kind: &Kind, text: &[u8]) -> Option<Value> {
+/// A text as a value of this kind; `None` where it is none.
+pub fn cast_text(kind: &Kind, text: &[u8]) -> Option<Value> {
     let narrow = |min: i64, max: i64| {
         let whole = float(text)
             .filter(|number| number.fract() == 0.0 && number.abs() < 9e15)
@@ -359,7 +360,8 @@ fn cast_text(kind: &Kind, text: &[u8]) -> Option<Value> {
     })
 }
 
-fn cast_word(kind: &Kind) -> &'static str {
+/// What a kind's texts look like, for `expected …`.
+pub fn cast_word(kind: &Kind) -> &'static str {
     match kind {
         Kind::Int8 => "an 8 bit integer",
         Kind::Int16 => "a 16 bit integer",

@@ -24,6 +24,10 @@ pub struct Args {
 pub const SETTINGS: &str = include_str!("../../../../examples/flights/tidemill.yaml");
 pub const CONNECTOR: &str = include_str!("../../../../examples/flights/connectors/s3-sink-flights.json");
 pub const FLIGHTS: &[u8] = include_bytes!("../../../../examples/flights/flights.csv");
+pub const PLANES: &[u8] = include_bytes!("../../../../examples/flights/planes.csv");
+pub const PLANES_CHANGED: &[u8] = include_bytes!("../../../../examples/flights/planes_changed.csv");
+pub const PIPELINE: &str = include_str!("../../../../examples/flights/pipelines/planes_to_lake.yaml");
+pub const DAG: &str = include_str!("../../../../examples/flights/dags/lake.yml");
 const IGNORED: &str = "/.tidemill/\n/.env\n";
 
 pub async fn run(args: Args, _context: &Context) -> Result<(), Failure> {
@@ -34,11 +38,18 @@ pub async fn run(args: Args, _context: &Context) -> Result<(), Failure> {
     write(folder, "tidemill.yaml", SETTINGS.as_bytes())?;
     write(folder, ".gitignore", IGNORED.as_bytes())?;
     write(folder, "connectors/s3-sink-flights.json", CONNECTOR.as_bytes())?;
+    write(folder, "pipelines/planes_to_lake.yaml", PIPELINE.as_bytes())?;
+    write(folder, "dags/lake.yml", DAG.as_bytes())?;
     write(folder, "data/flights.csv", FLIGHTS)?;
+    write(folder, "data/planes.csv", PLANES)?;
+    write(folder, "data/planes_changed.csv", PLANES_CHANGED)?;
     println!("{} is a project now:", folder.display());
     println!("  tidemill.yaml                    settings; empty means: the defaults");
     println!("  connectors/s3-sink-flights.json  a Kafka Connect connector, topic to S3");
+    println!("  pipelines/planes_to_lake.yaml    a batch pipeline, DynamoDB to tables in S3");
+    println!("  dags/lake.yml                    a DAG that runs it and looks at the result");
     println!("  data/flights.csv                 6,998 flights from New York (CC0)");
+    println!("  data/planes.csv                  3,322 planes; planes_changed.csv: 41 of them, changed");
     println!("next: cd {} && tidemill up", folder.display());
     Ok(())
 }

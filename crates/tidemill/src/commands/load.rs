@@ -1,22 +1,26 @@
 //! `tidemill load SOURCE… TARGET`: a transfer from files to a store, once.
+//!
+//! Map: this file the arguments and the transfer; `load/kafka.rs` topics and their serializers; `load/stores.rs` tables and
+//! collections, which take rows; `load/show.rs` progress and the summary; `load/failure.rs` what ends a load.
 
 mod failure;
+mod kafka;
 mod registry;
 mod show;
+mod stores;
 
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
 };
 
-use base::{Backoff, Budget, Contract, ContractKind, Load, SystemClock};
+use base::{Backoff, Budget, ContractKind, Load, Sink, SystemClock};
 use connectors::{
     files::{self, FileSource, Format},
-    kafka::{Create, KafkaSink, SinkConfig},
-    serialize::{Plan, Serialize, Serializer, Shape},
+    record::Shape,
 };
 use engine::{
-    Cuts, DeadLetters, OnError, Progress, Transfer,
+    Cuts, DeadLetters, OnError, Progress, Stage, Transfer,
     checkpoints::NoCheckpoints,
     dead_letters::{FileDeadLetters, NoDeadLetters},
 };
@@ -28,19 +32,25 @@ use crate::context::{Context, Failure};
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   tidemill load data/flights.csv kafka://local/flights --contract flights --key tailnum
+  tidemill load data/planes.csv dynamodb://local/planes --key tailnum --create
+  tidemill load data/planes.csv mongodb://127.0.0.1:27017/fleet/planes --key tailnum
   zcat events.jsonl.gz | tidemill load - kafka://broker:9092/events --format jsonl --serializer json")]
 pub struct Args {
     /// Files (.csv .tsv .jsonl .ndjson .json, also .gz and .zst) or - for standard input, then the target:
-    /// kafka://local/TOPIC or kafka://HOST:PORT/TOPIC
+    /// kafka://local/TOPIC, kafka://HOST:PORT/TOPIC, dynamodb://local/TABLE, dynamodb://CONNECTION/TABLE,
+    /// mongodb://HOST/DATABASE/COLLECTION, mongodb://CONNECTION/COLLECTION or firestore://PROJECT/COLLECTION
     #[arg(required = true, num_args = 2.., value_name = "SOURCE... TARGET")]
     paths: Vec<String>,
     /// Contract the records keep: a name in contracts/, or a file (.json JSON Schema, .avsc Avro)
     #[arg(long, value_name = "NAME|FILE")]
     contract: Option<String>,
-    /// Field whose text becomes the record's key
-    #[arg(long, value_name = "FIELD")]
-    key: Option<String>,
-    /// How values are written [default: json-schema or avro as the contract is, json without one]
+    /// Field whose text becomes the record's key; of a store that takes several, with commas
+    #[arg(long, value_name = "FIELD", value_delimiter = ',')]
+    key: Vec<String>,
+    /// What a record does to one that is there already: insert refuses it [default: what a second load leaves as it is]
+    #[arg(long, value_enum)]
+    write: Option<Write>,
+    /// How values of a topic are written [default: json-schema or avro as the contract is, json without one]
     #[arg(long, value_enum)]
     serializer: Option<Serial>,
     /// How keys become partitions: murmur2 (Kafka's), consistent (librdkafka's), fnv1a
@@ -58,17 +68,20 @@ pub struct Args {
     /// What a bad record does
     #[arg(long, value_enum, default_value = "stop")]
     on_error: OnBad,
-    /// Folder for dead letters [default: .tidemill/dead-letters/TOPIC]
+    /// Folder for dead letters [default: .tidemill/dead-letters/NAME of the topic, table or collection]
     #[arg(long, value_name = "DIR")]
     dead_letters: Option<PathBuf>,
     /// Stop after so many records of each source
     #[arg(long, value_name = "RECORDS")]
     limit: Option<u64>,
-    /// Make the topic if it is not there
-    #[arg(long)]
-    create_topic: bool,
+    /// Give each row of a table or collection a field with the time of this load, for a pipeline's cursor
+    #[arg(long, value_name = "FIELD")]
+    stamp: Option<String>,
+    /// Make the topic or the table if it is not there
+    #[arg(long, alias = "create-topic")]
+    create: bool,
     /// Partitions of a topic that is made
-    #[arg(long, default_value_t = 1, requires = "create_topic")]
+    #[arg(long, default_value_t = 1, requires = "create")]
     partitions: i32,
     /// Schema registry, instead of the project's
     #[arg(long, value_name = "URL")]
@@ -104,8 +117,16 @@ enum OnBad {
     DeadLetter,
 }
 
-/// Read, being encoded, being sent: three batches of 2 MiB of input.
-const BUDGET_BYTES: u32 = 6 << 20;
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Write {
+    // One that is there already is an error.
+    Insert,
+    // Its fields are set; others stay, where the store can do that.
+    Upsert,
+    // It takes the other's place.
+    Replace,
+}
+
 /// Records between two waits for acknowledgements.
 const EXTENT_RECORDS: u64 = 250_000;
 /// Files that are read at once.
@@ -113,27 +134,26 @@ const LANES_MAX: usize = 2;
 
 pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     let (target, sources) = args.paths.split_last().expect("clap asks for two");
-    let target = Target::parse(target)?;
-    let source = file_source(&args, context, sources)?;
-    let contract = contract(&args, context, &target).await?;
-    let stage = stage(&args, &source.0, &source.1, contract)?;
-    let config = sink_config(&args, context, &target)?;
-    let bootstrap = config.bootstrap.clone();
-    let sink = KafkaSink::connect(config).map_err(|error| Box::new(error) as Failure)?;
+    let target = Target::parse(target, context)?;
+    let (source, config) = file_source(&args, context, sources)?;
+    let source = Arc::new(source);
+    let prepared = match &target {
+        Target::Kafka(topic) => kafka::prepare(&args, context, topic, &source, &config).await?,
+        Target::Store(store) => stores::prepare(&args, context, store, &source, &config).await?,
+    };
+    let Prepared { stage, sink, name, told, is_repeatable, budget_bytes } = prepared;
     let dead_letters = match args.on_error {
         OnBad::Stop => None,
-        OnBad::DeadLetter => {
-            Some(Arc::new(FileDeadLetters::at(&dead_letter_folder(&args, context, &target)?)))
-        }
+        OnBad::DeadLetter => Some(Arc::new(FileDeadLetters::at(&dead_letter_folder(&args, context, &name)?))),
     };
     let progress = Arc::new(Progress::default());
     let transfer = Transfer {
-        load: Load { id: "load".into(), transfer: format!("load-{}", target.topic).into() },
-        source: Arc::new(source.0),
-        stages: vec![Arc::new(stage)],
-        sink: Arc::new(sink),
+        load: Load { id: "load".into(), transfer: format!("load-{name}").into() },
+        source,
+        stages: vec![stage],
+        sink,
         cuts: Cuts::records(EXTENT_RECORDS),
-        budget: Budget::new(BUDGET_BYTES),
+        budget: Budget::new(budget_bytes),
         checkpoints: Arc::new(NoCheckpoints::default()),
         dead_letters: match &dead_letters {
             Some(folder) => folder.clone() as Arc<dyn DeadLetters>,
@@ -142,7 +162,7 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
         progress: progress.clone(),
         on_error: if dead_letters.is_some() { OnError::DeadLetter } else { OnError::CommitThenStop },
         clock: Arc::new(SystemClock),
-        // Sending again what may have been acknowledged would double records: a load that fails says so and ends.
+        // Sending again what may have been acknowledged would double a topic's records: a load that fails says so and ends.
         retries: Backoff::new(100, 1_000, 0, 1),
         lanes_count_max: LANES_MAX,
     };
@@ -153,43 +173,45 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
             on_interrupt.cancel();
         }
     });
-    let shown = show::Shown::begin(progress.clone(), &source.1);
+    let shown = show::Shown::begin(progress.clone(), &config);
     let ended = shown.until(transfer.run(stop)).await;
-    let summary = ended.map_err(|fault| LoadError::of(fault, progress.records_committed(), &target.topic))?;
+    let summary = ended.map_err(|fault| LoadError::of(fault, progress.records_committed(), &name))?;
     let folder = dead_letters.as_ref().filter(|_| summary.rejected_count > 0).map(|letters| letters.folder());
-    show::result(context, &summary, &target.topic, &bootstrap, shown.seconds(), folder);
+    show::result(context, &summary, &name, told, shown.seconds(), folder);
     if summary.ended == engine::Ended::Stopped {
         let sent_count = summary.records_count;
-        return Err(Box::new(LoadError::Interrupted { sent_count, topic: target.topic }));
+        return Err(Box::new(LoadError::Interrupted { sent_count, target: name, is_repeatable }));
     }
     Ok(())
 }
 
 /// Where to load to.
-struct Target {
-    /// `None`: the project's own broker.
-    server: Option<String>,
-    topic: String,
+enum Target {
+    Kafka(kafka::Topic),
+    Store(stores::Store),
 }
 
 impl Target {
-    fn parse(text: &str) -> Result<Self, Failure> {
-        let refuse = || Box::new(LoadError::Target { target: text.to_owned() });
-        let rest = text.strip_prefix("kafka://").ok_or_else(refuse)?;
-        let (server, topic) = rest.split_once('/').ok_or_else(refuse)?;
-        let is_topic = !topic.is_empty()
-            && topic.len() <= 249
-            && topic.chars().all(|one| one.is_ascii_alphanumeric() || "._-".contains(one));
-        if server.is_empty() || !is_topic {
-            return Err(refuse());
+    fn parse(text: &str, context: &Context) -> Result<Self, Failure> {
+        let scheme = text.split_once("://").map_or("", |(scheme, _)| scheme);
+        match scheme {
+            "kafka" => kafka::Topic::parse(text).map(Target::Kafka),
+            _ => stores::Store::parse(text, context).map(Target::Store),
         }
-        let server = match server {
-            "local" => None,
-            server if server.contains(':') => Some(server.to_owned()),
-            server => Some(format!("{server}:9092")),
-        };
-        Ok(Self { server, topic: topic.to_owned() })
     }
+}
+
+/// What a target's kind makes of the arguments.
+struct Prepared {
+    stage: Arc<dyn Stage>,
+    sink: Arc<dyn Sink>,
+    /// As people call it: the topic, the table, the collection.
+    name: String,
+    /// What `--output json` says of it.
+    told: serde_json::Value,
+    /// A second load leaves what the first would have left.
+    is_repeatable: bool,
+    budget_bytes: u32,
 }
 
 fn file_source(
@@ -213,24 +235,14 @@ fn file_source(
     Ok((source, config))
 }
 
-/// The contract with its id, registered under `TOPIC-value`, where the serializer frames.
-async fn contract(args: &Args, context: &Context, target: &Target) -> Result<Option<Arc<Contract>>, Failure> {
+/// The text of the contract that `--contract` names, with its path and kind.
+fn contract_text(args: &Args, context: &Context) -> Result<Option<(PathBuf, ContractKind, String)>, Failure> {
     let Some(named) = &args.contract else { return Ok(None) };
     let path = contract_path(context, named)?;
     let text = std::fs::read_to_string(&path)
         .map_err(|source| LoadError::Contract { path: path.clone(), source })?;
-    let name = path.to_string_lossy();
-    let kind = contracts::kind_of_file(&name).unwrap_or(ContractKind::JsonSchema);
-    // The file's name first, so that a mistake in it is shown there.
-    let parsed = contracts::contract(kind, &name, None, &text);
-    let mut contract = parsed.map_err(|error| Box::new(error) as Failure)?;
-    let frames = matches!(args.serializer, None | Some(Serial::JsonSchema | Serial::Avro));
-    if frames {
-        let url = context.registry_url(args.registry.as_deref())?;
-        let subject = format!("{}-value", target.topic);
-        contract.id = Some(registry::id_of(&url, &subject, kind, &text, !args.no_register).await?);
-    }
-    Ok(Some(Arc::new(contract)))
+    let kind = contracts::kind_of_file(&path.to_string_lossy()).unwrap_or(ContractKind::JsonSchema);
+    Ok(Some((path, kind, text)))
 }
 
 fn contract_path(context: &Context, named: &str) -> Result<PathBuf, Failure> {
@@ -248,20 +260,8 @@ fn contract_path(context: &Context, named: &str) -> Result<PathBuf, Failure> {
     Err(Box::new(LoadError::NoContract { name: named.to_owned(), folder }))
 }
 
-fn stage(
-    args: &Args,
-    source: &FileSource,
-    config: &files::Config,
-    contract: Option<Arc<Contract>>,
-) -> Result<Serialize, Failure> {
-    let serializer = match (args.serializer, &contract) {
-        (Some(Serial::JsonSchema), _) => Serializer::JsonSchema,
-        (Some(Serial::Avro), _) => Serializer::Avro,
-        (Some(Serial::Json), _) | (None, None) => Serializer::Json,
-        (Some(Serial::String), _) => Serializer::String,
-        (None, Some(contract)) if contract.kind == ContractKind::Avro => Serializer::Avro,
-        (None, Some(_)) => Serializer::JsonSchema,
-    };
+/// The shape of each source, by its name in records' places.
+fn shapes(source: &FileSource, config: &files::Config) -> Result<Vec<(Arc<str>, Shape)>, Failure> {
     let mut shapes = Vec::new();
     for path in &config.paths {
         let format = config.format_of(path).map_err(|error| Box::new(error) as Failure)?;
@@ -274,41 +274,17 @@ fn stage(
         };
         shapes.push((path.to_string_lossy().into(), shape));
     }
-    let nulls = if args.null.is_empty() { vec![String::new(), "NA".to_owned()] } else { args.null.clone() };
-    let plan = Plan { serializer, contract, key: args.key.clone(), nulls };
-    Serialize::new(plan, shapes).map_err(|source| Box::new(LoadError::Plan { source }) as Failure)
+    Ok(shapes)
 }
 
-fn sink_config(args: &Args, context: &Context, target: &Target) -> Result<SinkConfig, Failure> {
-    let mut config = SinkConfig::new(context.kafka(target.server.as_deref())?, &target.topic);
-    if target.server.is_none() {
-        config.properties = context.kafka_properties()?;
-    }
-    config.partitioner =
-        args.partitioner.parse().map_err(|error: connectors::kafka::Error| Box::new(error) as Failure)?;
-    let create = Create { partitions_count: args.partitions, replication_factor: -1 };
-    config.create = args.create_topic.then_some(create);
-    let mut set = |key: &str, value: Option<String>| {
-        if let Some(value) = value {
-            config.properties.insert(key.to_owned(), value);
-        }
-    };
-    set("linger.ms", args.linger_ms.map(|ms| ms.to_string()));
-    set("batch.size", args.batch_bytes.map(|bytes| bytes.to_string()));
-    set("compression.type", args.compression.clone());
-    for property in &args.property {
-        let Some((key, value)) = property.split_once('=') else {
-            return Err(Box::new(LoadError::Property { property: property.clone() }));
-        };
-        set(key, Some(value.to_owned()));
-    }
-    Ok(config)
+fn nulls(args: &Args) -> Vec<String> {
+    if args.null.is_empty() { vec![String::new(), "NA".to_owned()] } else { args.null.clone() }
 }
 
-fn dead_letter_folder(args: &Args, context: &Context, target: &Target) -> Result<PathBuf, Failure> {
+fn dead_letter_folder(args: &Args, context: &Context, name: &str) -> Result<PathBuf, Failure> {
     match &args.dead_letters {
         Some(folder) => Ok(folder.clone()),
-        None => Ok(context.root()?.join(".tidemill").join("dead-letters").join(&target.topic)),
+        None => Ok(context.root()?.join(".tidemill").join("dead-letters").join(name)),
     }
 }
 

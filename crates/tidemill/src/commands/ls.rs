@@ -5,7 +5,7 @@ use std::io::{ErrorKind, Write};
 use base::{Problem, units::bytes_text};
 use cloud::{
     aws::Identity,
-    store::{self, Address, Bucket, Credentials, S3Config},
+    store::{self, Address, Bucket, Cloud, Credentials, GcsConfig, S3Config},
 };
 use futures::TryStreamExt;
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, path::Path};
@@ -50,8 +50,13 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The bucket of an address: by the project's endpoint and keys, or AWS by the standard chain.
+/// The bucket of an address: by the project's endpoint and keys, or a cloud by its standard chain.
 pub(crate) async fn open(address: &Address, context: &Context) -> Result<Bucket, Failure> {
+    if address.cloud == Cloud::Gcs {
+        return GcsConfig::of_environment(&address.bucket)
+            .and_then(|config| store::gcs(&config))
+            .map_err(failure);
+    }
     let config = match context.s3()? {
         Some(access) => S3Config {
             bucket: address.bucket.clone(),

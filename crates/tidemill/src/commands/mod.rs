@@ -4,13 +4,17 @@ pub mod cat;
 pub mod check;
 pub mod config;
 pub mod connect;
+pub mod connections;
 pub mod contract;
+pub mod dag;
 pub mod down;
 pub mod group;
 pub mod init;
 pub mod load;
 pub mod ls;
+pub mod pipeline;
 pub mod quickstart;
+pub mod run;
 pub mod schema;
 pub mod status;
 pub mod topic;
@@ -24,7 +28,7 @@ pub enum Command {
     Quickstart(quickstart::Args),
     /// Make a project folder to start from
     Init(init::Args),
-    /// Start the environment: broker, registry, Connect worker, S3, status page
+    /// Start the environment: broker, registry, Connect worker, S3, DynamoDB, status page
     Up(up::Args),
     /// Show which parts run, where, and whether they answer
     Status(status::Args),
@@ -42,10 +46,18 @@ pub enum Command {
     Contract(contract::Args),
     /// Work with a schema registry
     Schema(schema::Args),
-    /// Load records from files into a store
+    /// Load records from files into a topic, a table or a collection
     Load(load::Args),
+    /// List, test and export connections
+    Connections(connections::Args),
+    /// Work with DAGs, their runs and logs
+    Dag(dag::Args),
     /// Work with a Kafka Connect worker
     Connect(connect::Args),
+    /// Run a pipeline
+    Run(run::Args),
+    /// List pipelines, what they did and what they remember
+    Pipeline(pipeline::Args),
     /// List objects
     Ls(ls::Args),
     /// Print objects
@@ -66,7 +78,11 @@ pub async fn run(command: Command, context: &Context) -> Result<(), Failure> {
         Command::Contract(args) => contract::run(args, context).await,
         Command::Schema(args) => schema::run(args, context).await,
         Command::Load(args) => load::run(args, context).await,
+        Command::Connections(args) => connections::run(args, context).await,
+        Command::Dag(args) => dag::run(args, context).await,
         Command::Connect(args) => connect::run(args, context).await,
+        Command::Run(args) => run::run(args, context).await,
+        Command::Pipeline(args) => pipeline::run(args, context).await,
         Command::Ls(args) => ls::run(args, context).await,
         Command::Cat(args) => cat::run(args, context).await,
     }

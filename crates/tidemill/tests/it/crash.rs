@@ -79,7 +79,14 @@ const LARGE: Shape = Shape { rows: 38_000, files: 1, partitions: 1, flush_size: 
 
 #[test]
 fn dying_at_each_named_point_changes_nothing() {
-    let not_here = ["broker.log.compact.", "broker.log.before_delete_segment", "objects.part."];
+    let not_here = [
+        "pipelines.",
+        "scheduler.",
+        "firestore.",
+        "broker.log.compact.",
+        "broker.log.before_delete_segment",
+        "objects.part.",
+    ];
     let points = crash_points();
     assert!(!points.is_empty());
     let here = points.iter().filter(|point| !not_here.iter().any(|start| point.starts_with(start)));

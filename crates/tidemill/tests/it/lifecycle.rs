@@ -15,7 +15,7 @@ fn status_tells_scripts_what_runs() {
     let status: Value = serde_json::from_str(&world.ok(&["status", "--json"])).unwrap();
     assert_eq!(status["pid"], parts.pid);
     assert!(status["memory_bytes"].as_u64().unwrap() > 1_000_000);
-    for part in ["broker", "registry", "connect", "s3", "console"] {
+    for part in ["broker", "registry", "connect", "s3", "dynamodb", "console"] {
         assert_eq!(status["parts"][part]["state"], "running", "{status}");
         assert_eq!(status["parts"][part]["address"], parts.addresses[part], "{status}");
     }
@@ -103,7 +103,7 @@ fn what_was_acknowledged_is_there_after_kill_9() {
 
 /// The same addresses in every life, so that clients find it again.
 pub fn fixed_ports(world: &testkit::World) {
-    let parts = ["broker", "registry", "connect", "s3", "console"];
+    let parts = ["broker", "registry", "connect", "s3", "dynamodb", "scheduler", "console"];
     let lines = parts.iter().zip(free_ports(parts.len()));
     let text: String = lines.map(|(part, port)| format!("{part}:\n  listen: 127.0.0.1:{port}\n")).collect();
     world.write("tidemill.yaml", text);

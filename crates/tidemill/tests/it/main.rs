@@ -2,16 +2,21 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test reports")]
 
+mod airflow_client;
 mod bad_input;
 mod cli;
 mod confluent;
 mod connect_http;
+mod connections;
 mod crash;
+mod dynamodb_clients;
 mod external;
 mod flow;
 mod java;
 mod kafka_python;
 mod kcat;
 mod lifecycle;
+mod load_stores;
+mod pipelines;
 mod s3_clients;
 mod shared;

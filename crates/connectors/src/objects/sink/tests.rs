@@ -1,4 +1,5 @@
-//! The sink against the embedded S3 endpoint: names, bytes, parts, second lives, nulls, faults.
+//! The sink against the embedded S3 endpoint: names, bytes, parts, second lives, nulls, faults; and the contract on
+//! SeaweedFS and fake-gcs-server too.
 
 use std::sync::Arc;
 
@@ -8,10 +9,11 @@ use base::{
     Batch, Body, Envelope, Extent, Fault, Handle, Lease, Load, ManualClock, Place, Position, Saved, Secret,
     Sink, Split, Value,
 };
-use cloud::store::{Credentials, S3Config};
+use cloud::store::{Bucket, Credentials, GcsConfig, S3Config};
+use engine::contract::{self, Rule, SinkFixture};
 use formats::{Compression, Format, JsonSettings, Settings};
 use futures::TryStreamExt;
-use object_store::{ObjectStore, ObjectStoreExt, path::Path};
+use object_store::{ObjectStoreExt, path::Path};
 use tempfile::TempDir;
 
 use super::super::{Config, Extractor, ObjectSink, OnNull, Partitioner, Pattern, StoreConfig, TimeRule};
@@ -26,9 +28,9 @@ impl World {
     async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let listen = "127.0.0.1:0".parse().unwrap();
-        let mut options = stores::Options::at(folder.path(), listen, "key", Secret::new("secret"));
+        let mut options = stores::s3::Options::at(folder.path(), listen, "key", Secret::new("secret"));
         options.buckets = vec!["lake".to_owned()];
-        let handle = stores::Service::start(options).await.unwrap();
+        let handle = stores::s3::Service::start(options).await.unwrap();
         let s3 = S3Config {
             bucket: "lake".to_owned(),
             region: None,
@@ -49,16 +51,19 @@ impl World {
     }
 
     async fn objects(&self) -> Vec<(String, Vec<u8>)> {
-        let store = cloud::store::s3(&self.s3).unwrap().store;
-        let listed: Vec<_> = store.list(None).try_collect().await.unwrap();
-        let mut objects = Vec::new();
-        for meta in listed {
-            let bytes = store.get(&meta.location).await.unwrap().bytes().await.unwrap();
-            objects.push((meta.location.to_string(), bytes.to_vec()));
-        }
-        objects.sort();
-        objects
+        objects(&cloud::store::s3(&self.s3).unwrap()).await
     }
+}
+
+async fn objects(bucket: &Bucket) -> Vec<(String, Vec<u8>)> {
+    let listed: Vec<_> = bucket.store.list(None).try_collect().await.unwrap();
+    let mut objects = Vec::new();
+    for meta in listed {
+        let bytes = bucket.store.get(&meta.location).await.unwrap().bytes().await.unwrap();
+        objects.push((meta.location.to_string(), bytes.to_vec()));
+    }
+    objects.sort();
+    objects
 }
 
 fn split() -> Split {
@@ -284,32 +289,25 @@ async fn a_missing_bucket_a_wrong_key_and_a_dead_address_are_told_apart() {
     );
 }
 
-#[tokio::test]
-async fn the_sink_keeps_the_contract() {
-    use engine::contract::{self, Rule, SinkFixture};
-    let world = Arc::new(World::new().await);
-    let config = world.config();
-    let wrong = Credentials::Keys {
-        access_key: "key".to_owned(),
-        secret_key: Secret::new("wrong"),
-        session_token: None,
-    };
-    let denied = Config {
-        store: StoreConfig::S3(S3Config { credentials: wrong, ..world.s3.clone() }),
-        ..world.config()
-    };
+/// The contract suite on one store, read back through the store's own client.
+async fn keeps_the_contract(
+    config: Config,
+    bucket: Bucket,
+    denied: Option<StoreConfig>,
+    cannot: &'static [(Rule, &'static str)],
+) -> String {
     let open = |config: Config| -> contract::Open {
         Box::new(move || Arc::new(ObjectSink::new(config.clone(), Arc::new(ManualClock::at(0))).unwrap()))
     };
+    let denied = denied.map(|store| open(Config { store, ..config.clone() }));
     let fixture = SinkFixture {
         open: open(config),
         read_back: Box::new(move |split| {
-            let (world, place) = (world.clone(), split.place.to_string());
+            let (bucket, place) = (bucket.clone(), split.place.to_string());
             Box::pin(async move {
                 let (topic, partition) = place.split_once('/').unwrap();
                 let folder = format!("topics/{topic}/partition={partition}/");
-                let objects = world.objects().await;
-                let own = objects.into_iter().filter(|(name, _)| name.starts_with(&folder));
+                let own = objects(&bucket).await.into_iter().filter(|(name, _)| name.starts_with(&folder));
                 let lines = own.flat_map(|(_, bytes)| {
                     bytes.split(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect::<Vec<_>>()
                 });
@@ -318,9 +316,114 @@ async fn the_sink_keeps_the_contract() {
         }),
         value: contract::value,
         bad_value: Some(b"{oops".to_vec()),
-        denied: Some(open(denied)),
+        denied,
         throttled: None,
-        cannot: &[(Rule::Throttled, "the embedded endpoint never says SlowDown")],
+        cannot,
     };
-    insta::assert_snapshot!(contract::sink(&fixture).await);
+    contract::sink(&fixture).await
+}
+
+fn wrong_keys(s3: &S3Config) -> StoreConfig {
+    let credentials = Credentials::Keys {
+        access_key: "key".to_owned(),
+        secret_key: Secret::new("wrong"),
+        session_token: None,
+    };
+    StoreConfig::S3(S3Config { credentials, ..s3.clone() })
+}
+
+#[tokio::test]
+async fn the_sink_keeps_the_contract() {
+    let world = World::new().await;
+    let bucket = cloud::store::s3(&world.s3).unwrap();
+    let cannot = &[(Rule::Throttled, "the embedded endpoint never says SlowDown")];
+    let kept = keeps_the_contract(world.config(), bucket, Some(wrong_keys(&world.s3)), cannot).await;
+    insta::assert_snapshot!(kept);
+}
+
+/// A bucket of SeaweedFS, which checks signatures.
+async fn seaweedfs(bucket: &str) -> Option<(S3Config, Bucket)> {
+    let server = testkit::seaweedfs()?;
+    let s3 = S3Config {
+        bucket: bucket.to_owned(),
+        region: None,
+        endpoint: Some(server.endpoint.clone()),
+        path_style: true,
+        credentials: Credentials::Keys {
+            access_key: testkit::ACCESS_KEY.to_owned(),
+            secret_key: Secret::new(testkit::SECRET_KEY),
+            session_token: None,
+        },
+    };
+    let bucket = cloud::store::s3(&s3).unwrap();
+    bucket.create().await.unwrap();
+    Some((s3, bucket))
+}
+
+/// A bucket of fake-gcs-server.
+async fn fake_gcs(bucket: &str) -> Option<(GcsConfig, Bucket)> {
+    let server = testkit::fake_gcs()?;
+    let endpoint = Some(server.endpoint.clone());
+    let project = Some("tidemill".to_owned());
+    let gcs = GcsConfig { bucket: bucket.to_owned(), endpoint, project, identity: None };
+    let bucket = cloud::store::gcs(&gcs).unwrap();
+    bucket.create().await.unwrap();
+    Some((gcs, bucket))
+}
+
+fn json_to(store: StoreConfig) -> Config {
+    Config::of(
+        store,
+        Settings { format: Format::Json(JsonSettings::default()), compression: Compression::None },
+    )
+}
+
+#[tokio::test]
+async fn the_sink_keeps_the_contract_on_seaweedfs() {
+    let Some((s3, bucket)) = seaweedfs("contract").await else { return };
+    let denied = wrong_keys(&s3);
+    let cannot = &[(Rule::Throttled, "SeaweedFS has no rate limit to run into")];
+    let kept = keeps_the_contract(json_to(StoreConfig::S3(s3)), bucket, Some(denied), cannot).await;
+    insta::assert_snapshot!(kept);
+}
+
+#[tokio::test]
+async fn the_sink_keeps_the_contract_on_fake_gcs_server() {
+    let Some((gcs, bucket)) = fake_gcs("contract").await else { return };
+    let cannot = &[
+        (Rule::Throttled, "fake-gcs-server has no rate limit to run into"),
+        (Rule::Denied, "fake-gcs-server lets everyone in"),
+    ];
+    let kept = keeps_the_contract(json_to(StoreConfig::Gcs(gcs)), bucket, None, cannot).await;
+    insta::assert_snapshot!(kept);
+}
+
+/// An object of three parts, written by a second life after a first one died between its parts.
+async fn large_object(config: Config, bucket: &Bucket) {
+    let config = Config { part_bytes: 5 << 20, ..config };
+    let text = format!("\"{}\"", "x".repeat(1 << 20));
+    let batches: Vec<Batch> = (0..12).map(|mark| raw(&[&text], mark)).collect();
+    let sink = ObjectSink::new(config.clone(), Arc::new(ManualClock::at(0))).unwrap();
+    let mut dies = sink.writer(&split()).await.unwrap();
+    dies.recover(&Saved::default()).await.unwrap();
+    for batch in &batches[..8] {
+        dies.write(batch).await.unwrap();
+    }
+    drop(dies);
+    assert!(objects(bucket).await.is_empty(), "parts are no object");
+    life(config, &batches, 0).await;
+    let written = objects(bucket).await;
+    assert_eq!(written.len(), 1);
+    assert!(written[0].1 == format!("{text}\n").repeat(12).as_bytes(), "every byte, once, in order");
+    assert!(bucket.list_uploads("topics/").await.unwrap().is_empty(), "nothing of the first life is left");
+}
+
+#[tokio::test]
+async fn large_objects_go_in_parts_to_seaweedfs_and_to_fake_gcs_server() {
+    if let Some((s3, bucket)) = seaweedfs("parts").await {
+        large_object(json_to(StoreConfig::S3(s3)), &bucket).await;
+    }
+    if let Some((gcs, bucket)) = fake_gcs("parts").await {
+        large_object(json_to(StoreConfig::Gcs(gcs)), &bucket).await;
+    }
 }

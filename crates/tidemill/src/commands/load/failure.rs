@@ -4,6 +4,8 @@ use std::{error::Error as StdError, fmt, io, path::PathBuf};
 
 use base::{BoxError, Code, Fault, Problem, Reject, Spot, code};
 
+use crate::causes::deepest;
+
 #[derive(Debug)]
 pub(super) enum LoadError {
     Target { target: String },
@@ -14,23 +16,28 @@ pub(super) enum LoadError {
     Plan { source: BoxError },
     Registry { url: String, source: BoxError },
     RegistryRefuses { subject: String, reason: String },
-    Rejected { reject: Box<Reject>, sent_count: u64, topic: String },
-    Failed { source: BoxError, sent_count: u64, topic: String },
-    Interrupted { sent_count: u64, topic: String },
+    NotForTopics { flag: &'static str },
+    NotForStores { flag: &'static str },
+    Connection { target: String, reason: String },
+    Keyless { target: String },
+    Store { source: BoxError },
+    Rejected { reject: Box<Reject>, sent_count: u64, target: String },
+    Failed { source: BoxError, sent_count: u64, target: String },
+    Interrupted { sent_count: u64, target: String, is_repeatable: bool },
 }
 
 impl LoadError {
     /// A record that was refused keeps its own words; all else is the error below the engine's.
-    pub(super) fn of(fault: Fault, sent_count: u64, topic: &str) -> Box<Self> {
-        let (source, topic) = (fault.into_inner(), topic.to_owned());
+    pub(super) fn of(fault: Fault, sent_count: u64, target: &str) -> Box<Self> {
+        let (source, target) = (fault.into_inner(), target.to_owned());
         match source.downcast::<engine::Error>() {
             Ok(error) => match *error {
                 engine::Error::Rejected { reject, .. } => {
-                    Box::new(LoadError::Rejected { reject, sent_count, topic })
+                    Box::new(LoadError::Rejected { reject, sent_count, target })
                 }
-                other => Box::new(LoadError::Failed { source: Box::new(other), sent_count, topic }),
+                other => Box::new(LoadError::Failed { source: Box::new(other), sent_count, target }),
             },
-            Err(source) => Box::new(LoadError::Failed { source, sent_count, topic }),
+            Err(source) => Box::new(LoadError::Failed { source, sent_count, target }),
         }
     }
 }
@@ -39,25 +46,6 @@ impl From<Box<LoadError>> for Box<dyn Problem> {
     fn from(error: Box<LoadError>) -> Self {
         error
     }
-}
-
-/// The last error of the chain that has a code: the nearest to the cause.
-fn deepest<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a dyn Problem> {
-    let (mut found, mut next) = (None, Some(error));
-    while let Some(error) = next {
-        let problem: Option<&dyn Problem> = error
-            .downcast_ref::<connectors::kafka::Error>()
-            .map(|error| error as &dyn Problem)
-            .or_else(|| error.downcast_ref::<connectors::files::Error>().map(|error| error as &dyn Problem))
-            .or_else(|| {
-                error.downcast_ref::<connectors::serialize::Error>().map(|error| error as &dyn Problem)
-            })
-            .or_else(|| error.downcast_ref::<contracts::Error>().map(|error| error as &dyn Problem))
-            .or_else(|| error.downcast_ref::<engine::Error>().map(|error| error as &dyn Problem));
-        found = problem.or(found);
-        next = error.source();
-    }
-    found
 }
 
 /// `file:line:column: what` of a refused record, taken apart.
@@ -88,24 +76,32 @@ impl fmt::Display for LoadError {
             }
             LoadError::Contract { path, .. } => write!(f, "{} cannot be read", path.display()),
             LoadError::Plan { source } => write!(f, "{source}"),
+            LoadError::NotForTopics { flag } => write!(f, "a topic takes no {flag}"),
+            LoadError::NotForStores { flag } => write!(f, "only a topic takes {flag}"),
+            LoadError::Connection { target, reason } => write!(f, "{target} cannot be reached so: {reason}"),
+            LoadError::Keyless { target } => write!(f, "{target} is made with a key, and --key names none"),
+            LoadError::Store { source } => match deepest(&**source) {
+                Some(problem) => write!(f, "{problem}"),
+                None => write!(f, "{source}"),
+            },
             LoadError::Registry { url, .. } => write!(f, "the schema registry at {url} does not answer"),
             LoadError::RegistryRefuses { subject, .. } => write!(f, "the schema registry refuses {subject}"),
-            LoadError::Rejected { reject, sent_count, topic } => {
+            LoadError::Rejected { reject, sent_count, target } => {
                 let what = place_in(reject).map_or(reject.reason.as_str(), |(_, what)| what);
-                write!(f, "{what}; {} sent to {topic} before it", records(*sent_count))
+                write!(f, "{what}; {} sent to {target} before it", records(*sent_count))
             }
-            LoadError::Failed { source, sent_count, topic } => {
+            LoadError::Failed { source, sent_count, target } => {
                 match deepest(&**source) {
                     Some(problem) => write!(f, "{problem}")?,
                     None => write!(f, "{source}")?,
                 }
                 if *sent_count > 0 {
-                    write!(f, "; {} sent to {topic} for certain", records(*sent_count))?;
+                    write!(f, "; {} sent to {target} for certain", records(*sent_count))?;
                 }
                 Ok(())
             }
-            LoadError::Interrupted { sent_count, topic } => {
-                write!(f, "interrupted; {} sent to {topic} for certain", records(*sent_count))
+            LoadError::Interrupted { sent_count, target, .. } => {
+                write!(f, "interrupted; {} sent to {target} for certain", records(*sent_count))
             }
         }
     }
@@ -117,11 +113,15 @@ impl StdError for LoadError {
             LoadError::Contract { source, .. } => Some(source),
             LoadError::Registry { source, .. } => Some(&**source),
             LoadError::Plan { source } => source.source(),
-            LoadError::Failed { source, .. } => match deepest(&**source) {
+            LoadError::Store { source } | LoadError::Failed { source, .. } => match deepest(&**source) {
                 Some(problem) => problem.source(),
                 None => source.source(),
             },
             LoadError::RegistryRefuses { .. }
+            | LoadError::NotForTopics { .. }
+            | LoadError::NotForStores { .. }
+            | LoadError::Connection { .. }
+            | LoadError::Keyless { .. }
             | LoadError::Target { .. }
             | LoadError::Delimiter { .. }
             | LoadError::Property { .. }
@@ -139,11 +139,14 @@ impl Problem for LoadError {
                 code::TM1020
             }
             LoadError::NoContract { .. } | LoadError::Contract { .. } => code::TM1021,
+            LoadError::NotForTopics { .. } | LoadError::NotForStores { .. } => code::TM1025,
+            LoadError::Connection { .. } => code::TM1026,
+            LoadError::Keyless { .. } => code::TM1027,
             LoadError::Plan { source } => deepest(&**source).map_or(code::TM1020, |problem| problem.code()),
             LoadError::Registry { .. } => code::TM1022,
             LoadError::RegistryRefuses { .. } => code::TM1023,
             LoadError::Rejected { reject, .. } => reject.code,
-            LoadError::Failed { source, .. } => {
+            LoadError::Store { source } | LoadError::Failed { source, .. } => {
                 deepest(&**source).map_or(code::TM1024, |problem| problem.code())
             }
             LoadError::Interrupted { .. } => code::TM1014,
@@ -155,10 +158,14 @@ impl Problem for LoadError {
             LoadError::Rejected { reject, .. } => {
                 Some(place_in(reject).map_or_else(|| Spot::Record(reject.origin.clone()), |(spot, _)| spot))
             }
-            LoadError::Failed { source, .. } | LoadError::Plan { source } => {
+            LoadError::Store { source } | LoadError::Failed { source, .. } | LoadError::Plan { source } => {
                 deepest(&**source).and_then(|problem| problem.spot())
             }
             LoadError::Target { .. }
+            | LoadError::NotForTopics { .. }
+            | LoadError::NotForStores { .. }
+            | LoadError::Connection { .. }
+            | LoadError::Keyless { .. }
             | LoadError::Delimiter { .. }
             | LoadError::Property { .. }
             | LoadError::NoContract { .. }
@@ -171,7 +178,14 @@ impl Problem for LoadError {
 
     fn help(&self) -> String {
         match self {
-            LoadError::Target { .. } => "write it as kafka://local/TOPIC or kafka://HOST:PORT/TOPIC".to_owned(),
+            LoadError::Target { .. } => {
+                "write it as kafka://local/TOPIC, dynamodb://local/TABLE, mongodb://HOST/DATABASE/COLLECTION or firestore://PROJECT/COLLECTION".to_owned()
+            }
+            LoadError::NotForTopics { .. } | LoadError::NotForStores { .. } => "leave it out".to_owned(),
+            LoadError::Connection { .. } => {
+                "name the host, or a connection of that type: tidemill connections list".to_owned()
+            }
+            LoadError::Keyless { .. } => "name the fields: --key FIELD".to_owned(),
             LoadError::Delimiter { .. } => "give one character, or \\t".to_owned(),
             LoadError::Property { .. } => "write it as --property linger.ms=20".to_owned(),
             LoadError::NoContract { name, .. } => {
@@ -190,9 +204,12 @@ impl Problem for LoadError {
             LoadError::Rejected { .. } => {
                 "mend the record, or let bad ones go to a file: --on-error dead-letter".to_owned()
             }
-            LoadError::Failed { source, .. } => deepest(&**source)
+            LoadError::Store { source } | LoadError::Failed { source, .. } => deepest(&**source)
                 .map_or_else(|| "mend the cause and load again".to_owned(), |problem| problem.help()),
-            LoadError::Interrupted { .. } => {
+            LoadError::Interrupted { is_repeatable: true, .. } => {
+                "load again: what is there already stays as it is".to_owned()
+            }
+            LoadError::Interrupted { is_repeatable: false, .. } => {
                 "a second load sends all records again: begin with an empty topic".to_owned()
             }
         }

@@ -13,7 +13,7 @@ use base::units::{bytes_text, count_text, seconds_text};
 use connectors::files::Config;
 use engine::{Progress, Summary};
 use indicatif::{ProgressBar, ProgressStyle};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::context::Context;
 
@@ -103,16 +103,15 @@ fn total_bytes(config: &Config) -> Option<u64> {
 pub(super) fn result(
     context: &Context,
     summary: &Summary,
-    topic: &str,
-    bootstrap: &str,
+    target: &str,
+    told: Value,
     seconds: f64,
     dead_letters: Option<&Path>,
 ) {
     let rate = (summary.records_count as f64 / seconds.max(0.001)) as u64;
     if context.is_json() {
-        let object = json!({
-            "topic": topic,
-            "bootstrap": bootstrap,
+        let mut object = told;
+        let counts = json!({
             "records_count": summary.records_count,
             "bytes": summary.bytes,
             "rejected_count": summary.rejected_count,
@@ -120,11 +119,14 @@ pub(super) fn result(
             "seconds": seconds,
             "records_per_second": rate,
         });
+        if let (Value::Object(object), Value::Object(counts)) = (&mut object, counts) {
+            object.extend(counts);
+        }
         println!("{object}");
         return;
     }
     println!(
-        "{} records ({}) to {topic} in {}: {} records/s",
+        "{} records ({}) to {target} in {}: {} records/s",
         count_text(summary.records_count),
         bytes_text(summary.bytes),
         seconds_text(seconds),

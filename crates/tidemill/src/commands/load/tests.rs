@@ -91,7 +91,7 @@ impl World {
 }
 
 const GOOD: &str = "flight,tail\n1545,N14228\n1714,NA\n1141,N619AA\n";
-const CREATE: [&str; 7] = ["--create-topic", "--partitions", "3", "--contract", "flights", "--key", "tail"];
+const CREATE: [&str; 7] = ["--create", "--partitions", "3", "--contract", "flights", "--key", "tail"];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_under_a_contract_arrives_framed_and_keyed() {
@@ -153,11 +153,11 @@ async fn dead_letters_take_what_is_bad_and_the_rest_goes_on() {
 
 #[test]
 fn targets_are_checked() {
-    for target in ["flights", "kafka://local", "kafka:///flights", "kafka://local/a/b", "s3://lake/x"] {
-        assert!(Target::parse(target).is_err(), "{target}");
+    for target in ["flights", "kafka://local", "kafka:///flights", "kafka://local/a/b"] {
+        assert!(kafka::Topic::parse(target).is_err(), "{target}");
     }
-    let Ok(target) = Target::parse("kafka://broker/flights") else { panic!("a target") };
-    assert_eq!((target.server.as_deref(), target.topic.as_str()), (Some("broker:9092"), "flights"));
+    let Ok(topic) = kafka::Topic::parse("kafka://broker/flights") else { panic!("a target") };
+    assert_eq!((topic.server.as_deref(), topic.name.as_str()), (Some("broker:9092"), "flights"));
 }
 
 fn reject(code: base::Code, reason: &str) -> base::Reject {
@@ -172,6 +172,11 @@ fn reject(code: base::Code, reason: &str) -> base::Reject {
         headers: base::Headers::new(),
         timestamp_ms: None,
     }
+}
+
+fn refused(code: base::Code, reason: &str) -> LoadError {
+    let target = "planes".to_owned();
+    LoadError::Rejected { reject: Box::new(reject(code, reason)), sent_count: 7, target }
 }
 
 #[test]
@@ -193,7 +198,7 @@ fn every_error_of_a_load_says_what_and_what_to_do() {
         LoadError::Rejected {
             reject: Box::new(reject(base::code::TM0510, "a.csv:7:3: flight: expected integer")),
             sent_count: 1,
-            topic: topic(),
+            target: topic(),
         },
         LoadError::Rejected {
             reject: Box::new(reject(
@@ -201,10 +206,24 @@ fn every_error_of_a_load_says_what_and_what_to_do() {
                 "2,000,000 bytes are more than the producer's message.max.bytes",
             )),
             sent_count: 12,
-            topic: topic(),
+            target: topic(),
         },
-        LoadError::Failed { source: dead(), sent_count: 12, topic: topic() },
-        LoadError::Interrupted { sent_count: 12, topic: topic() },
+        refused(
+            base::code::TM0772,
+            "a.csv:9:4: year: expected an integer as in the rows before, found \"x\"",
+        ),
+        refused(base::code::TM0773, "a.csv:9:1: a row is an object, not array"),
+        refused(base::code::TM0774, "a.csv:9:1: tailnum, the key, has no value"),
+        LoadError::Failed { source: dead(), sent_count: 12, target: topic() },
+        LoadError::Interrupted { sent_count: 12, target: topic(), is_repeatable: false },
+        LoadError::Interrupted { sent_count: 12, target: topic(), is_repeatable: true },
+        LoadError::NotForTopics { flag: "--write" },
+        LoadError::NotForStores { flag: "--serializer" },
+        LoadError::Connection {
+            target: "mongodb://air/planes".to_owned(),
+            reason: "connection air is of type http".to_owned(),
+        },
+        LoadError::Keyless { target: "planes".to_owned() },
     ];
     let texts: Vec<String> = errors.iter().map(|error| plain(error)).collect();
     insta::assert_snapshot!(texts.join("\n"));

@@ -3,6 +3,7 @@
 //! Map: `data` the input file, `steps` the commands and what they need, `objects` and `proof` read the result back by a
 //! path of their own. Whatever happens, nothing is left running unless `--keep` says so.
 
+mod batch;
 mod data;
 mod objects;
 mod proof;
@@ -44,6 +45,9 @@ pub struct Args {
     /// Partitions of the topic
     #[arg(long, value_name = "COUNT", default_value_t = 6)]
     partitions: u32,
+    /// Load the documents of the batch half into this MongoDB instead of the embedded DynamoDB
+    #[arg(long, value_name = "URI")]
+    mongodb: Option<String>,
     /// Leave the environment running; `tidemill down` in the folder stops it
     #[arg(long)]
     keep: bool,
@@ -113,6 +117,7 @@ async fn work(
     background: &mut Option<Background>,
 ) -> Result<Outcome, Failure> {
     init::write(folder, "tidemill.yaml", init::SETTINGS.as_bytes())?;
+    batch::write_files(folder, args.mongodb.as_deref())?;
     let (data, typed) = match data_given {
         Some(path) => (Data::look(&path, args.key.as_deref())?, path.display().to_string()),
         None => {
@@ -144,6 +149,7 @@ async fn work(
         data,
         typed,
         partitions: args.partitions,
+        mongodb: args.mongodb.clone(),
         access,
         running,
     };
@@ -206,6 +212,11 @@ fn closing_panel(outcome: &Outcome, folder: &Path, keeps: bool, began: Instant) 
         "  {} keys with equal checksums, {} objects",
         count_text(outcome.keys_count),
         outcome.objects_count
+    );
+    println!(
+        "  {} planes: file -> store -> pipeline -> Parquet in S3, then the {} that changed, then a DAG run",
+        count_text(outcome.brought.first_count),
+        outcome.brought.changed_count
     );
     println!(
         "  {} in all; the environment was ready in {} and used {} of memory at most",

@@ -11,6 +11,7 @@ use tokio::{
 
 use super::{
     address,
+    batch::Brought,
     data::{Data, Form},
     heading,
     objects::Objects,
@@ -38,6 +39,8 @@ pub(super) struct Steps {
     /// The data file as it is typed in a command.
     pub typed: String,
     pub partitions: u32,
+    /// Where the batch half's documents go, if not into the embedded DynamoDB.
+    pub mongodb: Option<String>,
     pub access: S3Access,
     pub running: Running,
 }
@@ -46,6 +49,7 @@ pub(super) struct Outcome {
     pub records_count: u64,
     pub keys_count: u64,
     pub objects_count: usize,
+    pub brought: Brought,
     pub memory_bytes: u64,
     pub ready: Duration,
     pub hints: Vec<String>,
@@ -110,10 +114,12 @@ impl Steps {
         if let Some(difference) = input.difference(&written) {
             return Err(Error::Differs { difference }.into());
         }
+        let brought = self.batch(&objects).await?;
         Ok(Outcome {
             records_count: input.records_count,
             keys_count: input.keys_count() as u64,
             objects_count: names.len(),
+            brought,
             memory_bytes: peak_bytes(self.running.pid),
             ready: Duration::ZERO,
             hints: self.hints(&prefix),
@@ -142,7 +148,7 @@ impl Steps {
     }
 
     /// Runs a command as it is printed, in the project's folder, and waits for it.
-    async fn command(&self, arguments: &[&str]) -> Result<(), Failure> {
+    pub(super) async fn command(&self, arguments: &[&str]) -> Result<(), Failure> {
         let text = typed_command(arguments);
         heading(&text, "");
         let status = self.child(arguments)?.status().await;
@@ -205,6 +211,7 @@ impl Steps {
                 self.access.access_key, self.access.region
             ),
             format!("  aws --endpoint-url http://{} s3 ls --recursive s3://{BUCKET}/{prefix}", part("s3")),
+            format!("curl http://{}/api/v2/dags/lake/dagRuns", part("scheduler")),
             format!("open http://{}/ in a browser", part("console")),
         ]
     }

@@ -1,0 +1,253 @@
+//! Google Cloud identity, found as Google's own libraries find it: a credentials file named by the user or by
+//! `GOOGLE_APPLICATION_CREDENTIALS`, gcloud's application default credentials, or else the metadata server.
+//!
+//! The kinds of file are a person's (authorized user), a service account's key, an impersonated account and workload
+//! identity. Exchanging, caching and renewing tokens is the google-cloud-auth crate's work.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use base::{BoxError, Secret};
+use google_cloud_auth::{
+    build_errors,
+    credentials::{
+        AccessTokenCredentials, Credentials, external_account, external_account_authorized_user,
+        impersonated, mds, service_account, user_account,
+    },
+};
+use object_store::{CredentialProvider, gcp::GcpCredential};
+use serde_json::Value;
+use tokio::sync::Mutex;
+
+use crate::{Error, errors::chain};
+
+/// The longest a lookup may take: an executable of workload identity may ask a person.
+const LOOKUP_TIMEOUT: Duration = Duration::from_secs(60);
+const SCOPE: &str = "https://www.googleapis.com/auth/cloud-platform";
+const WELL_KNOWN: &str = "application_default_credentials.json";
+const IMPERSONATED: &str = "impersonated account";
+const LOGIN: &str = "gcloud auth application-default login";
+
+/// What wins over the environment.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// A credentials file of any kind.
+    pub credentials: Option<PathBuf>,
+    /// The service account to act as, by its email.
+    pub impersonate: Option<String>,
+    /// The project that quota and costs are counted on.
+    pub quota_project: Option<String>,
+}
+
+/// Who we are to Google Cloud, asked when a request needs it.
+pub struct Identity {
+    file: Option<PathBuf>,
+    impersonate: Option<String>,
+    summary: Summary,
+    held: Mutex<Option<AccessTokenCredentials>>,
+}
+
+/// What can be told about an identity without telling its secrets.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// `user`, `service account`, `impersonated account`, `workload identity`, `metadata server`.
+    pub kind: &'static str,
+    /// The account's email, where the file says it.
+    pub account: Option<String>,
+    pub file: Option<PathBuf>,
+    pub project: Option<String>,
+    pub quota_project: Option<String>,
+}
+
+impl Identity {
+    /// Reads the environment and the credentials file; asks nobody for a token yet.
+    pub fn load(options: &Options) -> Result<Arc<Self>, Error> {
+        Self::find(options, &|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
+    }
+
+    pub(crate) fn find(
+        options: &Options,
+        environment: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Arc<Self>, Error> {
+        let named = options
+            .credentials
+            .clone()
+            .or_else(|| environment("GOOGLE_APPLICATION_CREDENTIALS").map(PathBuf::from));
+        let file = named.or_else(|| well_known(environment).filter(|path| path.is_file()));
+        let mut summary = match &file {
+            Some(path) => Summary { file: Some(path.clone()), ..summary_of(&read(path)?) },
+            None => Summary { kind: "metadata server", ..Summary::default() },
+        };
+        let impersonate =
+            options.impersonate.clone().or_else(|| environment("GOOGLE_IMPERSONATE_SERVICE_ACCOUNT"));
+        if let Some(target) = &impersonate {
+            summary.kind = IMPERSONATED;
+            summary.account = Some(target.clone());
+        }
+        let quota_project =
+            options.quota_project.clone().or_else(|| environment("GOOGLE_CLOUD_QUOTA_PROJECT"));
+        summary.quota_project = quota_project.or(summary.quota_project);
+        summary.project = environment("GOOGLE_CLOUD_PROJECT").or(summary.project);
+        Ok(Arc::new(Self { file, impersonate, summary, held: Mutex::default() }))
+    }
+
+    pub fn summary(&self) -> &Summary {
+        &self.summary
+    }
+
+    /// The project of the environment or of the credentials file.
+    pub fn project(&self) -> Option<&str> {
+        self.summary.project.as_deref()
+    }
+
+    /// What goes into `x-goog-user-project`.
+    pub fn quota_project(&self) -> Option<&str> {
+        self.summary.quota_project.as_deref()
+    }
+
+    /// The current access token, renewed before it ends.
+    pub async fn token(&self) -> Result<Secret, Error> {
+        let credentials = self.credentials().await?;
+        let found = match tokio::time::timeout(LOOKUP_TIMEOUT, credentials.access_token()).await {
+            Ok(Ok(token)) => return Ok(Secret::new(token.token)),
+            Ok(Err(error)) => self.error_of(error.is_transient(), error.into()),
+            Err(late) => self.error_of(true, late.into()),
+        };
+        // A refusal stays in the credentials for ever; the next call reads the file again.
+        *self.held.lock().await = None;
+        Err(found)
+    }
+
+    async fn credentials(&self) -> Result<AccessTokenCredentials, Error> {
+        let mut held = self.held.lock().await;
+        if let Some(credentials) = &*held {
+            return Ok(credentials.clone());
+        }
+        crate::http::install_tls();
+        let file = self.file.as_deref().map(read).transpose()?;
+        let built = match &self.impersonate {
+            None => access_tokens(file),
+            Some(target) => access_tokens(file).and_then(|source| {
+                impersonated::Builder::from_source_credentials(Credentials::from(source))
+                    .with_target_principal(target)
+                    .with_scopes([SCOPE])
+                    .build_access_token_credentials()
+            }),
+        };
+        let credentials = built.map_err(|error| self.error_of(false, error.into()))?;
+        Ok(held.insert(credentials).clone())
+    }
+
+    fn who(&self) -> String {
+        match (&self.summary.account, &self.file) {
+            (Some(account), _) => account.clone(),
+            (None, Some(path)) => format!("the {} of {}", self.summary.kind, path.display()),
+            (None, None) => format!("the {}", self.summary.kind),
+        }
+    }
+
+    /// Sorts what the exchange says: a sign-in that ended, a role that is missing, nobody there, or something broken.
+    fn error_of(&self, is_transient: bool, source: BoxError) -> Error {
+        let who = self.who();
+        let text = chain(&*source).to_ascii_lowercase();
+        if text.contains("invalid_grant") || text.contains("invalid_rapt") {
+            return Error::GoogleSignInExpired { who, login: LOGIN.to_owned(), source };
+        }
+        if self.summary.kind == IMPERSONATED && text.contains("permission_denied") {
+            return Error::ImpersonationRefused { who, source };
+        }
+        if self.file.is_none() {
+            return Error::NoGoogleCredentials { source };
+        }
+        if is_transient {
+            return Error::TokenUnreachable { who, source };
+        }
+        Error::GoogleCredentialsFailed { who, source }
+    }
+}
+
+fn well_known(environment: &dyn Fn(&str) -> Option<String>) -> Option<PathBuf> {
+    let folder = environment("CLOUDSDK_CONFIG").map(PathBuf::from);
+    let folder = folder.or_else(|| Some(PathBuf::from(environment("HOME")?).join(".config/gcloud")));
+    Some(folder?.join(WELL_KNOWN))
+}
+
+fn read(path: &Path) -> Result<Value, Error> {
+    let failed =
+        |source: BoxError| Error::GoogleCredentialsFailed { who: path.display().to_string(), source };
+    let text = fs::read_to_string(path).map_err(|error| failed(error.into()))?;
+    let json: Value = serde_json::from_str(&text).map_err(|error| failed(error.into()))?;
+    if json["type"].is_string() {
+        Ok(json)
+    } else {
+        Err(failed("it has no `type`: not a credentials file".into()))
+    }
+}
+
+fn summary_of(json: &Value) -> Summary {
+    let text = |name: &str| json[name].as_str().map(str::to_owned);
+    let target = text("service_account_impersonation_url").and_then(|url| {
+        let account = url.rsplit('/').next()?.split(':').next()?;
+        Some(account.to_owned())
+    });
+    let kind = match json["type"].as_str().unwrap_or_default() {
+        "authorized_user" => "user",
+        "service_account" => "service account",
+        "impersonated_service_account" => IMPERSONATED,
+        _ => "workload identity",
+    };
+    Summary {
+        kind,
+        account: target.or_else(|| text("client_email")).or_else(|| text("account")),
+        file: None,
+        project: text("project_id").or_else(|| text("quota_project_id")),
+        quota_project: text("quota_project_id"),
+    }
+}
+
+/// One builder for each kind of file, all for the one scope.
+fn access_tokens(file: Option<Value>) -> Result<AccessTokenCredentials, build_errors::Error> {
+    let Some(json) = file else {
+        return mds::Builder::default().with_scopes([SCOPE]).build_access_token_credentials();
+    };
+    match json["type"].as_str().unwrap_or_default() {
+        "authorized_user" => user_account::Builder::new(json).build_access_token_credentials(),
+        "service_account" => {
+            let scopes = service_account::AccessSpecifier::from_scopes([SCOPE]);
+            service_account::Builder::new(json).with_access_specifier(scopes).build_access_token_credentials()
+        }
+        "impersonated_service_account" => {
+            impersonated::Builder::new(json).with_scopes([SCOPE]).build_access_token_credentials()
+        }
+        "external_account_authorized_user" => {
+            external_account_authorized_user::Builder::new(json).build_access_token_credentials()
+        }
+        // Workload identity; anything else is refused by it, by name.
+        _ => external_account::Builder::new(json).with_scopes([SCOPE]).build_access_token_credentials(),
+    }
+}
+
+#[async_trait]
+impl CredentialProvider for Identity {
+    type Credential = GcpCredential;
+
+    async fn get_credential(&self) -> object_store::Result<Arc<GcpCredential>> {
+        let generic = |error: Error| object_store::Error::Generic { store: "GCS", source: Box::new(error) };
+        let token = self.token().await.map_err(generic)?;
+        Ok(Arc::new(GcpCredential { bearer: token.reveal().to_owned() }))
+    }
+}
+
+impl std::fmt::Debug for Identity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Identity").field("summary", &self.summary).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,441 @@
+//! Records of files to rows of values, which is what document stores take: typed by a contract, else by what the rows have in
+//! common, as `tidemill contract infer` decides it.
+//!
+//! A stage of `tidemill load`: it knows records' text (CSV, JSON) and contracts, and no store. A row's key is the text of the
+//! field that `--key` names, a JSON array of several. Without one a row has no key: a store's sink then tells rows by their place.
+
+mod json;
+
+use std::{
+    borrow::Cow,
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use arrow_array::Array;
+use base::{
+    Ask, Batch, Body, BoxError, Code, Contract, Envelope, Fault, Kind, Lease, Place, Position, Problem, Read,
+    Rejects, Shared, Source, Split, Value, code,
+};
+use contracts::{
+    Document, Validator,
+    avro::Decoder,
+    infer::Inference,
+    validate::{RecordEncoder, RowEncoder, cast_text, cast_word, write_json},
+};
+use engine::Stage;
+use json::Names;
+
+use crate::{
+    column::Column,
+    files,
+    record::{self, Refusal, Shape, broken, find_field, malformed},
+};
+
+/// What to make of records.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    pub contract: Option<Arc<Contract>>,
+    /// The fields whose values are the key.
+    pub keys: Vec<String>,
+    /// Texts of CSV that stand for no value.
+    pub nulls: Vec<String>,
+    /// A field that every row gets besides its own, and its value: when it was loaded, for a pipeline's cursor.
+    pub stamp: Option<(Arc<str>, Value)>,
+}
+
+/// A file's shape, and the types of its columns where no contract says them.
+#[derive(Debug, Clone)]
+pub struct Planned {
+    pub path: Arc<str>,
+    pub shape: Shape,
+    pub kinds: Vec<Kind>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("{path} has no column {key}; it has {columns}")]
+    NoKeyColumn { path: String, key: String, columns: String },
+    #[error("the columns of {path} cannot be told")]
+    NotInferred { path: String, source: BoxError },
+}
+
+impl Problem for Error {
+    fn code(&self) -> Code {
+        match self {
+            Error::NoKeyColumn { .. } => code::TM0770,
+            Error::NotInferred { .. } => code::TM0771,
+        }
+    }
+
+    fn help(&self) -> String {
+        match self {
+            Error::NoKeyColumn { .. } => "name one of these columns with --key".to_owned(),
+            Error::NotInferred { .. } => "mend the file, or say its types: --contract NAME".to_owned(),
+        }
+    }
+}
+
+/// The stage: a reader for each file.
+pub struct Rows {
+    plan: Plan,
+    files: HashMap<Arc<str>, File>,
+}
+
+struct File {
+    shape: Shape,
+    names: Vec<Arc<str>>,
+    key: Vec<usize>,
+    typing: Typing,
+}
+
+enum Typing {
+    /// A column of CSV each, as it was seen.
+    Seen(Vec<Kind>),
+    /// CSV to the contract's bytes, which hold only what keeps it, and back.
+    Coded { encoder: Box<RowEncoder>, decode: Decode },
+    /// JSON as it is, held against its contract where there is one.
+    Json { validator: Option<Box<Validator>>, floats: Vec<Arc<str>> },
+    /// JSON with the types of an Avro contract.
+    Record { encoder: Box<RecordEncoder>, decoder: Box<Decoder> },
+}
+
+enum Decode {
+    Avro(Box<Decoder>),
+    Json { floats: Vec<Arc<str>> },
+}
+
+impl Rows {
+    /// # Errors
+    /// A contract that does not compile, a key that no column has.
+    pub fn new(plan: Plan, files: Vec<Planned>) -> Result<Self, BoxError> {
+        let mut planned = HashMap::with_capacity(files.len());
+        for Planned { path, shape, kinds } in files {
+            let header: &[String] = match &shape {
+                Shape::Csv { header, .. } => header,
+                Shape::Json => &[],
+            };
+            let place = |key: &String| {
+                let columns = || header.join(", ");
+                let missing =
+                    || Error::NoKeyColumn { path: path.to_string(), key: key.clone(), columns: columns() };
+                header.iter().position(|name| name == key).ok_or_else(missing)
+            };
+            let key = match shape {
+                Shape::Csv { .. } => plan.keys.iter().map(place).collect::<Result<_, _>>()?,
+                Shape::Json => Vec::new(),
+            };
+            let names = header.iter().map(|name| name.as_str().into()).collect();
+            let typing = Typing::new(&plan, &shape, kinds)?;
+            planned.insert(path, File { shape, names, key, typing });
+        }
+        Ok(Self { plan, files: planned })
+    }
+
+    fn row<'a>(
+        &self,
+        file: &File,
+        record: &'a [u8],
+        names: &Names,
+        work: &mut Work<'a>,
+    ) -> Result<Value, Refusal> {
+        work.out.clear();
+        work.fields.clear();
+        match &file.shape {
+            Shape::Csv { header, delimiter } => {
+                record::split(record, *delimiter, header.len(), &mut work.fields)?;
+                let value = self.cells(file, record, *delimiter, names, work)?;
+                self.csv_key(file, record, *delimiter, work)?;
+                Ok(value)
+            }
+            Shape::Json => {
+                let value = json_row(file, record, names, &mut work.out)?;
+                self.json_key(record, &value, &mut work.key)?;
+                Ok(value)
+            }
+        }
+    }
+
+    fn cells(
+        &self,
+        file: &File,
+        record: &[u8],
+        delimiter: u8,
+        names: &Names,
+        work: &mut Work<'_>,
+    ) -> Result<Value, Refusal> {
+        let at = |number: usize| files::field_start(record, delimiter, number);
+        match &file.typing {
+            Typing::Seen(kinds) => {
+                let mut row = Vec::with_capacity(kinds.len());
+                for (number, (kind, text)) in kinds.iter().zip(&work.fields).enumerate() {
+                    let value = if self.is_null(text) { Some(Value::Null) } else { cast_text(kind, text) };
+                    let value = value.ok_or_else(|| Refusal {
+                        at: at(number),
+                        code: code::TM0772,
+                        reason: unlike(&file.names[number], kind, text),
+                    })?;
+                    row.push((file.names[number].clone(), value));
+                }
+                Ok(Value::Struct(row))
+            }
+            Typing::Coded { encoder, decode } => {
+                encoder.encode(work.fields.iter().map(|field| &**field), &mut work.out).map_err(
+                    |violation| {
+                        let number = file.names.iter().position(|name| **name == *violation.field);
+                        broken(at(number.unwrap_or(0)), &violation)
+                    },
+                )?;
+                match decode {
+                    Decode::Avro(decoder) => decoder.decode(&work.out).map_err(undecoded),
+                    Decode::Json { floats } => json::read(&work.out, names)
+                        .map(|row| widened(row, floats))
+                        .map_err(|e| malformed(&e)),
+                }
+            }
+            Typing::Json { .. } | Typing::Record { .. } => unreachable!("a CSV file is planned as CSV"),
+        }
+    }
+
+    fn is_null(&self, text: &[u8]) -> bool {
+        self.plan.nulls.iter().any(|null| null.as_bytes() == text)
+    }
+
+    fn csv_key(&self, file: &File, record: &[u8], delimiter: u8, work: &mut Work<'_>) -> Result<(), Refusal> {
+        work.key.clear();
+        for &number in &file.key {
+            let text = &work.fields[number];
+            if self.is_null(text) {
+                return Err(keyless(files::field_start(record, delimiter, number), &file.names[number]));
+            }
+            let text = String::from_utf8_lossy(text);
+            push_key(&mut work.key, self.plan.keys.len(), &text);
+        }
+        end_key(&mut work.key, self.plan.keys.len());
+        Ok(())
+    }
+
+    fn json_key(&self, record: &[u8], row: &Value, out: &mut Vec<u8>) -> Result<(), Refusal> {
+        out.clear();
+        for name in &self.plan.keys {
+            let value = row.get(name).filter(|value| !value.is_null());
+            let value = value.ok_or_else(|| keyless(find_field(record, name), name))?;
+            match value.plain() {
+                Value::String(text) => push_key(out, self.plan.keys.len(), text),
+                other => {
+                    let mut text = Vec::new();
+                    write_json(other, &mut text);
+                    push_key(out, self.plan.keys.len(), &String::from_utf8_lossy(&text));
+                }
+            }
+        }
+        end_key(out, self.plan.keys.len());
+        Ok(())
+    }
+}
+
+/// What one record needs while it is read, kept for the next.
+#[derive(Default)]
+struct Work<'a> {
+    fields: Vec<Cow<'a, [u8]>>,
+    out: Vec<u8>,
+    key: Vec<u8>,
+}
+
+impl Typing {
+    fn new(plan: &Plan, shape: &Shape, kinds: Vec<Kind>) -> Result<Self, BoxError> {
+        let Some(contract) = &plan.contract else {
+            return Ok(match shape {
+                Shape::Csv { .. } => Typing::Seen(kinds),
+                Shape::Json => Typing::Json { validator: None, floats: Vec::new() },
+            });
+        };
+        let avro = match Document::parse(contract.kind, &contract.subject, &contract.text)? {
+            Document::Avro(avro) => Some(Box::new(Decoder::of(&contract.subject, &avro)?)),
+            Document::JsonSchema(_) => None,
+        };
+        Ok(match (shape, avro) {
+            (Shape::Csv { header, .. }, avro) => {
+                let header: Vec<&str> = header.iter().map(String::as_str).collect();
+                let nulls: Vec<&str> = plan.nulls.iter().map(String::as_str).collect();
+                let encoder = Box::new(RowEncoder::compile(contract, &header, &nulls)?);
+                let decode = avro.map_or_else(|| Decode::Json { floats: floats(contract) }, Decode::Avro);
+                Typing::Coded { encoder, decode }
+            }
+            (Shape::Json, Some(decoder)) => {
+                Typing::Record { encoder: Box::new(RecordEncoder::compile(contract)?), decoder }
+            }
+            (Shape::Json, None) => {
+                let validator = Some(Box::new(Validator::compile(contract)?));
+                Typing::Json { validator, floats: floats(contract) }
+            }
+        })
+    }
+}
+
+/// The fields that a contract calls numbers: JSON may write a whole one without a point.
+fn floats(contract: &Contract) -> Vec<Arc<str>> {
+    let is_float = |kind: &Kind| matches!(kind, Kind::Float32 | Kind::Float64);
+    let fields = contract.schema.fields().iter();
+    fields.filter(|field| is_float(&field.schema.kind)).map(|field| field.name.clone()).collect()
+}
+
+fn widened(mut row: Value, floats: &[Arc<str>]) -> Value {
+    if let Value::Struct(fields) = &mut row {
+        for (name, value) in fields {
+            if let Value::Int(number) = value
+                && floats.contains(name)
+            {
+                *value = Value::Float(*number as f64);
+            }
+        }
+    }
+    row
+}
+
+fn json_row(file: &File, record: &[u8], names: &Names, out: &mut Vec<u8>) -> Result<Value, Refusal> {
+    let row = json::read(record, names).map_err(|error| malformed(&error))?;
+    if !matches!(row, Value::Struct(_)) {
+        let reason = format!("a row is an object, not {}", row.kind_name());
+        return Err(Refusal { at: 0, code: code::TM0773, reason });
+    }
+    match &file.typing {
+        Typing::Json { validator: None, .. } => Ok(row),
+        Typing::Json { validator: Some(validator), floats } => {
+            validator
+                .check_json(record)
+                .map_err(|violation| broken(find_field(record, &violation.field), &violation))?;
+            Ok(widened(row, floats))
+        }
+        Typing::Record { encoder, decoder } => {
+            encoder.encode(&row, out).map_err(|violation| broken(0, &violation))?;
+            decoder.decode(out).map_err(undecoded)
+        }
+        Typing::Seen(_) | Typing::Coded { .. } => unreachable!("a JSON file is planned as JSON"),
+    }
+}
+
+fn undecoded(error: contracts::Error) -> Refusal {
+    Refusal { at: 0, code: error.code(), reason: error.to_string() }
+}
+
+fn unlike(name: &str, kind: &Kind, text: &[u8]) -> String {
+    let text = contracts::shorten(&String::from_utf8_lossy(text), 60);
+    let word = if *kind == Kind::Int64 { "an integer" } else { cast_word(kind) };
+    format!("{name}: expected {word} as in the rows before, found {text:?}")
+}
+
+fn keyless(at: usize, name: &str) -> Refusal {
+    Refusal { at, code: code::TM0774, reason: format!("{name}, the key, has no value") }
+}
+
+/// A text alone is the key as it is; of several each is a JSON text.
+fn push_key(out: &mut Vec<u8>, count: usize, text: &str) {
+    if count == 1 {
+        return out.extend_from_slice(text.as_bytes());
+    }
+    out.push(if out.is_empty() { b'[' } else { b',' });
+    serde_json::to_writer(&mut *out, text).expect("a text is always JSON, and a vector takes it");
+}
+
+fn end_key(out: &mut Vec<u8>, count: usize) {
+    if count > 1 {
+        out.push(b']');
+    }
+}
+
+impl Stage for Rows {
+    fn apply(&self, batch: Batch) -> Result<(Vec<Batch>, Rejects), Fault> {
+        let Body::Raw(records) = &batch.body else {
+            return Err(Fault::Fatal("rows are made of records as received".into()));
+        };
+        let Place::File { path } = &*batch.place else {
+            return Err(Fault::Fatal(format!("{} is no file", batch.place).into()));
+        };
+        let file =
+            self.files.get(path).ok_or_else(|| Fault::Fatal(format!("{path} was not planned").into()))?;
+        let (names, mut work, has_keys) = (Names::default(), Work::default(), !self.plan.keys.is_empty());
+        let (mut rows, mut keys) = (Vec::with_capacity(records.len()), Column::default());
+        let (mut kept, mut rejects) = (Vec::with_capacity(records.len()), Rejects::default());
+        for row in 0..records.len() {
+            match self.row(file, records.value(row), &names, &mut work) {
+                Ok(mut value) => {
+                    if let (Some((name, stamp)), Value::Struct(fields)) = (&self.plan.stamp, &mut value) {
+                        fields.retain(|(field, _)| field != name);
+                        fields.push((name.clone(), stamp.clone()));
+                    }
+                    rows.push(value);
+                    keys.push(has_keys.then_some(work.key.as_slice()));
+                    kept.push(row);
+                }
+                Err(refusal) => rejects.0.push(refusal.reject(&batch, row, records.value(row))),
+            }
+        }
+        let marks = batch.envelope.marks.as_ref().map(|marks| kept.iter().map(|row| marks[*row]).collect());
+        let keys = if has_keys { Some(keys.finish().map_err(Fault::Fatal)?) } else { None };
+        let envelope = Envelope { keys, marks, ..Envelope::default() };
+        let (body, contract) = (Body::Rows(Shared::from(rows)), self.plan.contract.clone());
+        Ok((vec![Batch { body, envelope, contract, ..batch }], rejects))
+    }
+
+    /// A cell of two bytes of text is a name and a value: fifty bytes and more.
+    fn growth(&self) -> u64 {
+        16
+    }
+}
+
+/// Rows that decide a column's type; an odd value is rarely later.
+const ROWS_COUNT_MAX: u64 = 1_000_000;
+/// Read at once while looking.
+const LOOK_BYTES: u64 = 4 << 20;
+const LOOK_TIME_MAX: Duration = Duration::from_secs(60);
+
+/// The types of a CSV file's columns, from its first million rows.
+///
+/// # Errors
+/// `NotInferred`, with what kept the file from being read.
+pub async fn kinds(
+    source: &dyn Source,
+    path: &str,
+    header: &[String],
+    delimiter: u8,
+    nulls: &[String],
+) -> Result<Vec<Kind>, Error> {
+    let refuse = |fault: Fault| Error::NotInferred { path: path.to_owned(), source: fault.into_inner() };
+    let nulls: Vec<&str> = nulls.iter().map(String::as_str).collect();
+    let names: Vec<&str> = header.iter().map(String::as_str).collect();
+    let mut inference = Inference::new(&nulls);
+    if path == "-" {
+        let source = "standard input can be read only once".into();
+        return Err(Error::NotInferred { path: "standard input".to_owned(), source });
+    }
+    let place = Arc::new(Place::File { path: path.into() });
+    let split = Split { id: path.into(), place };
+    let ask = || Ask {
+        bytes_max: LOOK_BYTES,
+        records_max: usize::MAX,
+        deadline: Instant::now() + LOOK_TIME_MAX,
+        lease: Lease::free(),
+    };
+    let mut reader = source.open(&split, &Position::Start).await.map_err(refuse)?;
+    while inference.rows_count() < ROWS_COUNT_MAX {
+        let batch = match reader.read(&ask()).await.map_err(refuse)? {
+            Read::Batch(batch) => batch,
+            Read::Idle => continue,
+            Read::End => break,
+        };
+        let Body::Raw(records) = &batch.body else { break };
+        let mut fields = Vec::new();
+        for row in 0..records.len() {
+            fields.clear();
+            if record::split(records.value(row), delimiter, names.len(), &mut fields).is_ok() {
+                inference.add_texts(&names, fields.iter().map(|field| &**field));
+            }
+        }
+    }
+    Ok(names.iter().map(|name| inference.kind(name)).collect())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,121 @@
+//! JSON text to values with the types that JSON has, straight from the bytes; names of fields are shared between the records
+//! of a batch.
+
+use std::{cell::RefCell, collections::HashSet, fmt, sync::Arc};
+
+use base::Value;
+use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+
+/// Names kept; objects with keys that are data have no end of them.
+const NAMES_COUNT_MAX: usize = 10_000;
+
+/// The field names of one batch.
+#[derive(Default)]
+pub(super) struct Names(RefCell<HashSet<Arc<str>>>);
+
+impl Names {
+    pub(super) fn shared(&self, name: &str) -> Arc<str> {
+        let mut names = self.0.borrow_mut();
+        if let Some(known) = names.get(name) {
+            return known.clone();
+        }
+        let new: Arc<str> = name.into();
+        if names.len() < NAMES_COUNT_MAX {
+            names.insert(new.clone());
+        }
+        new
+    }
+}
+
+pub(super) fn read(bytes: &[u8], names: &Names) -> Result<Value, serde_json::Error> {
+    let mut input = serde_json::Deserializer::from_slice(bytes);
+    let value = Seed(names).deserialize(&mut input)?;
+    input.end().map(|()| value)
+}
+
+#[derive(Clone, Copy)]
+struct Seed<'a>(&'a Names);
+
+impl<'de> DeserializeSeed<'de> for Seed<'_> {
+    type Value = Value;
+    fn deserialize<D: Deserializer<'de>>(self, input: D) -> Result<Value, D::Error> {
+        input.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Seed<'_> {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::Boolean(value))
+    }
+
+    fn visit_i64<E>(self, number: i64) -> Result<Value, E> {
+        Ok(Value::Int(number))
+    }
+
+    fn visit_u64<E>(self, number: u64) -> Result<Value, E> {
+        Ok(match i64::try_from(number) {
+            Ok(number) => Value::Int(number),
+            Err(_) => Value::Decimal { unscaled: number.into(), scale: 0 },
+        })
+    }
+
+    fn visit_f64<E>(self, number: f64) -> Result<Value, E> {
+        Ok(Value::Float(number))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Value, E> {
+        Ok(Value::string(text))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+        let mut list = Vec::with_capacity(items.size_hint().unwrap_or(0));
+        while let Some(item) = items.next_element_seed(self)? {
+            list.push(item);
+        }
+        Ok(Value::List(list))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
+        let mut fields: Vec<(Arc<str>, Value)> = Vec::new();
+        while let Some(name) = entries.next_key_seed(Name(self.0))? {
+            let value = entries.next_value_seed(self)?;
+            // Of a name that comes twice the last value counts.
+            match fields.iter_mut().find(|(known, _)| *known == name) {
+                Some((_, known)) => *known = value,
+                None => fields.push((name, value)),
+            }
+        }
+        Ok(Value::Struct(fields))
+    }
+}
+
+struct Name<'a>(&'a Names);
+
+impl<'de> DeserializeSeed<'de> for Name<'_> {
+    type Value = Arc<str>;
+    fn deserialize<D: Deserializer<'de>>(self, input: D) -> Result<Arc<str>, D::Error> {
+        input.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for Name<'_> {
+    type Value = Arc<str>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a name")
+    }
+
+    fn visit_str<E: de::Error>(self, name: &str) -> Result<Arc<str>, E> {
+        Ok(self.0.shared(name))
+    }
+}

@@ -1,0 +1,327 @@
+//! Where a stream is read from: an address in the pipeline's file, turned into a connector and its settings.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use base::Source;
+use connectors::{Connector, Selection, Settings, TableForm, files};
+use engine::Stage;
+use regex::Regex;
+
+use crate::{
+    Error, PipelineFile, WriteDisposition,
+    file::{SourceSpec, Span, StreamSpec, TargetSpec},
+    rows::{ParseRows, Shape as RecordShape},
+};
+
+/// What addresses mean in this project.
+#[derive(Debug, Clone, Default)]
+pub struct Places {
+    /// Paths are relative to it.
+    pub root: PathBuf,
+    /// Settings of `SCHEME://local`, the project's own part, by scheme.
+    pub local: BTreeMap<String, Settings>,
+    /// Address and settings of the connections that the file names.
+    pub connections: BTreeMap<String, (String, Settings)>,
+}
+
+/// A source that is open, and what it takes to make rows of its records.
+pub(crate) struct Opened {
+    pub(crate) source: Arc<dyn Source>,
+    pub(crate) stages: Vec<Arc<dyn Stage>>,
+    pub(crate) table_form: TableForm,
+}
+
+/// `mongodb://host/db` as its scheme and the whole; `None` for a path.
+fn scheme_of(url: &str) -> Option<&str> {
+    let (scheme, _) = url.split_once("://")?;
+    Some(scheme.strip_suffix("+srv").unwrap_or(scheme)).filter(|scheme| *scheme != "file")
+}
+
+fn path_of(url: &str, root: &Path) -> PathBuf {
+    root.join(url.strip_prefix("file://").unwrap_or(url))
+}
+
+/// Schemes that can be read or written, for messages.
+pub(crate) fn schemes(is_source: bool) -> String {
+    let able = |connector: &&Connector| {
+        let able = if is_source { connector.source.is_some() } else { connector.sink.is_some() };
+        able && !matches!(connector.spec.scheme, "file" | "kafka")
+    };
+    let mut schemes: Vec<String> = connectors::CONNECTORS
+        .iter()
+        .filter(able)
+        .map(|connector| format!("{}://", connector.spec.scheme))
+        .collect();
+    if !is_source {
+        schemes.push("s3://".to_owned());
+        schemes.push("gs://".to_owned());
+    }
+    schemes.join(", ")
+}
+
+impl PipelineFile {
+    /// The address that records come from, as it is shown: without a password.
+    pub fn source_address(&self, places: &Places) -> String {
+        let SourceSpec { connection, url, span, .. } = &self.source;
+        self.given((connection, url, *span), places)
+            .map_or_else(|_| connection.clone().unwrap_or_default(), |(address, _)| redacted(&address))
+    }
+
+    /// Address and settings of a connection or a url.
+    fn given(
+        &self,
+        (connection, url, span): (&Option<String>, &Option<String>, Span),
+        places: &Places,
+    ) -> Result<(String, Settings), Error> {
+        let missing = |name: &String| {
+            let names = places.connections.keys().cloned().collect();
+            Error::NoConnection { file: self.file.clone(), span, name: name.clone(), names }
+        };
+        match (connection, url) {
+            (Some(name), _) => places.connections.get(name).cloned().ok_or_else(|| missing(name)),
+            (None, url) => Ok((url.clone().unwrap_or_default(), Settings::new())),
+        }
+    }
+
+    /// Opens the source of a stream; nothing is read before the engine asks.
+    pub(crate) fn open_source(
+        &self,
+        stream: &StreamSpec,
+        selection: &Selection,
+        places: &Places,
+    ) -> Result<Opened, Error> {
+        let SourceSpec { connection, url, span, .. } = &self.source;
+        let (address, mut settings) = self.given((connection, url, *span), places)?;
+        let failed = |source| Error::Source { stream: stream.name.clone(), source };
+        let Some(scheme) = scheme_of(&address) else {
+            return self.open_files(stream, selection, &path_of(&address, &places.root));
+        };
+        let connector = connectors::by_scheme(scheme);
+        let Some((connector, open)) = connector.and_then(|connector| Some((connector, connector.source?)))
+        else {
+            return Err(Error::NoSource {
+                file: self.file.clone(),
+                span: self.source.span,
+                address: redacted(&address),
+                schemes: schemes(true),
+            });
+        };
+        address_settings(connector.spec.scheme, &address, &self.source.database, places, &mut settings);
+        settings.insert(collection_key(connector.spec.scheme).to_owned(), stream.collection.clone());
+        settings.extend(self.source.settings.clone());
+        let source = open(&settings, selection).map_err(failed)?;
+        Ok(Opened { source, stages: Vec::new(), table_form: connector.table_form })
+    }
+
+    fn open_files(&self, stream: &StreamSpec, selection: &Selection, path: &Path) -> Result<Opened, Error> {
+        let failed = |source| Error::Source { stream: stream.name.clone(), source };
+        let pattern = if path.is_dir() { path.join(&stream.collection) } else { path.to_owned() };
+        let mut config = files::Config::new(matching(&pattern));
+        let mut settings = self.source.settings.clone();
+        if let Some(format) = settings.remove("format") {
+            config.format = Some(format.parse().map_err(|error: files::Error| failed(error.into()))?);
+        }
+        if let Some(delimiter) = settings.remove("delimiter").and_then(|text| text.bytes().next()) {
+            config.delimiter = delimiter;
+        }
+        if let Some(key) = settings.keys().next() {
+            return Err(failed(
+                format!("files have no setting {key}; there are format and delimiter").into(),
+            ));
+        }
+        // The cursor is looked at in each record here; what else is asked for, a file cannot do.
+        let rest = Selection { cursor: None, ..selection.clone() };
+        rest.expect_everything("a file").map_err(failed)?;
+        let source = files::FileSource::open(config.clone()).map_err(|error| failed(error.into()))?;
+        let mut shapes = Vec::new();
+        for path in &config.paths {
+            let shape = match config.format_of(path).map_err(|error| failed(error.into()))? {
+                files::Format::Csv => RecordShape::Csv {
+                    header: source.csv_header(path).map_err(|error| failed(error.into()))?,
+                    delimiter: config.delimiter_of(path),
+                },
+                files::Format::JsonLines | files::Format::Json => RecordShape::Json,
+            };
+            shapes.push((path.to_string_lossy().into(), shape));
+        }
+        let stage: Arc<dyn Stage> = Arc::new(ParseRows::new(shapes));
+        Ok(Opened { source: Arc::new(source), stages: vec![stage], table_form: connectors::plain_form })
+    }
+}
+
+/// The files of a path whose name may have `*` and `?`; the path itself where none fits, so that it is told of.
+fn matching(pattern: &Path) -> Vec<PathBuf> {
+    let name = pattern.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    if !name.contains(['*', '?']) {
+        return vec![pattern.to_owned()];
+    }
+    let escaped = regex::escape(&name).replace(r"\*", ".*").replace(r"\?", ".");
+    let folder = pattern.parent().unwrap_or(Path::new("."));
+    let (Ok(expression), Ok(entries)) = (Regex::new(&format!("^{escaped}$")), std::fs::read_dir(folder))
+    else {
+        return vec![pattern.to_owned()];
+    };
+    let mut paths: Vec<PathBuf> = entries
+        .flatten()
+        .filter(|entry| expression.is_match(&entry.file_name().to_string_lossy()))
+        .map(|entry| entry.path())
+        .collect();
+    paths.sort();
+    if paths.is_empty() { vec![pattern.to_owned()] } else { paths }
+}
+
+/// What an address says, in the connector's own words.
+fn address_settings(
+    scheme: &str,
+    address: &str,
+    database: &Option<String>,
+    places: &Places,
+    settings: &mut Settings,
+) {
+    let rest = address.split_once("://").map_or("", |(_, rest)| rest);
+    let host = rest.split(['/', '?']).next().unwrap_or_default();
+    if host == "local"
+        && let Some(local) = places.local.get(scheme)
+    {
+        settings.extend(local.clone());
+    }
+    let mut set = |key: &str, value: &str| {
+        if !value.is_empty() {
+            settings.entry(key.to_owned()).or_insert_with(|| value.to_owned());
+        }
+    };
+    match scheme {
+        "mongodb" if host != "local" => set("uri", address),
+        "dynamodb" if host != "local" => set("region", host),
+        "firestore" if host != "local" => {
+            set("project", host);
+            set("database", rest.split_once('/').map_or("", |(_, database)| database));
+        }
+        _ => {}
+    }
+    if let Some(database) = database {
+        settings.insert("database".to_owned(), database.clone());
+    }
+}
+
+fn collection_key(scheme: &str) -> &'static str {
+    if scheme == "dynamodb" { "table" } else { "collection" }
+}
+
+/// Where the tables go.
+pub enum TargetAddress {
+    /// `s3://` or `gs://`
+    Bucket(cloud::store::Address),
+    Folder(PathBuf),
+    /// A store of documents, by its connector.
+    Store {
+        scheme: &'static str,
+        settings: Settings,
+    },
+}
+
+impl PipelineFile {
+    /// # Errors
+    /// An address that nothing writes to, or streams that cannot be written so.
+    pub fn target_address(&self, places: &Places) -> Result<TargetAddress, Error> {
+        let TargetSpec { connection, url, span, .. } = &self.target;
+        let (address, mut settings) = self.given((connection, url, *span), places)?;
+        let refuse = || Error::NoTarget {
+            file: self.file.clone(),
+            span: self.target.span,
+            address: redacted(&address),
+            schemes: schemes(false),
+        };
+        match scheme_of(&address) {
+            Some("s3" | "gs") => {
+                let address = cloud::store::Address::parse(&address).map_err(|_| refuse())?;
+                Ok(TargetAddress::Bucket(address))
+            }
+            None => Ok(TargetAddress::Folder(path_of(&address, &places.root))),
+            Some(scheme) => {
+                let connector = connectors::by_scheme(scheme).filter(|connector| connector.sink.is_some());
+                let scheme = connector.ok_or_else(refuse)?.spec.scheme;
+                if scheme == "kafka" {
+                    return Err(refuse());
+                }
+                let database = Some(self.target.dataset.clone())
+                    .filter(|_| scheme == "mongodb" && self.target.is_dataset_given);
+                address_settings(scheme, &address, &database, places, &mut settings);
+                settings.extend(self.target.settings.clone());
+                Ok(TargetAddress::Store { scheme, settings })
+            }
+        }
+    }
+
+    /// The address that tables go to, as it is shown.
+    pub fn target_shown(&self, places: &Places) -> String {
+        let TargetSpec { connection, url, span, .. } = &self.target;
+        let address = self
+            .given((connection, url, *span), places)
+            .map_or_else(|_| connection.clone().unwrap_or_default(), |(address, _)| redacted(&address));
+        format!("{}/{}", address.trim_end_matches('/'), self.target.dataset)
+    }
+
+    /// What the kind of target cannot do is refused before anything runs.
+    pub fn check_dispositions(&self, streams: &[StreamSpec], target: &TargetAddress) -> Result<(), Error> {
+        for stream in streams {
+            let (file, span, name) = (self.file.clone(), stream.disposition_span, stream.name.clone());
+            match (target, stream.shape.write_disposition) {
+                (TargetAddress::Store { scheme, .. }, WriteDisposition::Replace) => {
+                    return Err(Error::ReplaceInStore {
+                        file,
+                        span,
+                        stream: name,
+                        target: (*scheme).to_owned(),
+                    });
+                }
+                (TargetAddress::Store { .. }, WriteDisposition::Append | WriteDisposition::Merge(_)) => {}
+                (TargetAddress::Bucket(_) | TargetAddress::Folder(_), WriteDisposition::Merge(_)) => {
+                    return Err(Error::MergeIntoFiles { file, span, stream: name });
+                }
+                (
+                    TargetAddress::Bucket(_) | TargetAddress::Folder(_),
+                    WriteDisposition::Append | WriteDisposition::Replace,
+                ) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// The sink of a stream in a store of documents.
+    pub(crate) fn open_store_sink(
+        &self,
+        stream: &StreamSpec,
+        scheme: &str,
+        settings: &Settings,
+    ) -> Result<Arc<dyn base::Sink>, Error> {
+        let failed = |source| Error::Sink { stream: stream.name.clone(), source };
+        let mut settings = settings.clone();
+        settings.insert(collection_key(scheme).to_owned(), stream.name.clone());
+        if matches!(stream.shape.write_disposition, WriteDisposition::Merge(_)) {
+            settings.entry("write".to_owned()).or_insert_with(|| "upsert".to_owned());
+            settings.entry("key".to_owned()).or_insert_with(|| stream.shape.primary_key.join(","));
+        }
+        let open = connectors::by_scheme(scheme).and_then(|connector| connector.sink);
+        match open {
+            Some(open) => open(&settings).map_err(failed),
+            None => Err(failed(format!("{scheme} has no sink").into())),
+        }
+    }
+}
+
+/// An address without its password.
+pub(crate) fn redacted(address: &str) -> String {
+    let Some((scheme, rest)) = address.split_once("://") else { return address.to_owned() };
+    match rest.split_once('@') {
+        Some((user, rest)) => {
+            let user = user.split(':').next().unwrap_or_default();
+            format!("{scheme}://{user}:***@{rest}")
+        }
+        None => address.to_owned(),
+    }
+}

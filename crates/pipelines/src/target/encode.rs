@@ -1,0 +1,184 @@
+//! Rows of one table into the bytes of one file: Parquet, JSON Lines or CSV, compressed.
+//!
+//! Gzip is zlib-rs at level 6 (dlt takes Python's 9: a tenth smaller, five times slower), zstd at level 3.
+
+use std::{io::Write, mem};
+
+use flate2::{Compression as Level, GzBuilder, write::GzEncoder};
+use parquet::{
+    arrow::ArrowWriter,
+    basic::{Compression as Codec, GzipLevel, ZstdLevel},
+    file::properties::{WriterProperties, WriterVersion},
+};
+
+use crate::{
+    Table, TableRows, csv, csv_header,
+    file::{Compression, Format},
+    jsonl,
+};
+
+/// A row group is held in memory until it is written: small ones let many files be open at once.
+const ROW_GROUP_BYTES_MAX: usize = 4 << 20;
+const ROW_GROUP_ROWS_COUNT_MAX: usize = 1 << 17;
+const ZSTD_LEVEL: i32 = 3;
+
+/// The encoder of one file.
+#[expect(clippy::large_enum_variant, reason = "there is one for each open file")]
+pub(crate) enum TableEncoder {
+    Parquet(Box<ArrowWriter<Vec<u8>>>),
+    Text { is_csv: bool, plain: Vec<u8>, packer: Packer },
+}
+
+pub(crate) enum Packer {
+    None,
+    Gzip(GzEncoder<Vec<u8>>),
+    Zstd(zstd::stream::write::Encoder<'static, Vec<u8>>),
+}
+
+/// What the files of a target end in.
+pub(crate) fn extension(format: Format, compression: Compression) -> &'static str {
+    match (format, compression) {
+        (Format::Parquet, _) => "parquet",
+        (Format::Jsonl, Compression::Gzip) => "jsonl.gz",
+        (Format::Jsonl, Compression::Zstd) => "jsonl.zst",
+        (Format::Jsonl, Compression::None | Compression::Snappy) => "jsonl",
+        (Format::Csv, Compression::Gzip) => "csv.gz",
+        (Format::Csv, Compression::Zstd) => "csv.zst",
+        (Format::Csv, Compression::None | Compression::Snappy) => "csv",
+    }
+}
+
+impl TableEncoder {
+    pub(crate) fn new(
+        format: Format,
+        compression: Compression,
+        table: &Table,
+    ) -> Result<Self, formats::Error> {
+        match format {
+            Format::Parquet => {
+                parquet_writer(compression, table).map(|writer| Self::Parquet(Box::new(writer)))
+            }
+            Format::Jsonl => {
+                Ok(Self::Text { is_csv: false, plain: Vec::new(), packer: Packer::new(compression)? })
+            }
+            Format::Csv => {
+                let mut plain = Vec::new();
+                csv_header(table, &mut plain);
+                Ok(Self::Text { is_csv: true, plain, packer: Packer::new(compression)? })
+            }
+        }
+    }
+
+    /// Whether rows with more columns than the file began with need another file.
+    pub(crate) fn has_fixed_columns(&self) -> bool {
+        match self {
+            TableEncoder::Parquet(_) => true,
+            TableEncoder::Text { is_csv, .. } => *is_csv,
+        }
+    }
+
+    pub(crate) fn append(&mut self, rows: &TableRows, out: &mut Vec<u8>) -> Result<(), formats::Error> {
+        match self {
+            TableEncoder::Parquet(writer) => {
+                writer.write(&rows.columns).map_err(|error| failed("Parquet", error.into()))?;
+                out.append(writer.inner_mut());
+                Ok(())
+            }
+            TableEncoder::Text { is_csv, plain, packer } => {
+                if *is_csv {
+                    csv(rows, plain);
+                } else {
+                    jsonl(rows, plain);
+                }
+                packer.pack(plain, out)
+            }
+        }
+    }
+
+    pub(crate) fn finish(self, out: &mut Vec<u8>) -> Result<(), formats::Error> {
+        match self {
+            TableEncoder::Parquet(mut writer) => {
+                writer.finish().map_err(|error| failed("Parquet", error.into()))?;
+                out.append(writer.inner_mut());
+                Ok(())
+            }
+            TableEncoder::Text { mut plain, mut packer, .. } => {
+                packer.pack(&mut plain, out)?;
+                packer.finish(out)
+            }
+        }
+    }
+
+    /// Bytes that it holds and has not given out yet, roughly.
+    pub(crate) fn held_bytes(&self) -> usize {
+        match self {
+            TableEncoder::Parquet(writer) => writer.memory_size(),
+            TableEncoder::Text { plain, .. } => plain.capacity(),
+        }
+    }
+}
+
+fn parquet_writer(compression: Compression, table: &Table) -> Result<ArrowWriter<Vec<u8>>, formats::Error> {
+    let properties = WriterProperties::builder()
+        .set_created_by("tidemill".to_owned())
+        .set_writer_version(WriterVersion::PARQUET_1_0)
+        .set_compression(match compression {
+            Compression::None => Codec::UNCOMPRESSED,
+            Compression::Snappy => Codec::SNAPPY,
+            Compression::Gzip => Codec::GZIP(GzipLevel::default()),
+            Compression::Zstd => Codec::ZSTD(ZstdLevel::default()),
+        })
+        .set_max_row_group_row_count(Some(ROW_GROUP_ROWS_COUNT_MAX))
+        .set_max_row_group_bytes(Some(ROW_GROUP_BYTES_MAX))
+        .build();
+    ArrowWriter::try_new(Vec::new(), table.arrow.clone(), Some(properties))
+        .map_err(|error| failed("Parquet", error.into()))
+}
+
+impl Packer {
+    fn new(compression: Compression) -> Result<Self, formats::Error> {
+        Ok(match compression {
+            Compression::None | Compression::Snappy => Packer::None,
+            Compression::Gzip => {
+                // 255 in the header's OS field is "unknown": the same on every system.
+                let gzip = GzBuilder::new().mtime(0).operating_system(255);
+                Packer::Gzip(gzip.write(Vec::new(), Level::default()))
+            }
+            Compression::Zstd => {
+                let encoder = zstd::stream::write::Encoder::new(Vec::new(), ZSTD_LEVEL);
+                Packer::Zstd(encoder.map_err(|error| failed("zstd", error.into()))?)
+            }
+        })
+    }
+
+    /// Moves all of `plain` on.
+    fn pack(&mut self, plain: &mut Vec<u8>, out: &mut Vec<u8>) -> Result<(), formats::Error> {
+        match self {
+            Packer::None => out.append(plain),
+            Packer::Gzip(encoder) => {
+                encoder.write_all(plain).map_err(|error| failed("gzip", error.into()))?;
+                out.append(encoder.get_mut());
+            }
+            Packer::Zstd(encoder) => {
+                encoder.write_all(plain).map_err(|error| failed("zstd", error.into()))?;
+                out.append(encoder.get_mut());
+            }
+        }
+        plain.clear();
+        Ok(())
+    }
+
+    fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), formats::Error> {
+        let rest = match mem::replace(self, Packer::None) {
+            Packer::None => return Ok(()),
+            Packer::Gzip(encoder) => encoder.finish().map_err(|error| failed("gzip", error.into()))?,
+            Packer::Zstd(encoder) => encoder.finish().map_err(|error| failed("zstd", error.into()))?,
+        };
+        out.extend_from_slice(&rest);
+        Ok(())
+    }
+}
+
+fn failed(format: &'static str, source: base::BoxError) -> formats::Error {
+    formats::Error::Encoder { format, source }
+}

@@ -1,0 +1,35 @@
+//! The problem nearest to the cause of a failed transfer: the rooms' errors lie in boxes, one within the other.
+
+use std::error::Error as StdError;
+
+use base::Problem;
+
+/// The last error of the chain that has a code.
+pub fn deepest<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a dyn Problem> {
+    let (mut found, mut next) = (None, Some(error));
+    while let Some(error) = next {
+        found = problem(error).or(found);
+        next = error.source();
+    }
+    found
+}
+
+fn problem<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a dyn Problem> {
+    fn is<'a, P: Problem>(error: &'a (dyn StdError + 'static)) -> Option<&'a dyn Problem> {
+        error.downcast_ref::<P>().map(|problem| problem as &dyn Problem)
+    }
+    is::<pipelines::Error>(error)
+        .or_else(|| is::<pipelines::TablesError>(error))
+        .or_else(|| is::<connectors::kafka::Error>(error))
+        .or_else(|| is::<connectors::files::Error>(error))
+        .or_else(|| is::<connectors::serialize::Error>(error))
+        .or_else(|| is::<connectors::rows::Error>(error))
+        .or_else(|| is::<connectors::mongodb::Error>(error))
+        .or_else(|| is::<connectors::dynamodb::Error>(error))
+        .or_else(|| is::<connectors::firestore::Error>(error))
+        .or_else(|| is::<connectors::objects::Error>(error))
+        .or_else(|| is::<cloud::Error>(error))
+        .or_else(|| is::<contracts::Error>(error))
+        .or_else(|| is::<formats::Error>(error))
+        .or_else(|| is::<engine::Error>(error))
+}

@@ -1,0 +1,277 @@
+//! Tables and collections as targets of a load: whom an address means, and the rows that the store takes.
+//!
+//! `local` is the project's own part. A name that is one of the project's connections means that; every other is a host, a
+//! region or a project. A store's sink is found by the address's scheme: this file knows how to say where, not how to write.
+
+use std::sync::Arc;
+
+use base::{Clock, SystemClock, Value};
+use connectors::{
+    Connector, Settings,
+    files::{self, FileSource},
+    record::Shape,
+    rows::{self, Plan, Planned, Rows},
+};
+use project::Connection;
+use serde_json::json;
+use url::Url;
+
+use super::{Args, Prepared, Write, contract_text, failure::LoadError, nulls, shapes};
+use crate::context::{Context, Failure};
+
+/// Rows are many times their text; three batches of each of two files.
+const BUDGET_BYTES: u32 = 24 << 20;
+
+/// Where rows go.
+pub(super) struct Store {
+    connector: &'static Connector,
+    settings: Settings,
+    /// The table or the collection.
+    name: String,
+}
+
+impl Store {
+    pub(super) fn parse(text: &str, context: &Context) -> Result<Self, Failure> {
+        let refuse = || Box::new(LoadError::Target { target: text.to_owned() }) as Failure;
+        let (scheme, rest) = text.split_once("://").ok_or_else(refuse)?;
+        let is_mongodb = matches!(scheme, "mongodb" | "mongodb+srv");
+        let connector = connectors::by_scheme(if is_mongodb { "mongodb" } else { scheme });
+        let connector = connector.filter(|connector| connector.sink.is_some()).ok_or_else(refuse)?;
+        let (place, _) = rest.split_once(['/', '?']).ok_or_else(refuse)?;
+        let connections = context.project()?.connections()?;
+        let connection = if connections.has(place) { Some(connections.get(place)?) } else { None };
+        let target = Address { text, rest, place, connection: connection.as_ref(), context };
+        let (settings, name) = match connector.spec.scheme {
+            "mongodb" => target.mongodb(),
+            "dynamodb" => target.dynamodb(),
+            "firestore" => target.firestore(),
+            _ => Err(refuse()),
+        }?;
+        Ok(Self { connector, settings, name })
+    }
+}
+
+/// An address, and the connection that it names.
+struct Address<'a> {
+    text: &'a str,
+    rest: &'a str,
+    place: &'a str,
+    connection: Option<&'a Connection>,
+    context: &'a Context,
+}
+
+impl Address<'_> {
+    fn refuse(&self) -> Failure {
+        Box::new(LoadError::Target { target: hidden(self.text) })
+    }
+
+    /// The connection, where it is one of this type.
+    fn of_type(&self, types: &[&str]) -> Result<Option<&Connection>, Failure> {
+        let Some(connection) = self.connection else { return Ok(None) };
+        if types.contains(&connection.conn_type()) {
+            return Ok(Some(connection));
+        }
+        let reason = format!("connection {} is of type {}", connection.id, connection.conn_type());
+        Err(Box::new(LoadError::Connection { target: hidden(self.text), reason }))
+    }
+
+    /// What stands behind the first slash, in one word.
+    fn one_name(&self) -> Result<String, Failure> {
+        let name = self.rest.split_once('/').map_or("", |(_, name)| name);
+        if name.is_empty() || name.contains('/') { Err(self.refuse()) } else { Ok(name.to_owned()) }
+    }
+
+    /// `HOST/DATABASE/COLLECTION?OPTIONS`, or `CONNECTION/COLLECTION` with the connection's database.
+    fn mongodb(&self) -> Result<(Settings, String), Failure> {
+        if let Some(connection) = self.of_type(&["mongo", "mongodb"])? {
+            let collection = self.one_name()?;
+            let uri = crate::reach::mongodb_uri(connection);
+            let mut settings = settings([("uri", uri.reveal()), ("collection", &collection)]);
+            settings.extend(connection.schema().map(|name| ("database".to_owned(), name.to_owned())));
+            return Ok((settings, collection));
+        }
+        let (path, options) = self.rest.split_once('?').unwrap_or((self.rest, ""));
+        let mut parts = path.split('/');
+        let (Some(hosts), Some(database), Some(collection), None) =
+            (parts.next(), parts.next(), parts.next(), parts.next())
+        else {
+            return Err(self.refuse());
+        };
+        if [hosts, database, collection].contains(&"") {
+            return Err(self.refuse());
+        }
+        let (scheme, _) = self.text.split_once("://").unwrap_or(("mongodb", ""));
+        let options = if options.is_empty() { String::new() } else { format!("?{options}") };
+        let uri = format!("{scheme}://{hosts}/{options}");
+        Ok((
+            settings([("uri", uri.as_str()), ("database", database), ("collection", collection)]),
+            collection.to_owned(),
+        ))
+    }
+
+    /// `local/TABLE`, `REGION/TABLE`, or `CONNECTION/TABLE` of an AWS connection.
+    fn dynamodb(&self) -> Result<(Settings, String), Failure> {
+        let table = self.one_name()?;
+        let mut settings = match (self.of_type(&["aws", "dynamodb"])?, self.place) {
+            (Some(connection), _) => crate::reach::aws_settings(connection),
+            (None, "local") => crate::reach::local_dynamodb(self.context)?,
+            (None, region) => settings([("region", region)]),
+        };
+        settings.insert("table".to_owned(), table.clone());
+        Ok((settings, table))
+    }
+
+    /// `PROJECT/COLLECTION`, or `CONNECTION/COLLECTION` of a Google connection.
+    fn firestore(&self) -> Result<(Settings, String), Failure> {
+        let collection = self.rest.split_once('/').map_or("", |(_, path)| path).to_owned();
+        if collection.is_empty() {
+            return Err(self.refuse());
+        }
+        let mut settings = match self.of_type(&["google_cloud_platform"])? {
+            Some(connection) => crate::reach::google_settings(connection),
+            None => settings([("project", self.place)]),
+        };
+        settings.insert("collection".to_owned(), collection.clone());
+        Ok((settings, collection))
+    }
+}
+
+fn settings<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Settings {
+    pairs.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
+}
+
+/// An address as it may be printed: without whom it signs in as.
+fn hidden(text: &str) -> String {
+    match (Url::parse(text), text.rsplit_once('@')) {
+        (Ok(mut url), Some(_)) if url.password().is_some() => {
+            url.set_password(Some("***")).ok();
+            url.to_string()
+        }
+        (Err(_), Some((_, behind))) => format!("***@{behind}"),
+        _ => text.to_owned(),
+    }
+}
+
+pub(super) async fn prepare(
+    args: &Args,
+    context: &Context,
+    store: &Store,
+    source: &FileSource,
+    config: &files::Config,
+) -> Result<Prepared, Failure> {
+    refuse_flags_of_topics(args)?;
+    let contract = match contract_text(args, context)? {
+        Some((path, kind, text)) => {
+            let contract = contracts::contract(kind, &path.to_string_lossy(), None, &text);
+            Some(Arc::new(contract.map_err(|error| Box::new(error) as Failure)?))
+        }
+        None => None,
+    };
+    let nulls = nulls(args);
+    let mut planned = Vec::new();
+    for (path, shape) in shapes(source, config)? {
+        let kinds = match &shape {
+            Shape::Csv { header, delimiter } if contract.is_none() => {
+                rows::kinds(source, &path, header, *delimiter, &nulls).await.map_err(plan_error)?
+            }
+            Shape::Csv { .. } | Shape::Json => Vec::new(),
+        };
+        planned.push(Planned { path, shape, kinds });
+    }
+    let key_kinds = key_kinds(&args.key, &planned, contract.as_deref());
+    let now = || Value::TimestampMs(SystemClock.now_ms());
+    let stamp = args.stamp.as_deref().map(|field| (field.into(), now()));
+    let plan = Plan { contract, keys: args.key.clone(), nulls, stamp };
+    let stage = Rows::new(plan, planned).map_err(|source| Box::new(LoadError::Plan { source }) as Failure)?;
+    let settings = sink_settings(args, store, &key_kinds)?;
+    let open = store.connector.sink.ok_or_else(|| LoadError::Target { target: store.name.clone() });
+    let sink = open?(&settings).map_err(|source| Box::new(LoadError::Store { source }) as Failure)?;
+    Ok(Prepared {
+        stage: Arc::new(stage),
+        sink,
+        name: store.name.clone(),
+        told: json!({ "store": store.connector.name, "target": store.name }),
+        is_repeatable: true,
+        budget_bytes: BUDGET_BYTES,
+    })
+}
+
+fn plan_error(error: rows::Error) -> Failure {
+    Box::new(LoadError::Plan { source: Box::new(error) })
+}
+
+fn refuse_flags_of_topics(args: &Args) -> Result<(), LoadError> {
+    let given = [
+        ("--serializer", args.serializer.is_some()),
+        ("--registry", args.registry.is_some()),
+        ("--no-register", args.no_register),
+        ("--linger-ms", args.linger_ms.is_some()),
+        ("--batch-bytes", args.batch_bytes.is_some()),
+        ("--compression", args.compression.is_some()),
+        ("--property", !args.property.is_empty()),
+    ];
+    match given.iter().find(|(_, is_given)| *is_given) {
+        Some((flag, _)) => Err(LoadError::NotForStores { flag }),
+        None => Ok(()),
+    }
+}
+
+/// DynamoDB's letter for each key field: a number where every value is one.
+fn key_kinds(keys: &[String], planned: &[Planned], contract: Option<&base::Contract>) -> Vec<&'static str> {
+    let kind = |key: &String| {
+        let seen = planned.iter().find_map(|file| match &file.shape {
+            Shape::Csv { header, .. } => {
+                header.iter().position(|name| name == key).and_then(|place| file.kinds.get(place).cloned())
+            }
+            Shape::Json => None,
+        });
+        let promised = contract.and_then(|contract| contract.schema.field(key));
+        let kind = promised.map(|field| field.schema.kind.clone()).or(seen);
+        match kind {
+            Some(
+                base::Kind::Int8
+                | base::Kind::Int16
+                | base::Kind::Int32
+                | base::Kind::Int64
+                | base::Kind::Float32
+                | base::Kind::Float64
+                | base::Kind::Decimal { .. },
+            ) => "N",
+            Some(base::Kind::Bytes) => "B",
+            _ => "S",
+        }
+    };
+    keys.iter().map(kind).collect()
+}
+
+/// The store's own settings, and what the arguments say in its words. Where they say nothing of writing, a store's own way is
+/// the one that a second load leaves as it is.
+fn sink_settings(args: &Args, store: &Store, key_kinds: &[&str]) -> Result<Settings, Failure> {
+    let scheme = store.connector.spec.scheme;
+    let mut settings = store.settings.clone();
+    let write = match (scheme, args.write) {
+        (_, Some(Write::Insert)) => Some("insert"),
+        // An item always takes the place of the one with its key.
+        ("dynamodb", Some(Write::Upsert | Write::Replace)) => Some("put"),
+        ("firestore", Some(Write::Upsert)) => Some("merge"),
+        ("firestore", Some(Write::Replace)) => Some("upsert"),
+        (_, Some(Write::Upsert)) => Some("upsert"),
+        (_, Some(Write::Replace)) => Some("replace"),
+        ("mongodb", None) if !args.key.is_empty() => Some("upsert"),
+        (_, None) => None,
+    };
+    let mut set = |key: &str, value: String| settings.insert(key.to_owned(), value);
+    if let Some(write) = write {
+        set("write", write.to_owned());
+    }
+    // Elsewhere a collection is made by its first document, and the key is the document's id.
+    if args.create && scheme == "dynamodb" {
+        if args.key.is_empty() {
+            return Err(Box::new(LoadError::Keyless { target: store.name.clone() }));
+        }
+        set("create", "true".to_owned());
+        set("key", args.key.join(","));
+        set("key_types", key_kinds.join(","));
+    }
+    Ok(settings)
+}

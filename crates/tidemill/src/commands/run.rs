@@ -1,0 +1,152 @@
+//! `tidemill run NAME`: one load of a pipeline of `pipelines/`, begun or gone on with.
+
+mod failure;
+mod show;
+
+use std::sync::Arc;
+
+use base::SystemClock;
+use cloud::store::Cloud;
+use connectors::{Settings, objects};
+use engine::{Ended, Progress};
+use pipelines::{
+    Backfill, Lake, Options, PipelineFile, Places, Target, TargetAddress, plan, scalar_value,
+    state::StateFolder,
+};
+use project::Connection;
+use tokio_util::sync::CancellationToken;
+
+pub(super) use failure::RunError;
+
+use crate::context::{Context, Failure};
+
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  tidemill run planes_to_lake
+  tidemill run planes_to_lake --from 2024-01-01 --to 2024-02-01 --streams planes")]
+pub struct Args {
+    /// Name of a file in pipelines/, or its path
+    #[arg(value_name = "NAME")]
+    name: String,
+    /// Print what would be done, and do nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Forget the cursors and load everything; it takes the place of what is there when it is complete
+    #[arg(long, conflicts_with_all = ["from", "to"])]
+    full_refresh: bool,
+    /// Load records from this value of the cursor on, without moving it
+    #[arg(long, value_name = "VALUE")]
+    from: Option<String>,
+    /// Load records below this value of the cursor, without moving it
+    #[arg(long, value_name = "VALUE")]
+    to: Option<String>,
+    /// Only these streams [default: all]
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
+    streams: Vec<String>,
+}
+
+pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
+    let file = PipelineFile::open(context.project()?, &args.name)?;
+    let options = options(&args, file, context).await?;
+    plan::check_backfill(&options)?;
+    if args.dry_run {
+        let planned = plan::plan(&options).await.map_err(RunError::of)?;
+        show::plan(context, &planned);
+        return Ok(());
+    }
+    let (name, target) = (options.file.name.clone(), options.file.target_shown(&options.places));
+    let stop = CancellationToken::new();
+    let on_interrupt = stop.clone();
+    tokio::spawn(async move {
+        if tokio::signal::ctrl_c().await.is_ok() {
+            on_interrupt.cancel();
+        }
+    });
+    let shown = show::Shown::begin(&name, options.progress.clone());
+    let ended = shown.until(pipelines::run(options, stop)).await;
+    let report = ended.map_err(RunError::of)?;
+    if report.ended == Ended::Stopped {
+        return Err(Box::new(RunError::Interrupted { pipeline: name, load_id: report.load_id }));
+    }
+    show::report(context, &name, &target, &report, shown.seconds());
+    Ok(())
+}
+
+async fn options(args: &Args, file: PipelineFile, context: &Context) -> Result<Options, Failure> {
+    let project = context.project()?;
+    let streams = file.streams_named(&args.streams)?;
+    let places = places(&file, context)?;
+    let address = file.target_address(&places)?;
+    file.check_dispositions(&streams, &address)?;
+    let value = |text: &Option<String>| text.as_deref().map(scalar_value);
+    let is_backfill = args.from.is_some() || args.to.is_some();
+    let state_folder = project.state_folder()?;
+    Ok(Options {
+        target: target(&file, address, context).await?,
+        streams,
+        places,
+        state: StateFolder::of(&state_folder, &file.name),
+        dead_letters: state_folder.join("dead-letters"),
+        full_refresh: args.full_refresh,
+        backfill: is_backfill.then(|| Backfill { from: value(&args.from), to: value(&args.to) }),
+        clock: Arc::new(SystemClock),
+        progress: Arc::new(Progress::default()),
+        file,
+    })
+}
+
+/// What addresses mean here: paths below the project, `SCHEME://local` its own parts, connections the project's.
+pub(super) fn places(file: &PipelineFile, context: &Context) -> Result<Places, Failure> {
+    let project = context.project()?;
+    let mut places = Places { root: project.root.clone(), ..Places::default() };
+    places.local.insert("dynamodb".to_owned(), crate::reach::local_dynamodb(context)?);
+    let connections = project.connections()?;
+    for name in [&file.source.connection, &file.target.connection].into_iter().flatten() {
+        if connections.has(name) {
+            places.connections.insert(name.clone(), reached(&connections.get(name)?));
+        }
+    }
+    Ok(places)
+}
+
+/// A connection as an address, and the settings of its connector.
+fn reached(connection: &Connection) -> (String, Settings) {
+    match connection.conn_type() {
+        "mongo" | "mongodb" => {
+            let uri = crate::reach::mongodb_uri(connection);
+            let mut settings = Settings::new();
+            settings.extend(connection.schema().map(|name| ("database".to_owned(), name.to_owned())));
+            (uri.reveal().to_owned(), settings)
+        }
+        "aws" | "dynamodb" => ("dynamodb://".to_owned(), crate::reach::aws_settings(connection)),
+        "google_cloud_platform" => ("firestore://".to_owned(), crate::reach::google_settings(connection)),
+        // Nothing of ours reads it, and that is said with the place it is named at.
+        other => (format!("{other}://"), Settings::new()),
+    }
+}
+
+/// Opens the target with this project's keys, or the cloud's own identity.
+pub(super) async fn target(
+    file: &PipelineFile,
+    address: TargetAddress,
+    context: &Context,
+) -> Result<Target, Failure> {
+    let dataset = &file.target.dataset;
+    Ok(match address {
+        TargetAddress::Bucket(address) => {
+            let bucket = super::ls::open(&address, context).await?;
+            let scheme = match address.cloud {
+                Cloud::S3 => "s3",
+                Cloud::Gcs => "gs",
+            };
+            let place = format!("{scheme}://{}", address.bucket).into();
+            let target = objects::Target { store: bucket.store.clone(), bucket: Some(bucket), place };
+            Target::Lake(Lake::new(target, &address.key, dataset))
+        }
+        TargetAddress::Folder(folder) => {
+            let shown = context.project()?.shown(&folder);
+            Target::Lake(Lake::in_folder(&folder, &shown, dataset)?)
+        }
+        TargetAddress::Store { scheme, settings } => Target::Store { scheme, settings },
+    })
+}

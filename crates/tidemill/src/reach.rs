@@ -1,0 +1,107 @@
+//! Connections in the words of the stores' connectors: where a MongoDB, an AWS account or a Google project is, and as whom.
+//!
+//! The extras are those that Airflow's providers of these stores read.
+
+use base::Secret;
+use connectors::Settings;
+use project::Connection;
+
+use crate::context::{Context, Failure};
+
+fn quoted(text: &str) -> String {
+    url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>().replace('+', "%20")
+}
+
+/// A `mongo` connection as MongoDB's own address. The extra's entries are options of the address, but for Airflow's own:
+/// `srv` looks hosts up, `ssl` is `tls`.
+pub fn mongodb_uri(connection: &Connection) -> Secret {
+    let is = |name: &str| connection.extra_text(name).is_some_and(|text| text == "true");
+    let scheme = if is("srv") { "mongodb+srv" } else { "mongodb" };
+    let mut uri = format!("{scheme}://");
+    if let Some(login) = connection.login() {
+        uri += &quoted(login);
+        if let Some(password) = connection.password() {
+            uri += &format!(":{}", quoted(password.reveal()));
+        }
+        uri.push('@');
+    }
+    uri += connection.host().unwrap_or("localhost");
+    if let Some(port) = connection.port().filter(|_| !is("srv")) {
+        uri += &format!(":{port}");
+    }
+    uri.push('/');
+    uri += &connection.schema().map(quoted).unwrap_or_default();
+    let mut options = Vec::new();
+    for name in connection.extra_names() {
+        let Some(value) = connection.extra_text(&name) else { continue };
+        match name.as_str() {
+            "srv" => {}
+            "ssl" => options.push(format!("tls={}", quoted(&value))),
+            "allow_insecure" => options.push(format!("tlsAllowInvalidCertificates={}", quoted(&value))),
+            _ => options.push(format!("{name}={}", quoted(&value))),
+        }
+    }
+    if !options.is_empty() {
+        uri += &format!("?{}", options.join("&"));
+    }
+    Secret::new(uri)
+}
+
+/// An `aws` connection: its login and password are keys; `region_name`, `endpoint_url`, `profile_name` and
+/// `aws_session_token` stand in its extra.
+pub fn aws_settings(connection: &Connection) -> Settings {
+    let mut settings = Settings::new();
+    let mut set = |key: &str, value: Option<String>| {
+        if let Some(value) = value {
+            settings.insert(key.to_owned(), value);
+        }
+    };
+    let extra = |name: &str| connection.extra_text(name);
+    set("region", extra("region_name"));
+    set("endpoint", extra("endpoint_url"));
+    set("profile", extra("profile_name"));
+    set("access_key", connection.login().map(str::to_owned).or_else(|| extra("aws_access_key_id")));
+    let password = connection.password().map(|password| password.reveal().to_owned());
+    set("secret_key", password.or_else(|| extra("aws_secret_access_key")));
+    set("session_token", extra("aws_session_token"));
+    settings
+}
+
+/// A `google_cloud_platform` connection: `project`, `key_path`, `impersonation_chain` and `quota_project_id` in its extra.
+pub fn google_settings(connection: &Connection) -> Settings {
+    // Airflow's older form of the same names.
+    let extra = |name: &str| {
+        let long = format!("extra__google_cloud_platform__{name}");
+        connection.extra_text(name).or_else(|| connection.extra_text(&long))
+    };
+    let mut settings = Settings::new();
+    let names = [
+        ("project", "project"),
+        ("credentials", "key_path"),
+        ("impersonate", "impersonation_chain"),
+        ("quota_project", "quota_project_id"),
+    ];
+    for (key, name) in names {
+        if let Some(value) = extra(name) {
+            settings.insert(key.to_owned(), value);
+        }
+    }
+    settings
+}
+
+/// The project's own DynamoDB: the embedded endpoint, another one, or AWS itself.
+pub fn local_dynamodb(context: &Context) -> Result<Settings, Failure> {
+    let given = &context.project()?.settings;
+    let mut settings = Settings::new();
+    let mut set = |key: &str, value: &str| settings.insert(key.to_owned(), value.to_owned());
+    set("region", given.text("dynamodb.region"));
+    if let Some(endpoint) = context.dynamodb_url()? {
+        set("endpoint", &endpoint);
+        if given.optional_text("dynamodb.external").is_none() {
+            // The embedded endpoint takes any keys, but has to be given some.
+            set("access_key", "tidemill");
+            set("secret_key", "tidemill");
+        }
+    }
+    Ok(settings)
+}

@@ -1,0 +1,116 @@
+//! Kill -9 as an input: at each named point in turn, then at random moments. Afterwards the dataset holds what an undisturbed
+//! run gives, and nothing else.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+use testkit::{Seeded, World, poll, tied_to_us};
+
+use super::{Tables, change, files, project, tables};
+use crate::crash::crash_points;
+
+/// Both loads, undisturbed.
+fn undisturbed() -> (Tables, usize) {
+    let world = project();
+    world.ok(&["run", "lake"]);
+    change(&world);
+    world.ok(&["run", "lake"]);
+    (tables(&world.path("lake/planes")), files(&world.path("lake/planes")).len())
+}
+
+/// The load that the pipeline's state names: what it says is complete, another run would not go on with.
+fn last_load(world: &World) -> Option<String> {
+    let text = std::fs::read(world.path(".tidemill/pipelines/lake/state.json")).ok()?;
+    let state: Value = serde_json::from_slice(&text).ok()?;
+    state["last_load_id"].as_str().map(str::to_owned)
+}
+
+#[track_caller]
+fn assert_as_if_nothing_happened(world: &World, expected: &Tables, files_count: usize, when: &str) {
+    let dataset = world.path("lake/planes");
+    let found = tables(&dataset);
+    for (table, rows) in expected {
+        let (has, wanted) = (found.get(table).map_or(0, Vec::len), rows.len());
+        assert_eq!(has, wanted, "{when}: rows of {table}");
+        assert!(found[table] == *rows, "{when}: other rows in {table}");
+    }
+    assert_eq!(found.len(), expected.len(), "{when}");
+    let paths = files(&dataset);
+    assert_eq!(paths.len(), files_count, "{when}: {paths:#?}");
+    let loads: BTreeSet<String> = files(&dataset.join("_dlt_loads"))
+        .iter()
+        .map(|file| {
+            let row: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+            row["load_id"].as_str().unwrap().to_owned()
+        })
+        .collect();
+    assert_eq!(loads.len(), 2, "{when}");
+    for path in paths.iter().filter(|path| path.to_string_lossy().contains("/planes/planes/")) {
+        assert!(loads.iter().any(|load| path.to_string_lossy().contains(load.as_str())), "{when}: {path:?}");
+    }
+}
+
+#[test]
+fn dying_at_each_named_point_changes_nothing() {
+    let (expected, files_count) = undisturbed();
+    let mut never_passed = Vec::new();
+    for point in crash_points() {
+        let is_here =
+            ["pipelines.", "engine.", "objects.commit."].iter().any(|start| point.starts_with(start));
+        // The third passage too: then there is something before it.
+        for die_at in [point.clone(), format!("{point}:3")] {
+            if !is_here {
+                continue;
+            }
+            let world = project();
+            world.ok(&["run", "lake"]);
+            let first = last_load(&world);
+            change(&world);
+            let mut command = world.command(&["run", "lake"]);
+            command.env("TIDEMILL_DIE_AT", &die_at);
+            let died = testkit::ran(&mut command, 60).code.is_none();
+            if !died && die_at == point {
+                never_passed.push(point.clone());
+            }
+            if last_load(&world) == first {
+                world.ok(&["run", "lake"]);
+            }
+            assert_as_if_nothing_happened(&world, &expected, files_count, &die_at);
+        }
+    }
+    assert!(never_passed.is_empty(), "never passed: {never_passed:?}");
+}
+
+#[test]
+fn kill_9_at_random_moments_changes_nothing() {
+    let (expected, files_count) = undisturbed();
+    let kills_wanted = if testkit::deep() { 1_000 } else { 200 };
+    for seed in testkit::seeds(1) {
+        let mut random = Seeded::new(seed);
+        let (mut kills, mut worlds) = (0, 0);
+        while kills < kills_wanted {
+            worlds += 1;
+            let world = project();
+            world.ok(&["run", "lake"]);
+            let first = last_load(&world);
+            change(&world);
+            let mut lives = 0;
+            while last_load(&world) == first {
+                lives += 1;
+                let mut command = world.command(&["run", "lake"]);
+                command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
+                let mut life = tied_to_us(command).unwrap();
+                poll::moment(random.within(5..(120 + lives * 40)));
+                if let Some(status) = life.ended() {
+                    assert!(status.success(), "seed {seed}: {status}");
+                    break;
+                }
+                life.kill();
+                kills += 1;
+            }
+            let when = format!("seed {seed}: world {worlds} after {kills} kills");
+            assert_as_if_nothing_happened(&world, &expected, files_count, &when);
+        }
+        eprintln!("seed {seed}: {kills} kills in {worlds} worlds");
+    }
+}
