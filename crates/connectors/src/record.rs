@@ -1,20 +1,54 @@
 //! Records of files as stages take them: what they look like, how a CSV record comes apart, and how one is refused with the
 //! line and column of what is wrong in it.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, path::PathBuf, sync::Arc};
 
-use base::{Batch, Code, Reject, code};
+use base::{Batch, Code, Reject, Value, code};
 use bytes::Bytes;
 use contracts::Violation;
 use memchr::{memchr_iter, memrchr};
 
-use crate::files;
+use crate::files::{self, FileSource, Format};
 
 /// What the records of one file look like.
 #[derive(Debug, Clone)]
 pub enum Shape {
     Csv { header: Vec<String>, delimiter: u8 },
     Json,
+}
+
+/// The shape of each file of a source, by its name in records' places.
+///
+/// # Errors
+/// A file whose format is not known, or whose header cannot be read.
+pub fn shapes(source: &FileSource, config: &files::Config) -> Result<Vec<(Arc<str>, Shape)>, files::Error> {
+    let shape = |path: &PathBuf| {
+        let shape = match config.format_of(path)? {
+            Format::Csv => {
+                Shape::Csv { header: source.csv_header(path)?, delimiter: config.delimiter_of(path) }
+            }
+            Format::JsonLines | Format::Json => Shape::Json,
+        };
+        Ok((path.to_string_lossy().into(), shape))
+    };
+    config.paths.iter().map(shape).collect()
+}
+
+/// A JSON document as values: whole numbers that fit are integers, all others floats.
+pub fn json_value(json: serde_json::Value) -> Value {
+    match json {
+        serde_json::Value::Null => Value::Null,
+        serde_json::Value::Bool(is) => Value::Boolean(is),
+        serde_json::Value::Number(number) => match number.as_i64() {
+            Some(whole) => Value::Int(whole),
+            None => Value::Float(number.as_f64().unwrap_or(f64::NAN)),
+        },
+        serde_json::Value::String(text) => Value::string(text),
+        serde_json::Value::Array(items) => Value::List(items.into_iter().map(json_value).collect()),
+        serde_json::Value::Object(fields) => {
+            Value::Struct(fields.into_iter().map(|(name, field)| (name.into(), json_value(field))).collect())
+        }
+    }
 }
 
 /// Why one record is refused, and where in it.

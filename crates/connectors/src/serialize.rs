@@ -6,8 +6,7 @@ use std::{borrow::Cow, collections::HashMap, sync::Arc};
 
 use arrow_array::Array;
 use base::{
-    Batch, Body, BoxError, Code, Contract, ContractKind, Envelope, Fault, Place, Problem, Rejects, Value,
-    code,
+    Batch, Body, BoxError, Code, Contract, ContractKind, Envelope, Fault, Place, Problem, Rejects, code,
 };
 use contracts::{
     framing,
@@ -216,7 +215,7 @@ impl Serialize {
             Encode::Record(encoder) => {
                 let json: serde_json::Value =
                     serde_json::from_slice(record).map_err(|error| malformed(&error))?;
-                encoder.encode(&value(json), out).map_err(|violation| broken(0, &violation))?;
+                encoder.encode(&record::json_value(json), out).map_err(|violation| broken(0, &violation))?;
             }
             Encode::Verbatim { is_json } => {
                 if *is_json {
@@ -272,22 +271,6 @@ fn json_key<'a>(record: &'a [u8], key: &str) -> Result<Option<Cow<'a, [u8]>>, Re
     }
     let text: String = serde_json::from_str(raw).map_err(|error| malformed(&error))?;
     Ok(Some(Cow::Owned(text.into_bytes())))
-}
-
-fn value(json: serde_json::Value) -> Value {
-    match json {
-        serde_json::Value::Null => Value::Null,
-        serde_json::Value::Bool(is) => Value::Boolean(is),
-        serde_json::Value::Number(number) => match number.as_i64() {
-            Some(whole) => Value::Int(whole),
-            None => Value::Float(number.as_f64().unwrap_or(f64::NAN)),
-        },
-        serde_json::Value::String(text) => Value::string(text),
-        serde_json::Value::Array(items) => Value::List(items.into_iter().map(value).collect()),
-        serde_json::Value::Object(fields) => {
-            Value::Struct(fields.into_iter().map(|(name, field)| (name.into(), value(field))).collect())
-        }
-    }
 }
 
 impl Stage for Serialize {

@@ -5,15 +5,11 @@ use std::{borrow::Cow, collections::HashMap, sync::Arc};
 use arrow_array::Array;
 use base::{Batch, Body, Envelope, Fault, Place, Reject, Rejects, Value, code};
 use bytes::Bytes;
-use connectors::files;
+use connectors::{
+    files,
+    record::{Shape, json_value},
+};
 use engine::Stage;
-
-/// What the records of one file look like.
-#[derive(Debug, Clone)]
-pub(crate) enum Shape {
-    Csv { header: Vec<String>, delimiter: u8 },
-    Json,
-}
 
 /// The stage of a file source.
 pub(crate) struct ParseRows {
@@ -88,7 +84,7 @@ impl File {
             File::Json => {
                 let json: serde_json::Value =
                     serde_json::from_slice(record).map_err(|error| format!("not JSON: {error}"))?;
-                match value(json) {
+                match json_value(json) {
                     row @ Value::Struct(_) => Ok(row),
                     other => Err(format!("a record is an object, and not a {}", other.kind_name())),
                 }
@@ -128,21 +124,5 @@ fn typed(text: &str) -> Value {
             (_, Ok(number)) if !text.ends_with('.') => Value::Float(number),
             _ => Value::string(text),
         },
-    }
-}
-
-fn value(json: serde_json::Value) -> Value {
-    match json {
-        serde_json::Value::Null => Value::Null,
-        serde_json::Value::Bool(is) => Value::Boolean(is),
-        serde_json::Value::Number(number) => match number.as_i64() {
-            Some(whole) => Value::Int(whole),
-            None => Value::Float(number.as_f64().unwrap_or(f64::NAN)),
-        },
-        serde_json::Value::String(text) => Value::string(text),
-        serde_json::Value::Array(items) => Value::List(items.into_iter().map(value).collect()),
-        serde_json::Value::Object(fields) => {
-            Value::Struct(fields.into_iter().map(|(name, field)| (name.into(), value(field))).collect())
-        }
     }
 }

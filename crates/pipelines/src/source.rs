@@ -7,14 +7,14 @@ use std::{
 };
 
 use base::Source;
-use connectors::{Connector, Selection, Settings, TableForm, files};
+use connectors::{Connector, Selection, Settings, TableForm, files, record};
 use engine::Stage;
 use regex::Regex;
 
 use crate::{
     Error, PipelineFile, WriteDisposition,
     file::{SourceSpec, Span, StreamSpec, TargetSpec},
-    rows::{ParseRows, Shape as RecordShape},
+    rows::ParseRows,
 };
 
 /// What addresses mean in this project.
@@ -137,17 +137,7 @@ impl PipelineFile {
         let rest = Selection { cursor: None, ..selection.clone() };
         rest.expect_everything("a file").map_err(failed)?;
         let source = files::FileSource::open(config.clone()).map_err(|error| failed(error.into()))?;
-        let mut shapes = Vec::new();
-        for path in &config.paths {
-            let shape = match config.format_of(path).map_err(|error| failed(error.into()))? {
-                files::Format::Csv => RecordShape::Csv {
-                    header: source.csv_header(path).map_err(|error| failed(error.into()))?,
-                    delimiter: config.delimiter_of(path),
-                },
-                files::Format::JsonLines | files::Format::Json => RecordShape::Json,
-            };
-            shapes.push((path.to_string_lossy().into(), shape));
-        }
+        let shapes = record::shapes(&source, &config).map_err(|error| failed(error.into()))?;
         let stage: Arc<dyn Stage> = Arc::new(ParseRows::new(shapes));
         Ok(Opened { source: Arc::new(source), stages: vec![stage], table_form: connectors::plain_form })
     }

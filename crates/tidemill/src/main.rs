@@ -12,6 +12,7 @@ mod memory;
 mod ports;
 mod reach;
 mod render;
+mod shown;
 
 use std::process::ExitCode;
 

@@ -15,10 +15,7 @@ use std::{
 };
 
 use base::{Backoff, Budget, ContractKind, Load, Sink, SystemClock};
-use connectors::{
-    files::{self, FileSource, Format},
-    record::Shape,
-};
+use connectors::files::{self, FileSource};
 use engine::{
     Cuts, DeadLetters, OnError, Progress, Stage, Transfer,
     checkpoints::NoCheckpoints,
@@ -173,8 +170,8 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
             on_interrupt.cancel();
         }
     });
-    let shown = show::Shown::begin(progress.clone(), &config);
-    let ended = shown.until(transfer.run(stop)).await;
+    let shown = show::begin(&config);
+    let ended = shown.until(transfer.run(stop), |seconds| show::line(&progress, seconds)).await;
     let summary = ended.map_err(|fault| LoadError::of(fault, progress.records_committed(), &name))?;
     let folder = dead_letters.as_ref().filter(|_| summary.rejected_count > 0).map(|letters| letters.folder());
     show::result(context, &summary, &name, told, shown.seconds(), folder);
@@ -258,23 +255,6 @@ fn contract_path(context: &Context, named: &str) -> Result<PathBuf, Failure> {
         }
     }
     Err(Box::new(LoadError::NoContract { name: named.to_owned(), folder }))
-}
-
-/// The shape of each source, by its name in records' places.
-fn shapes(source: &FileSource, config: &files::Config) -> Result<Vec<(Arc<str>, Shape)>, Failure> {
-    let mut shapes = Vec::new();
-    for path in &config.paths {
-        let format = config.format_of(path).map_err(|error| Box::new(error) as Failure)?;
-        let shape = match format {
-            Format::Csv => Shape::Csv {
-                header: source.csv_header(path).map_err(|error| Box::new(error) as Failure)?,
-                delimiter: config.delimiter_of(path),
-            },
-            Format::JsonLines | Format::Json => Shape::Json,
-        };
-        shapes.push((path.to_string_lossy().into(), shape));
-    }
-    Ok(shapes)
 }
 
 fn nulls(args: &Args) -> Vec<String> {

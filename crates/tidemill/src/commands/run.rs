@@ -18,7 +18,10 @@ use tokio_util::sync::CancellationToken;
 
 pub(super) use failure::RunError;
 
-use crate::context::{Context, Failure};
+use crate::{
+    context::{Context, Failure},
+    shown::Shown,
+};
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
@@ -62,8 +65,9 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
             on_interrupt.cancel();
         }
     });
-    let shown = show::Shown::begin(&name, options.progress.clone());
-    let ended = shown.until(pipelines::run(options, stop)).await;
+    let (shown, progress) = (Shown::begin(None, "{spinner} {msg}"), options.progress.clone());
+    let told = |seconds| show::line(&name, &progress, seconds);
+    let ended = shown.until(pipelines::run(options, stop), told).await;
     let report = ended.map_err(RunError::of)?;
     if report.ended == Ended::Stopped {
         return Err(Box::new(RunError::Interrupted { pipeline: name, load_id: report.load_id }));

@@ -6,11 +6,12 @@ use base::{Contract, ContractKind};
 use connectors::{
     files::{self, FileSource},
     kafka::{Create, KafkaSink, SinkConfig},
+    record::shapes,
     serialize::{Plan, Serialize, Serializer},
 };
 use serde_json::json;
 
-use super::{Args, Prepared, Serial, contract_text, failure::LoadError, nulls, registry, shapes};
+use super::{Args, Prepared, Serial, contract_text, failure::LoadError, nulls, registry};
 use crate::context::{Context, Failure};
 
 /// Read, being encoded, being sent: three batches of 2 MiB of input.

@@ -1,90 +1,31 @@
 //! How a load is shown: a bar on a terminal, a line every few seconds elsewhere, a summary at its end.
 
-use std::{
-    future::Future,
-    io::IsTerminal,
-    path::Path,
-    pin::pin,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::path::Path;
 
 use base::units::{bytes_text, count_text, seconds_text};
 use connectors::files::Config;
 use engine::{Progress, Summary};
-use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
-use crate::context::Context;
+use crate::{context::Context, shown::Shown};
 
-pub(super) struct Shown {
-    progress: Arc<Progress>,
-    bar: Option<ProgressBar>,
-    began: Instant,
+/// A bar where the sources' size is known.
+pub(super) fn begin(config: &Config) -> Shown {
+    let total = total_bytes(config);
+    let bar = "{bar:32.cyan/blue} {percent:>3}%  {msg}  eta {eta}";
+    Shown::begin(total, if total.is_some() { bar } else { "{spinner} {msg}" })
 }
 
-const BAR_MS: u64 = 100;
-const LINE_MS: u64 = 5_000;
-
-impl Shown {
-    pub(super) fn begin(progress: Arc<Progress>, config: &Config) -> Self {
-        let bar = std::io::stderr().is_terminal().then(|| match total_bytes(config) {
-            Some(bytes) => {
-                let bar = ProgressBar::new(bytes);
-                bar.set_style(style("{bar:32.cyan/blue} {percent:>3}%  {msg}  eta {eta}"));
-                bar
-            }
-            None => {
-                let bar = ProgressBar::new_spinner();
-                bar.set_style(style("{spinner} {msg}"));
-                bar
-            }
-        });
-        Self { progress, bar, began: Instant::now() }
-    }
-
-    pub(super) fn seconds(&self) -> f64 {
-        self.began.elapsed().as_secs_f64()
-    }
-
-    /// Draws until `work` is done.
-    pub(super) async fn until<T>(&self, work: impl Future<Output = T>) -> T {
-        let mut work = pin!(work);
-        let every = Duration::from_millis(if self.bar.is_some() { BAR_MS } else { LINE_MS });
-        let mut ticks = tokio::time::interval_at(tokio::time::Instant::now() + every, every);
-        let done = loop {
-            tokio::select! {
-                done = &mut work => break done,
-                _ = ticks.tick() => self.draw(),
-            }
-        };
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
-        }
-        done
-    }
-
-    fn draw(&self) {
-        let (records, bytes) = (self.progress.records_written(), self.progress.bytes_read());
-        let seconds = self.seconds().max(0.001);
-        let text = format!(
-            "{} records  {}/s  {}/s",
-            count_text(records),
-            count_text((records as f64 / seconds) as u64),
-            bytes_text((bytes as f64 / seconds) as u64)
-        );
-        match &self.bar {
-            Some(bar) => {
-                bar.set_position(bytes);
-                bar.set_message(text);
-            }
-            None => eprintln!("{text}"),
-        }
-    }
-}
-
-fn style(template: &str) -> ProgressStyle {
-    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+/// The line while it runs, and how far the sources are read.
+pub(super) fn line(progress: &Progress, seconds: f64) -> (u64, String) {
+    let (records, bytes) = (progress.records_written(), progress.bytes_read());
+    let text = format!(
+        "{} records  {}/s  {}/s",
+        count_text(records),
+        count_text((records as f64 / seconds) as u64),
+        bytes_text((bytes as f64 / seconds) as u64)
+    );
+    (bytes, text)
 }
 
 /// Known where all sources are plain files.

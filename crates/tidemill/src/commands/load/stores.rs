@@ -9,14 +9,14 @@ use base::{Clock, SystemClock, Value};
 use connectors::{
     Connector, Settings,
     files::{self, FileSource},
-    record::Shape,
+    record::{Shape, shapes},
     rows::{self, Plan, Planned, Rows},
 };
 use project::Connection;
 use serde_json::json;
 use url::Url;
 
-use super::{Args, Prepared, Write, contract_text, failure::LoadError, nulls, shapes};
+use super::{Args, Prepared, Write, contract_text, failure::LoadError, nulls};
 use crate::context::{Context, Failure};
 
 /// Rows are many times their text; three batches of each of two files.

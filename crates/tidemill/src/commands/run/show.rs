@@ -1,81 +1,18 @@
-//! How a run is shown: a spinner on a terminal, a line every few seconds elsewhere, the plan, and the closing lines.
-
-use std::{
-    future::Future,
-    io::IsTerminal,
-    pin::pin,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+//! How a run is shown: the line while it goes on, the plan, and the closing lines.
 
 use base::units::{bytes_text, count_text, seconds_text};
 use engine::Progress;
-use indicatif::{ProgressBar, ProgressStyle};
 use pipelines::{Report, plan::Plan, state::TableCount};
 use serde_json::json;
 
 use crate::context::Context;
 
-pub(super) struct Shown {
-    pipeline: String,
-    progress: Arc<Progress>,
-    bar: Option<ProgressBar>,
-    began: Instant,
-}
-
-const BAR_MS: u64 = 100;
-const LINE_MS: u64 = 5_000;
-
-impl Shown {
-    pub(super) fn begin(pipeline: &str, progress: Arc<Progress>) -> Self {
-        let bar = std::io::stderr().is_terminal().then(|| {
-            let bar = ProgressBar::new_spinner();
-            let style = ProgressStyle::with_template("{spinner} {msg}");
-            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
-            bar
-        });
-        Self { pipeline: pipeline.to_owned(), progress, bar, began: Instant::now() }
-    }
-
-    pub(super) fn seconds(&self) -> f64 {
-        self.began.elapsed().as_secs_f64()
-    }
-
-    /// Draws until `work` is done.
-    pub(super) async fn until<T>(&self, work: impl Future<Output = T>) -> T {
-        let mut work = pin!(work);
-        let every = Duration::from_millis(if self.bar.is_some() { BAR_MS } else { LINE_MS });
-        let mut ticks = tokio::time::interval_at(tokio::time::Instant::now() + every, every);
-        let done = loop {
-            tokio::select! {
-                done = &mut work => break done,
-                _ = ticks.tick() => self.draw(),
-            }
-        };
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
-        }
-        done
-    }
-
-    fn draw(&self) {
-        let (read, safe) = (self.progress.records_read(), self.progress.records_committed());
-        let rate = (read as f64 / self.seconds().max(0.001)) as u64;
-        let text = format!(
-            "{}: {} records read, {} of them safe  {}/s",
-            self.pipeline,
-            count_text(read),
-            count_text(safe),
-            count_text(rate)
-        );
-        match &self.bar {
-            Some(bar) => {
-                bar.set_message(text);
-                bar.tick();
-            }
-            None => eprintln!("{text}"),
-        }
-    }
+/// The line while it runs: what was read, and what of it is committed.
+pub(super) fn line(pipeline: &str, progress: &Progress, seconds: f64) -> (u64, String) {
+    let (read, safe) = (progress.records_read(), progress.records_committed());
+    let rate = count_text((read as f64 / seconds) as u64);
+    let (read_text, safe) = (count_text(read), count_text(safe));
+    (read, format!("{pipeline}: {read_text} records read, {safe} of them safe  {rate}/s"))
 }
 
 /// `1 row`, `2 rows`.
