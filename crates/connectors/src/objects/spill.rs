@@ -10,6 +10,8 @@ use std::{
     },
 };
 
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
 use super::Error;
 
 /// What all open objects of a sink hold in memory, counted; beyond its bound they go to temporary files.
@@ -17,11 +19,14 @@ use super::Error;
 pub struct Memory {
     held_bytes: AtomicUsize,
     bytes_max: usize,
+    /// A permit for each KiB that may be on its way back from temporary files.
+    returning: Arc<Semaphore>,
 }
 
 impl Memory {
     pub fn new(bytes_max: usize) -> Arc<Self> {
-        Arc::new(Self { held_bytes: AtomicUsize::new(0), bytes_max })
+        let returning = Arc::new(Semaphore::new(permits(bytes_max) as usize));
+        Arc::new(Self { held_bytes: AtomicUsize::new(0), bytes_max, returning })
     }
 
     pub fn is_over(&self) -> bool {
@@ -46,6 +51,13 @@ impl Held {
         self.memory.hold()
     }
 
+    /// Waits until so many bytes may come back from a temporary file. More than the bound comes alone.
+    async fn may_return(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
+        let count = permits(bytes).min(permits(self.memory.bytes_max));
+        // It is never closed.
+        self.memory.returning.clone().acquire_many_owned(count).await.ok()
+    }
+
     pub(crate) fn set(&mut self, bytes: usize) {
         self.memory.held_bytes.fetch_add(bytes, Ordering::Relaxed);
         self.memory.held_bytes.fetch_sub(self.bytes, Ordering::Relaxed);
@@ -57,6 +69,17 @@ impl Drop for Held {
     fn drop(&mut self) {
         self.set(0);
     }
+}
+
+/// A permit for each KiB, one at least; Tokio's counts end at 32 bits.
+fn permits(bytes: usize) -> u32 {
+    u32::try_from(bytes >> 10).unwrap_or(u32::MAX).clamp(1, u32::MAX >> 3)
+}
+
+/// Bytes that have left an open object, and their share of what may be on its way back from files.
+pub(crate) struct Taken {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) permit: Option<OwnedSemaphorePermit>,
 }
 
 /// The waiting bytes: those in the file come first.
@@ -90,9 +113,12 @@ impl Waiting {
     }
 
     /// Everything, in its order; nothing waits afterwards.
-    pub(crate) async fn take(&mut self) -> Result<Vec<u8>, Error> {
+    pub(crate) async fn take(&mut self, held: &Held) -> Result<Taken, Error> {
+        let Some(mut file) = self.file.take() else {
+            return Ok(Taken { bytes: mem::take(&mut self.memory), permit: None });
+        };
+        let permit = held.may_return(self.file_bytes).await;
         let memory = mem::take(&mut self.memory);
-        let Some(mut file) = self.file.take() else { return Ok(memory) };
         let whole_bytes = mem::take(&mut self.file_bytes) + memory.len();
         let read = tokio::task::spawn_blocking(move || -> io::Result<Vec<u8>> {
             let mut whole = Vec::with_capacity(whole_bytes);
@@ -101,7 +127,7 @@ impl Waiting {
             whole.extend_from_slice(&memory);
             Ok(whole)
         });
-        joined(read.await)
+        Ok(Taken { bytes: joined(read.await)?, permit })
     }
 }
 

@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 
 use super::{
     Error,
-    spill::{Held, Memory, Waiting},
+    spill::{Held, Memory, Taken, Waiting},
 };
 
 /// Parts of one object that are sent at once: the next is encoded while one travels.
@@ -88,7 +88,7 @@ impl Upload {
         if self.waiting.len() < part_bytes {
             return Ok(());
         }
-        let part = self.waiting.take().await?;
+        let part = self.waiting.take(&self.held).await?;
         self.send_part(target, part).await
     }
 
@@ -104,18 +104,18 @@ impl Upload {
 
     /// Durable and visible under its name.
     pub async fn complete(mut self, target: &Target) -> Result<(), Fault> {
-        let rest = self.waiting.take().await?;
+        let rest = self.waiting.take(&self.held).await?;
         if self.sent.is_none() {
             crash_point("objects.commit.before_complete");
             target
                 .store
-                .put(&self.key, PutPayload::from(rest))
+                .put(&self.key, PutPayload::from(rest.bytes))
                 .await
                 .map_err(|error| target.fault(error, &self.key))?;
             crash_point("objects.commit.after_complete");
             return Ok(());
         }
-        if !rest.is_empty() {
+        if !rest.bytes.is_empty() {
             self.send_part(target, rest).await?;
         }
         let Some(mut sent) = self.sent.take() else { return Ok(()) };
@@ -128,9 +128,10 @@ impl Upload {
         Ok(())
     }
 
-    async fn send_part(&mut self, target: &Target, part: Vec<u8>) -> Result<(), Fault> {
+    async fn send_part(&mut self, target: &Target, part: Taken) -> Result<(), Fault> {
         crash_point("objects.part.before_upload");
-        self.sent_bytes += part.len() as u64;
+        let Taken { bytes, permit } = part;
+        self.sent_bytes += bytes.len() as u64;
         let sent = match &mut self.sent {
             Some(sent) => sent,
             None => {
@@ -149,11 +150,11 @@ impl Upload {
             }
         }
         let mut held = self.held.another();
-        held.set(part.len());
-        let sending = sent.upload.put_part(PutPayload::from(part));
+        held.set(bytes.len());
+        let sending = sent.upload.put_part(PutPayload::from(bytes));
         sent.parts.spawn(async move {
             let sent = sending.await;
-            drop(held);
+            drop((held, permit));
             sent
         });
         crash_point("objects.part.between");

@@ -3,6 +3,7 @@
 
 use base::{Batch, Place};
 use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
+use sha2::{Digest as _, Sha256};
 
 use crate::{RowPlace, naming::shake128};
 
@@ -26,11 +27,21 @@ impl RowId<'_> {
 }
 
 fn made<'a>(parts: &[&[u8]]) -> RowId<'a> {
-    let digest: [u8; ID_BYTES] = shake128(parts);
+    encoded(&shake128::<ID_BYTES>(parts))
+}
+
+fn encoded<'a>(digest: &[u8]) -> RowId<'a> {
     let mut text = [0; ID_LENGTH];
     // Ten bytes are fourteen characters.
     STANDARD_NO_PAD.encode_slice(digest, &mut text).ok();
     RowId::Made(text)
+}
+
+/// Of a root row: no one but us makes it again, so the hash is the one that processors have in hardware.
+fn made_root<'a>(parts: &[&[u8]]) -> RowId<'a> {
+    let mut hash = Sha256::new();
+    parts.iter().for_each(|part| hash.update(part));
+    encoded(&hash.finalize()[..ID_BYTES])
 }
 
 /// Of the document `row` of a batch.
@@ -38,11 +49,13 @@ pub(super) fn root<'a>(table: &str, place: &RowPlace, batch: &Batch, row: usize)
     let (load, split, table) = (place.load_id.as_bytes(), place.split.as_bytes(), table.as_bytes());
     let is_collection = matches!(*batch.place, Place::Collection { .. });
     match (batch.envelope.key(row).filter(|_| is_collection), batch.envelope.mark(row)) {
-        (Some(key), _) => made(&[load, b"\0key\0", table, b"\0", key]),
-        (None, Some(mark)) => made(&[load, b"\0mark\0", table, b"\0", split, b"\0", &mark.to_be_bytes()]),
+        (Some(key), _) => made_root(&[load, b"\0key\0", table, b"\0", key]),
+        (None, Some(mark)) => {
+            made_root(&[load, b"\0mark\0", table, b"\0", split, b"\0", &mark.to_be_bytes()])
+        }
         (None, None) => {
             let number = (place.first_row + row as u64).to_be_bytes();
-            made(&[load, b"\0row\0", table, b"\0", split, b"\0", place.start.as_bytes(), b"\0", &number])
+            made_root(&[load, b"\0row\0", table, b"\0", split, b"\0", place.start.as_bytes(), b"\0", &number])
         }
     }
 }

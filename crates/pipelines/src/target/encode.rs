@@ -9,6 +9,7 @@ use parquet::{
     arrow::ArrowWriter,
     basic::{Compression as Codec, GzipLevel, ZstdLevel},
     file::properties::{WriterProperties, WriterVersion},
+    schema::types::ColumnPath,
 };
 
 use crate::{
@@ -20,6 +21,10 @@ use crate::{
 /// A row group is held in memory until it is written: small ones let many files be open at once.
 const ROW_GROUP_BYTES_MAX: usize = 4 << 20;
 const ROW_GROUP_ROWS_COUNT_MAX: usize = 1 << 17;
+/// A column whose distinct values take more is written plainly from there on: it is no column for a dictionary, and
+/// each open file has one for each of its columns.
+const DICTIONARY_BYTES_MAX: usize = 64 << 10;
+const PAGE_BYTES_MAX: usize = 256 << 10;
 const ZSTD_LEVEL: i32 = 3;
 
 /// The encoder of one file.
@@ -119,7 +124,13 @@ impl TableEncoder {
 }
 
 fn parquet_writer(compression: Compression, table: &Table) -> Result<ArrowWriter<Vec<u8>>, formats::Error> {
-    let properties = WriterProperties::builder()
+    let mut properties = WriterProperties::builder();
+    for column in table.columns.iter().filter(|column| is_distinct(&column.name)) {
+        properties = properties.set_column_dictionary_enabled(ColumnPath::from(&*column.name), false);
+    }
+    let properties = properties
+        .set_dictionary_page_size_limit(DICTIONARY_BYTES_MAX)
+        .set_data_page_size_limit(PAGE_BYTES_MAX)
         .set_created_by("tidemill".to_owned())
         .set_writer_version(WriterVersion::PARQUET_1_0)
         .set_compression(match compression {
@@ -133,6 +144,11 @@ fn parquet_writer(compression: Compression, table: &Table) -> Result<ArrowWriter
         .build();
     ArrowWriter::try_new(Vec::new(), table.arrow.clone(), Some(properties))
         .map_err(|error| failed("Parquet", error.into()))
+}
+
+/// Columns whose every value is another one, or nearly so.
+fn is_distinct(column: &str) -> bool {
+    matches!(column, "_dlt_id" | "_dlt_parent_id" | "_dlt_root_id" | "_id")
 }
 
 impl Packer {

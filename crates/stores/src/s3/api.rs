@@ -13,7 +13,7 @@ use tokio_util::io::ReaderStream;
 
 use crate::s3::{
     disk::{Attributes, Conditions, Disk, Found, failed},
-    receive::{Promised, Received, receive},
+    receive::{Received, receive},
 };
 
 /// What is read from the disk at once for a download.
@@ -113,6 +113,25 @@ macro_rules! attributes_of {
     };
 }
 pub(crate) use attributes_of;
+
+/// What the headers of a body promise; objects and parts have the same.
+macro_rules! promised_by {
+    ($input:expr) => {
+        crate::s3::receive::Promised {
+            checksums: s3s::dto::Checksum {
+                checksum_crc32: $input.checksum_crc32,
+                checksum_crc32c: $input.checksum_crc32c,
+                checksum_crc64nvme: $input.checksum_crc64nvme,
+                checksum_sha1: $input.checksum_sha1,
+                checksum_sha256: $input.checksum_sha256,
+                ..s3s::dto::Checksum::default()
+            },
+            algorithm: $input.checksum_algorithm.map(|name| name.as_str().to_owned()),
+            content_md5: $input.content_md5,
+        }
+    };
+}
+pub(crate) use promised_by;
 
 #[async_trait::async_trait]
 impl S3 for Api {
@@ -269,18 +288,7 @@ impl S3 for Api {
     async fn put_object(&self, request: S3Request<PutObjectInput>) -> S3Result<S3Response<PutObjectOutput>> {
         let input = request.input;
         self.disk.bucket(&input.bucket)?;
-        let promised = Promised {
-            checksums: Checksum {
-                checksum_crc32: input.checksum_crc32,
-                checksum_crc32c: input.checksum_crc32c,
-                checksum_crc64nvme: input.checksum_crc64nvme,
-                checksum_sha1: input.checksum_sha1,
-                checksum_sha256: input.checksum_sha256,
-                ..Checksum::default()
-            },
-            algorithm: input.checksum_algorithm.map(|name| name.as_str().to_owned()),
-            content_md5: input.content_md5,
-        };
+        let promised = promised_by!(input);
         let received = receive(&self.disk, input.body, promised, request.trailing_headers).await?;
         let (md5, sums) = (received.md5.clone(), received.checksums.clone());
         let attributes =

@@ -9,10 +9,10 @@ use s3s::{
     s3_error,
 };
 
-use super::{Api, attributes_of, etag};
+use super::{Api, attributes_of, etag, promised_by};
 use crate::s3::{
     disk::{Attributes, Conditions, failed, hex},
-    receive::{Promised, Received, receive},
+    receive::{Received, receive},
 };
 
 impl Api {
@@ -40,18 +40,7 @@ impl Api {
         trailers: Option<TrailingHeaders>,
     ) -> S3Result<UploadPartOutput> {
         let upload = self.disk.upload(&input.bucket, &input.key, &input.upload_id)?;
-        let promised = Promised {
-            checksums: Checksum {
-                checksum_crc32: input.checksum_crc32,
-                checksum_crc32c: input.checksum_crc32c,
-                checksum_crc64nvme: input.checksum_crc64nvme,
-                checksum_sha1: input.checksum_sha1,
-                checksum_sha256: input.checksum_sha256,
-                ..Checksum::default()
-            },
-            algorithm: input.checksum_algorithm.map(|name| name.as_str().to_owned()),
-            content_md5: input.content_md5,
-        };
+        let promised = promised_by!(input);
         let received = receive(&self.disk, input.body, promised, trailers).await?;
         let (md5, sums) = (received.md5.clone(), received.checksums.clone());
         self.on_disk(move |disk| disk.add_part(&upload, input.part_number, &received.path, &received.md5))
