@@ -2,7 +2,7 @@
 //! that lives as long as the run spawns them all.
 
 use std::{
-    io,
+    fs, io,
     os::unix::process::CommandExt,
     process::{self, Command},
     sync::{Mutex, OnceLock, mpsc},
@@ -77,6 +77,19 @@ pub fn tied_to_us(mut command: Command) -> io::Result<Child> {
         .expect("the spawner lives as long as the run");
     let inner = spawned.recv().expect("the spawner answers every request")?;
     Ok(Child { inner })
+}
+
+/// `kill -9` of every process whose environment has this variable, whoever started it.
+pub fn kill_marked(name: &str, value: &str) {
+    let wanted = format!("{name}={value}");
+    for process in fs::read_dir("/proc").into_iter().flatten().flatten() {
+        let environment = fs::read(process.path().join("environ")).unwrap_or_default();
+        if environment.split(|byte| *byte == 0).any(|variable| variable == wanted.as_bytes())
+            && let Some(pid) = process.file_name().to_str().and_then(|name| name.parse().ok())
+        {
+            signal::kill(Pid::from_raw(pid), Signal::SIGKILL).ok();
+        }
+    }
 }
 
 #[expect(unsafe_code, reason = "there is no safe way to run code between fork and exec")]

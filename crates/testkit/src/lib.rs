@@ -6,6 +6,7 @@
 mod airflow;
 mod aws;
 mod children;
+mod crash_points;
 mod firestore;
 mod folders;
 mod gcs;
@@ -31,7 +32,8 @@ use std::{
 
 pub use airflow::{AIRFLOW_PASSWORD, AIRFLOW_USER, Airflow, airflow_server};
 pub use aws::{Aws, ministack, moto, moto_that_denies};
-pub use children::{Child, tied_to_us};
+pub use children::{Child, kill_marked, tied_to_us};
+pub use crash_points::crash_points;
 pub use firestore::{Firestore, firestore_emulator};
 pub use folders::run_folder;
 pub use gcs::{FakeGcs, fake_gcs};

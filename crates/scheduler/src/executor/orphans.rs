@@ -2,9 +2,8 @@
 //! task runs twice at the same time.
 
 use std::{
-    fs,
-    path::Path,
-    thread,
+    collections::BTreeSet,
+    fs, thread,
     time::{Duration, Instant},
 };
 
@@ -22,31 +21,41 @@ const GONE_MS_MAX: u64 = 2_000;
 /// Ends all processes whose environment has our mark, and says how many. Where the system shows no environments, none are found.
 pub fn end_orphans(mark: &str) -> usize {
     let wanted = format!("{MARK}={mark}");
-    let Ok(processes) = fs::read_dir("/proc") else { return 0 };
-    let mut ended = Vec::new();
-    for entry in processes.flatten() {
-        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else {
-            continue;
-        };
-        if u32::try_from(pid).is_ok_and(|pid| pid == std::process::id()) {
-            continue;
+    let (began, limit) = (Instant::now(), Duration::from_millis(GONE_MS_MAX));
+    let mut ended = BTreeSet::new();
+    // Again until none is found: one of them may start another while we look.
+    loop {
+        let found = marked(&wanted);
+        if found.is_empty() || began.elapsed() >= limit {
+            return ended.len();
         }
-        let Ok(environment) = fs::read(entry.path().join("environ")) else { continue };
-        if environment.split(|byte| *byte == 0).any(|variable| variable == wanted.as_bytes()) {
-            kill(Pid::from_raw(pid), Signal::SIGKILL).ok();
-            ended.push(entry.path());
+        for pid in &found {
+            kill(Pid::from_raw(*pid), Signal::SIGKILL).ok();
         }
+        while found.iter().any(|pid| !is_over(*pid)) && began.elapsed() < limit {
+            thread::sleep(Duration::from_millis(1));
+        }
+        ended.extend(found);
     }
-    let began = Instant::now();
-    while ended.iter().any(|process| has_memory(process))
-        && began.elapsed() < Duration::from_millis(GONE_MS_MAX)
-    {
-        thread::sleep(Duration::from_millis(1));
-    }
-    ended.len()
 }
 
-/// Whether it still runs: one that waits for its parent to take note of its end has no environment any more.
-fn has_memory(process: &Path) -> bool {
-    fs::read(process.join("environ")).is_ok_and(|environment| !environment.is_empty())
+/// The processes that have this variable, without our own.
+fn marked(wanted: &str) -> Vec<i32> {
+    let Ok(processes) = fs::read_dir("/proc") else { return Vec::new() };
+    let is_wanted = |pid: &i32| {
+        u32::try_from(*pid).is_ok_and(|pid| pid != std::process::id())
+            && fs::read(format!("/proc/{pid}/environ")).is_ok_and(|environment| {
+                environment.split(|byte| *byte == 0).any(|variable| variable == wanted.as_bytes())
+            })
+    };
+    let pids = processes.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    pids.filter(is_wanted).collect()
+}
+
+/// Whether nothing is left of it, its files and locks too: it is gone, or only waits for its parent to take note.
+fn is_over(pid: i32) -> bool {
+    let Ok(stat) = fs::read(format!("/proc/{pid}/stat")) else { return true };
+    // `PID (NAME) STATE …`: the name may hold anything, what follows no parenthesis.
+    let state = stat.iter().rposition(|byte| *byte == b')').and_then(|end| stat.get(end + 2));
+    state.is_none_or(|state| matches!(state, b'Z' | b'X'))
 }

@@ -68,6 +68,7 @@ impl Program {
             line(String::from_utf8_lossy(&bytes).trim_end_matches(['\n', '\r']));
         }
         let status = child.wait()?;
+        crash_point("scheduler.task.ended");
         cancel.set_process(0);
         Ok(match (status.code(), status.signal()) {
             (Some(code), _) => Ended::Code(code),

@@ -6,6 +6,7 @@ use futures::future::try_join_all;
 use tokio::sync::Mutex;
 use tokio_postgres::{
     Client, NoTls,
+    error::SqlState,
     types::{IsNull, ToSql, Type, private::BytesMut, to_sql_checked},
 };
 
@@ -14,6 +15,8 @@ use crate::Error;
 
 /// The lock that the scheduler which owns the database holds; any number, but always this one.
 const OWNER_LOCK: i64 = 0x7469_6465;
+/// The server takes note of a killed scheduler's end within milliseconds; until then its lock is held.
+const OWNER_LOCK_WAIT_MS_MAX: u64 = 2_000;
 /// Prepared statements that each connection keeps.
 const STATEMENTS_KEPT_MAX: usize = 256;
 
@@ -61,11 +64,15 @@ impl Postgres {
         });
         if owner {
             // Held as long as the connection lives: a second scheduler on this database would run every task twice.
-            let row =
-                client.query_one("SELECT pg_try_advisory_lock($1)", &[&OWNER_LOCK]).await.map_err(failed)?;
-            if !row.get::<_, bool>(0) {
-                return Err(Error::DatabaseOwned { server: self.shown.to_string() });
-            }
+            let lock = format!(
+                "SET lock_timeout = {OWNER_LOCK_WAIT_MS_MAX}; SELECT pg_advisory_lock({OWNER_LOCK}); RESET lock_timeout"
+            );
+            client.batch_execute(&lock).await.map_err(|error| match error.code() {
+                Some(&SqlState::LOCK_NOT_AVAILABLE) => {
+                    Error::DatabaseOwned { server: self.shown.to_string() }
+                }
+                Some(_) | None => failed(error),
+            })?;
         }
         Ok(Session { client, prepared: HashMap::new() })
     }
