@@ -29,6 +29,7 @@ use crate::{
     target::{
         Lake,
         encode::extension,
+        open_files::of_all_splits,
         sink::{LakeSink, Names, SharedLakeSink, Written},
     },
 };
@@ -115,7 +116,8 @@ impl Run {
     async fn load(&mut self, stop: &CancellationToken) -> Result<Ended, Fault> {
         if let Target::Lake(lake) = &self.options.target {
             lake.check().await?;
-            lake.tidy(&self.options.file.name, &self.journal.load_id).await?;
+            let open = of_all_splits(&self.options.state).map_err(Error::fatal)?;
+            lake.tidy(&self.options.file.name, &self.journal.load_id, &open).await?;
             lake.initialize().await?;
         }
         for stream in self.options.streams.clone() {

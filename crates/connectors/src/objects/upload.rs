@@ -83,6 +83,11 @@ impl Upload {
         self.sent_bytes + self.waiting.len() as u64
     }
 
+    /// Whether `send_full_part` will send the first part, and so begin an upload that only an end or an abort takes away.
+    pub fn is_about_to_begin(&self, part_bytes: usize) -> bool {
+        self.sent.is_none() && self.waiting.len() >= part_bytes
+    }
+
     /// Sends what waits as a part, if that is enough for one.
     pub async fn send_full_part(&mut self, target: &Target, part_bytes: usize) -> Result<(), Fault> {
         if self.waiting.len() < part_bytes {

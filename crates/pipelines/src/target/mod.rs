@@ -5,7 +5,7 @@
 
 pub(crate) mod encode;
 pub(crate) mod ledger;
-mod open_files;
+pub(crate) mod open_files;
 pub(crate) mod sink;
 #[cfg(test)]
 mod tests;
@@ -141,8 +141,9 @@ impl Lake {
     }
 
     /// Gives up what earlier lives left half written: uploads without an end, the files that stand for them in a folder,
-    /// and hidden files of loads that are given up.
-    pub(crate) async fn tidy(&self, pipeline: &str, load_id: &str) -> Result<(), Fault> {
+    /// and hidden files of loads that are given up. The load's own have its id in their names, or are among `open`: not
+    /// every layout names the load.
+    pub(crate) async fn tidy(&self, pipeline: &str, load_id: &str, open: &[String]) -> Result<(), Fault> {
         let own = format!("{STAGING}/{pipeline}/{load_id}/");
         for path in self.list(&format!("{STAGING}/{pipeline}/")).await? {
             if !path.starts_with(&own) {
@@ -150,8 +151,12 @@ impl Lake {
             }
         }
         if let Some(local) = self.local.clone() {
-            let load_id = load_id.to_owned();
-            let tidied = tokio::task::spawn_blocking(move || remove_half_written(&local, &load_id)).await;
+            let (load_id, open) = (load_id.to_owned(), open.to_vec());
+            let is_own = move |path: &FilePath| {
+                let name = path.file_name().unwrap_or_default().to_string_lossy();
+                name == INIT || name.contains(&load_id) || open.iter().any(|key| path.ends_with(key))
+            };
+            let tidied = tokio::task::spawn_blocking(move || remove_half_written(&local, &is_own)).await;
             let fault =
                 |source: base::BoxError| cloud::Error::Store { place: self.address(), source }.into_fault();
             return tidied.map_err(|error| fault(error.into()))?.map_err(|error| fault(error.into()));
@@ -162,7 +167,8 @@ impl Lake {
             Err(error) if error.is_policy() => return Ok(()),
             Err(error) => return Err(error.into_fault()),
         };
-        for upload in uploads.iter().filter(|upload| upload.key.contains(load_id)) {
+        let is_own = |key: &String| key.contains(load_id) || open.contains(key);
+        for upload in uploads.iter().filter(|upload| is_own(&upload.key)) {
             bucket.abort_upload(upload).await.map_err(cloud::Error::into_fault)?;
         }
         Ok(())
@@ -178,7 +184,7 @@ impl Lake {
 }
 
 /// The store writes to `NAME#1` and renames it; a kill in between leaves that.
-fn remove_half_written(folder: &FilePath, load_id: &str) -> io::Result<()> {
+fn remove_half_written(folder: &FilePath, is_own: &dyn Fn(&FilePath) -> bool) -> io::Result<()> {
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -188,10 +194,10 @@ fn remove_half_written(folder: &FilePath, load_id: &str) -> io::Result<()> {
         let entry = entry?;
         let name = entry.file_name().to_string_lossy().into_owned();
         if entry.file_type()?.is_dir() {
-            remove_half_written(&entry.path(), load_id)?;
+            remove_half_written(&entry.path(), is_own)?;
         } else if let Some((whole, number)) = name.rsplit_once('#')
             && number.bytes().all(|byte| byte.is_ascii_digit())
-            && (whole == INIT || whole.contains(load_id))
+            && is_own(&folder.join(whole))
         {
             fs::remove_file(entry.path())?;
         }

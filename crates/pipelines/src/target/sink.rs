@@ -201,7 +201,12 @@ impl Writer for LakeWriter {
             Ok((work, rejects))
         })
         .await?;
-        self.work.insert(work).send(&self.sink).await?;
+        let work = self.work.insert(work);
+        if work.begins_an_upload() {
+            let (open_files, keys) = (self.open_files.clone(), work.keys());
+            blocking(move || open_files.write(extent, keys).map_err(Error::fatal)).await?;
+        }
+        work.send(&self.sink).await?;
         Ok(rejects)
     }
 
@@ -212,7 +217,7 @@ impl Writer for LakeWriter {
             work.finish()?;
             sink.save_schema().map_err(Error::fatal)?;
             crash_point("pipelines.commit.before_list");
-            let keys: Vec<String> = work.done.iter().map(|file| file.upload.key().to_string()).collect();
+            let keys = work.keys();
             if !keys.is_empty() {
                 open_files.write(number, keys).map_err(Error::fatal)?;
             }
@@ -319,6 +324,15 @@ impl Work {
         }
         self.files_count = 0;
         Ok(())
+    }
+
+    /// The files of the extent, sent or not.
+    fn keys(&self) -> Vec<String> {
+        self.open.values().chain(&self.done).map(|file| file.upload.key().to_string()).collect()
+    }
+
+    fn begins_an_upload(&self) -> bool {
+        self.open.values().chain(&self.done).any(|file| file.upload.is_about_to_begin(PART_BYTES))
     }
 
     /// Full parts go to the store; what is too much for the memory goes to the disk, the largest first.

@@ -24,8 +24,14 @@ async fn files_are_listed_moved_and_tidied_by_their_load() {
     for load in ["2", "3"] {
         fs::write(half(load), "half").expect("it is ours");
     }
-    lake.tidy("lake", "2").await.expect("it goes");
+    // A layout without the load's id: what was open says whose it is.
+    let (own, other) = (half("a"), half("b"));
+    for path in [&own, &other] {
+        fs::write(path, "half").expect("it is ours");
+    }
+    lake.tidy("lake", "2", &["planes/planes/a.d.jsonl".to_owned()]).await.expect("it goes");
     assert!(!half("2").exists() && half("3").exists());
+    assert!(!own.exists() && other.exists());
     assert_eq!(lake.list("_staging/").await.expect("it lists"), ["_staging/lake/2/planes/2.c.jsonl"]);
     for _ in 0..2 {
         // The second time it has moved already.

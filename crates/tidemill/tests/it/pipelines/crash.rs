@@ -1,13 +1,14 @@
 //! Kill -9 as an input: at each named point in turn, then at random moments. Afterwards the dataset holds what an undisturbed
 //! run gives, and nothing else.
 
+mod stores;
+
 use std::collections::BTreeSet;
 
 use serde_json::Value;
-use testkit::{Seeded, World, poll, tied_to_us};
+use testkit::{Seeded, World, crash_points, poll, tied_to_us};
 
 use super::{Tables, change, files, project, tables};
-use crate::crash::crash_points;
 
 /// Both loads, undisturbed.
 fn undisturbed() -> (Tables, usize) {
@@ -84,7 +85,8 @@ fn dying_at_each_named_point_changes_nothing() {
 #[test]
 fn kill_9_at_random_moments_changes_nothing() {
     let (expected, files_count) = undisturbed();
-    let kills_wanted = if testkit::deep() { 1_000 } else { 200 };
+    // As many again between real stores.
+    let kills_wanted = if testkit::deep() { 500 } else { 100 };
     for seed in testkit::seeds(1) {
         let mut random = Seeded::new(seed);
         let (mut kills, mut worlds) = (0, 0);
@@ -94,23 +96,30 @@ fn kill_9_at_random_moments_changes_nothing() {
             world.ok(&["run", "lake"]);
             let first = last_load(&world);
             change(&world);
-            let mut lives = 0;
-            while last_load(&world) == first {
-                lives += 1;
-                let mut command = world.command(&["run", "lake"]);
-                command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
-                let mut life = tied_to_us(command).unwrap();
-                poll::moment(random.within(5..(120 + lives * 40)));
-                if let Some(status) = life.ended() {
-                    assert!(status.success(), "seed {seed}: {status}");
-                    break;
-                }
-                life.kill();
-                kills += 1;
-            }
+            kills += killed_until_done(&world, &first, &mut random, 40);
             let when = format!("seed {seed}: world {worlds} after {kills} kills");
             assert_as_if_nothing_happened(&world, &expected, files_count, &when);
         }
         eprintln!("seed {seed}: {kills} kills in {worlds} worlds");
     }
+}
+
+/// Runs that are killed, each living a little longer than the one before, until the load is complete; how many were.
+fn killed_until_done(world: &World, first: &Option<String>, random: &mut Seeded, growth_ms: u64) -> usize {
+    let mut kills = 0;
+    while last_load(world) == *first {
+        let mut command = world.command(&["run", "lake"]);
+        let said = std::fs::File::create(world.path("run.log")).unwrap();
+        command.stdout(said.try_clone().unwrap()).stderr(said);
+        let mut life = tied_to_us(command).unwrap();
+        poll::moment(random.within(5..120 + kills as u64 * growth_ms));
+        if let Some(status) = life.ended() {
+            let said = std::fs::read_to_string(world.path("run.log")).unwrap();
+            assert!(status.success(), "{status}: {said}");
+            break;
+        }
+        life.kill();
+        kills += 1;
+    }
+    kills
 }
