@@ -170,7 +170,7 @@ fn has_died(project: &Project, life: &mut Child) -> bool {
 fn dies(project: &Project, life: &mut Child) -> bool {
     let began = Instant::now();
     poll::until("it dies, or never will", 60_000, || {
-        if has_died(project, life) { Some(true) } else { (began.elapsed().as_secs() > 20).then_some(false) }
+        if has_died(project, life) { Some(true) } else { (began.elapsed().as_secs() > 50).then_some(false) }
     })
 }
 

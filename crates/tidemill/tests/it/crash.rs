@@ -3,12 +3,13 @@
 
 mod job;
 mod tidying;
+mod whole;
 
-use std::{collections::BTreeSet, fs, path::Path, time::Instant};
+use std::{collections::BTreeSet, time::Instant};
 
 use job::{Job, Shape, TOPIC};
 use serde_json::Value;
-use testkit::{Seeded, poll};
+use testkit::{Seeded, crash_points, poll};
 
 use crate::flow::{self, Objects};
 
@@ -48,28 +49,6 @@ fn assert_same_topic(found: &[Vec<Value>], expected: &[Vec<Value>], when: &str) 
             "{when}: partition {partition} has {has} of {wanted} records, the first other at {first:?}"
         );
         assert!(first.is_none() && has == wanted, "{said}");
-    }
-}
-
-/// Every `crash_point("…")` in the sources.
-pub fn crash_points() -> BTreeSet<String> {
-    let mut points = BTreeSet::new();
-    walk(&Path::new(env!("CARGO_MANIFEST_DIR")).join(".."), &mut points);
-    points
-}
-
-fn walk(folder: &Path, points: &mut BTreeSet<String>) {
-    for entry in fs::read_dir(folder).unwrap().flatten() {
-        let path = entry.path();
-        if path.is_dir() {
-            walk(&path, points);
-        } else if path.extension().is_some_and(|end| end == "rs")
-            && !path.to_string_lossy().contains("tests/it/crash")
-        {
-            let text = fs::read_to_string(&path).unwrap_or_default();
-            let named = text.split("crash_point(\"").skip(1).filter_map(|rest| rest.split('"').next());
-            points.extend(named.map(str::to_owned));
-        }
     }
 }
 
@@ -174,20 +153,29 @@ fn kill_9_at_random_moments_changes_nothing() {
 
 #[test]
 fn kill_9_of_the_load_leaves_whole_records_and_a_rerun_completes_them() {
-    let shape = Shape { rows: 20_000, files: 1, partitions: 3, flush_size: 250 };
+    let shape = Shape { rows: 4_000, files: 1, partitions: 3, flush_size: 250 };
     let Some(mut job) = Job::new(shape) else { return };
     job.prepare();
+    let began = Instant::now();
     job.load_all(|_| ());
+    let whole_ms = began.elapsed().as_millis() as u64;
     let expected = flow::values_of(&job.alive().kafka(), TOPIC);
-    let kills = if testkit::deep() { 200 } else { 25 };
+    // As many again into stores: `load_stores`.
+    let kills_wanted = if testkit::deep() { 500 } else { 100 };
     for seed in testkit::seeds(1) {
         let mut random = Seeded::new(seed);
         let mut job = Job::new(shape).unwrap();
         job.prepare();
         job.alive();
-        for _ in 0..kills {
+        let (mut kills, mut ended) = (0, 0);
+        while kills < kills_wanted {
             let mut load = job.spawn_load(0);
-            poll::moment(random.within(0..90));
+            poll::moment(random.within(whole_ms / 3..whole_ms));
+            if load.ended().is_some() {
+                ended += 1
+            } else {
+                kills += 1
+            }
             load.kill();
         }
         job.load_all(|_| ());
@@ -201,7 +189,9 @@ fn kill_9_of_the_load_leaves_whole_records_and_a_rerun_completes_them() {
             assert_eq!(missing, None, "{when}: not in the input's order");
         }
         let again = found.iter().map(Vec::len).sum::<usize>() - shape.rows;
-        eprintln!("seed {seed}: {kills} kills of the load, {again} records sent more than once");
+        eprintln!(
+            "seed {seed}: {kills} kills of the load, {ended} too late, {again} records sent more than once"
+        );
     }
 }
 

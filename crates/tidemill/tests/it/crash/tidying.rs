@@ -10,9 +10,8 @@ use rdkafka::{
     ClientConfig,
     producer::{BaseProducer, BaseRecord, Producer},
 };
-use testkit::{World, poll};
+use testkit::{World, crash_points, poll};
 
-use super::crash_points;
 use crate::{flow, shared::world};
 
 const ROUNDS: u32 = 40;
