@@ -44,7 +44,7 @@ pub struct Dag {
     pub end_date: Option<DateTime<Utc>>,
     pub catchup: bool,
     pub max_active_runs: u32,
-    /// Running task instances of all runs of this DAG together.
+    /// Running task instances of each of its runs, as Airflow 3 counts them.
     pub max_active_tasks: u32,
     pub dagrun_timeout: Option<TimeDelta>,
     /// `None`: as the installation says.
@@ -77,6 +77,12 @@ impl Dag {
     pub fn earliest(&self) -> Option<DateTime<Utc>> {
         let starts = self.tasks.values().filter_map(|task| task.start_date);
         self.start_date.into_iter().chain(starts).min()
+    }
+
+    /// Whether it is in this group, or in one within it.
+    pub fn is_in_group(&self, task: &Task, group: &str) -> bool {
+        let parent = |id: &&str| self.groups.get(*id).and_then(|group| group.parent.as_deref());
+        std::iter::successors(task.group.as_deref(), parent).any(|id| id == group)
     }
 
     /// Tasks whose upstream nobody is.

@@ -22,6 +22,8 @@ pub struct Options {
     /// How often the DAG folder is looked through.
     pub scan_interval_ms: u64,
     pub dags_are_paused_at_creation: bool,
+    /// Runs are made when their schedules want them; not where one DAG is only tried.
+    pub follows_schedules: bool,
     /// What a task has between SIGTERM and SIGKILL.
     pub kill_grace_ms: u64,
     /// The folder of the tidemill binary, put first on the tasks' PATH.
@@ -59,6 +61,7 @@ impl Options {
             parallelism_max: 32,
             scan_interval_ms: 1_000,
             dags_are_paused_at_creation: false,
+            follows_schedules: true,
             kill_grace_ms: 5_000,
             binary_folder: None,
             python: "python3".to_owned(),

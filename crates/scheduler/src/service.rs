@@ -45,17 +45,18 @@ impl Service {
         let options = Arc::new(options);
         let (events, inbox) = scheduling::channel();
         let logs = Logs::new(&options.state_folder.join("logs"));
+        let dags = crate::known::SharedDags::default();
         let executor = Executor::new(Arc::new(Shared {
             path: tasks_path(&options),
             options: options.clone(),
             database: database.clone(),
+            dags: dags.clone(),
             logs: logs.clone(),
             api: format!("http://{addr}"),
             mark,
             events: events.clone(),
             http: cloud::http::client(),
         }));
-        let dags = crate::known::SharedDags::default();
         let (scanner, first) = first_look(Scanner::new(options.clone())).await?;
         let scheduling =
             Scheduling::recover(options.clone(), database.clone(), dags.clone(), executor, inbox, first)

@@ -15,6 +15,8 @@ words! {
     RunKind {
         Scheduled = "scheduled",
         Manual = "manual",
+        /// By a task of another DAG.
+        OperatorTriggered = "operator_triggered",
         Backfill = "backfill",
     }
 }

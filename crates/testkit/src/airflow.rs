@@ -23,7 +23,7 @@ pub const AIRFLOW_PASSWORD: &str = "only-for-tests";
 pub struct Airflow {
     /// `http://127.0.0.1:PORT`
     pub url: String,
-    /// DAG files go here; they are read again every second.
+    /// DAG files go here; new ones are found within a second.
     pub dags: PathBuf,
     _processes: Vec<Child>,
 }
@@ -86,7 +86,7 @@ fn settings(home: &Path, dags: &Path, passwords: &Path, port: u16) -> BTreeMap<S
         ("AIRFLOW__CORE__DAGS_FOLDER", text(dags)),
         ("AIRFLOW__CORE__LOAD_EXAMPLES", "False".to_owned()),
         ("AIRFLOW__CORE__EXECUTOR", "LocalExecutor".to_owned()),
-        ("AIRFLOW__CORE__PARALLELISM", "2".to_owned()),
+        ("AIRFLOW__CORE__PARALLELISM", "4".to_owned()),
         ("AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION", "False".to_owned()),
         ("AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS", format!("{AIRFLOW_USER}:admin")),
         ("AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE", text(passwords)),
@@ -94,13 +94,15 @@ fn settings(home: &Path, dags: &Path, passwords: &Path, port: u16) -> BTreeMap<S
         ("AIRFLOW__API_AUTH__JWT_SECRET", "only-for-tests-0123456789abcdef0123456789abcdef".to_owned()),
         ("AIRFLOW__API__WORKERS", "1".to_owned()),
         ("AIRFLOW__API__HOST", "127.0.0.1".to_owned()),
-        ("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", format!("sqlite:///{}/airflow.db", text(home))),
+        ("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", format!("sqlite:///{}/airflow.db?timeout=60", text(home))),
         ("AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL", "1".to_owned()),
-        ("AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL", "1".to_owned()),
+        // No test changes a file: reading them all again would take the time that the tasks need.
+        ("AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL", "300".to_owned()),
         // A machine at work answers late.
         ("AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT", "60".to_owned()),
         ("AIRFLOW__SCHEDULER__ENABLE_HEALTH_CHECK", "False".to_owned()),
         ("AIRFLOW__LOGGING__LOGGING_LEVEL", "INFO".to_owned()),
+        ("AIRFLOW__DAG_FACTORY__ENABLE_TELEMETRY", "False".to_owned()),
         ("NO_COLOR", "1".to_owned()),
     ];
     pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()

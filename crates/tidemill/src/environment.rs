@@ -210,18 +210,24 @@ fn has_dags(project: &Project, only: &[String]) -> bool {
 
 async fn start_scheduler(project: &Project, plan: &Plan) -> Result<Option<Handle>, Failure> {
     let Some(listen) = plan.listen.get("scheduler") else { return Ok(None) };
-    let settings = &project.settings;
     let own_store = match plan.listen.get("s3") {
         Some(listen) => Some(scheduler::OwnStore {
             endpoint: format!("http://{listen}"),
-            access_key: settings.text("s3.access_key").to_owned(),
+            access_key: project.settings.text("s3.access_key").to_owned(),
             secret_key: project.s3_secret_key()?,
         }),
         None => None,
     };
+    let options = scheduler::Options { own_store, ..scheduler_options(project, *listen)? };
+    started(scheduler::Service::start(options).await)
+}
+
+/// What the settings say of the scheduler.
+pub fn scheduler_options(project: &Project, listen: SocketAddr) -> Result<scheduler::Options, Failure> {
+    let settings = &project.settings;
     let milliseconds = |key| settings.milliseconds(key).map(|it| u64::try_from(it).unwrap_or(0));
     let program = std::env::current_exe().ok();
-    let options = scheduler::Options {
+    Ok(scheduler::Options {
         dags_folder: project.root.join(settings.text("scheduler.dags_folder")),
         state_folder: project.state_path("scheduler"),
         database_url: settings.secret("scheduler.database_url"),
@@ -234,10 +240,8 @@ async fn start_scheduler(project: &Project, plan: &Plan) -> Result<Option<Handle
         connections: Some(std::sync::Arc::new(project::Connections::open(project)?)),
         variables: Some(std::sync::Arc::new(project::Variables::open(project)?)),
         environment: std::env::vars().collect(),
-        own_store,
-        ..scheduler::Options::at(*listen, &project.root)
-    };
-    started(scheduler::Service::start(options).await)
+        ..scheduler::Options::at(listen, &project.root)
+    })
 }
 
 async fn start_console(

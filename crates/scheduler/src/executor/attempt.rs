@@ -10,12 +10,14 @@ use super::{Cancel, Finished, Launch, Mask, Outcome, Shared, orphans::MARK};
 use crate::{
     cells,
     dag::{Arg, Dag, RETURN_KEY, Task},
+    files::operators::by_kind,
     logs::Log,
     lookup::Found,
     operators,
     scheduling::Skips,
     store::rows::{DagRun, TaskInstance},
     template::{self, Context, Lookup, Pull},
+    timetable::python_delta,
 };
 
 /// What an XCom may weigh: it is kept in the database and given to other tasks whole.
@@ -108,7 +110,10 @@ impl Attempt {
     pub fn run(mut self) -> Finished {
         let done = self.prepare().and_then(|task| operators::run(&mut self, &task));
         let (outcome, value, skips) = match done {
-            Ok(done) if !self.cancel.is_stopped() => self.ended_well(done),
+            Ok(done) if !self.cancel.is_stopped() => match self.mappable(&done) {
+                Ok(()) => self.ended_well(done),
+                Err(failure) => (self.failed(failure), None, None),
+            },
             Ok(_too_late) => (self.failed(Failure::new("ended")), None, None),
             Err(failure) => (self.failed(failure), None, None),
         };
@@ -122,16 +127,45 @@ impl Attempt {
             }
             xcoms.push((RETURN_KEY.to_owned(), value));
         }
-        let rendered: serde_json::Map<String, Value> =
-            self.args.iter().map(|(name, arg)| (name.clone(), super::redact(name, &arg.to_json()))).collect();
         Finished {
             instance: self.instance.id,
             outcome,
             xcoms,
             skips,
-            rendered: Some(self.mask.apply(&Value::Object(rendered).to_string())),
+            rendered: Some(self.rendered()),
             rendered_map_index: self.map_index_text(),
             was_ended: false,
+        }
+    }
+
+    /// The templates among the arguments, as they were rendered.
+    fn rendered(&self) -> String {
+        let spec = self.task.as_ref().map(|task| by_kind(task.operator.kind));
+        let is_template =
+            |name: &str| spec.and_then(|spec| spec.argument(name)).is_some_and(|it| it.is_template);
+        let fields = self.args.iter().filter(|(name, _arg)| is_template(name));
+        let fields = fields.map(|(name, arg)| (name.clone(), super::redact(name, &shown(arg))));
+        self.mask.apply(&Value::Object(fields.collect()).to_string())
+    }
+
+    /// A task that others are mapped over has to give them a list or a map: as in Airflow it fails itself where it does not.
+    fn mappable(&self, done: &Done) -> Result<(), Failure> {
+        let (Done::Success(value) | Done::Branch(value, _)) = done else { return Ok(()) };
+        let id = &self.instance.task_id;
+        let is_ours = |arg: &Arg| matches!(arg, Arg::XCom { task_id, .. } if task_id == id);
+        let mut mappings = self.dag.tasks.values().filter_map(|task| task.mapping.as_ref());
+        if self.instance.map_index >= 0 || !mappings.any(|mapping| mapping.expand.values().any(is_ours)) {
+            return Ok(());
+        }
+        match value {
+            _ if self.task.as_ref().is_some_and(|task| !task.do_xcom_push) => {
+                Err(Failure::new("did not push XCom for task mapping"))
+            }
+            Value::Null => Err(Failure::new("did not push XCom for task mapping")),
+            Value::Array(_) | Value::Object(_) => Ok(()),
+            Value::Bool(_) | Value::Number(_) | Value::String(_) => {
+                Err(Failure::new("unmappable return type: tasks are mapped over lists and maps"))
+            }
         }
     }
 
@@ -169,20 +203,17 @@ impl Attempt {
     fn prepare(&mut self) -> Result<Task, Failure> {
         let task = self.task.clone().ok_or_else(|| Failure::for_good("the task is no longer in its DAG"))?;
         let mut args = task.operator.args.clone();
-        let mapped = self.mapped(&task)?;
-        if task.mapping.as_ref().is_some_and(|mapping| mapping.is_op_kwargs) {
-            let mut kwargs = match args.shift_remove("op_kwargs") {
-                Some(Arg::Map(kwargs)) => kwargs,
-                _none => IndexMap::new(),
-            };
-            kwargs.extend(mapped);
-            args.insert("op_kwargs".to_owned(), Arg::Map(kwargs));
-        } else {
-            args.extend(mapped);
-        }
+        let is_given = |name: &str| {
+            task.mapping.as_ref().is_some_and(|it| matches!(it.expand.get(name), Some(Arg::XCom { .. })))
+        };
+        // What another task gave is data: braces in it are no template.
+        let (given, written): (IndexMap<_, _>, IndexMap<_, _>) =
+            self.mapped(&task)?.into_iter().partition(|(name, _value)| is_given(name));
+        put(&mut args, &task, written);
         let context = self.context();
         self.args =
             template::render(&task, &args, &context).map_err(|error| Failure::new(error.to_string()))?;
+        put(&mut self.args, &task, given);
         Ok(task)
     }
 
@@ -353,6 +384,38 @@ impl Attempt {
                 () = self.cancel.stopped() => false,
             }
         })
+    }
+}
+
+/// Puts an instance's own values to the arguments: to those of the function, where the task is mapped over them.
+fn put(args: &mut IndexMap<String, Arg>, task: &Task, values: IndexMap<String, Arg>) {
+    if !task.mapping.as_ref().is_some_and(|mapping| mapping.is_op_kwargs) {
+        args.extend(values);
+        return;
+    }
+    match args.get_mut("op_kwargs") {
+        Some(Arg::Map(kwargs)) => kwargs.extend(values),
+        Some(_) | None => {
+            args.insert("op_kwargs".to_owned(), Arg::Map(values));
+        }
+    }
+}
+
+/// As Airflow shows a rendered argument: JSON, but durations as Python prints them.
+fn shown(arg: &Arg) -> Value {
+    match arg {
+        Arg::Duration(duration) => python_delta(*duration).into(),
+        Arg::List(items) => items.iter().map(shown).collect(),
+        Arg::Map(entries) => entries.iter().map(|(key, value)| (key.clone(), shown(value))).collect(),
+        Arg::Null
+        | Arg::Boolean(_)
+        | Arg::Int(_)
+        | Arg::Float(_)
+        | Arg::String(_)
+        | Arg::Date(_)
+        | Arg::DateTime(_)
+        | Arg::Time(_)
+        | Arg::XCom { .. } => arg.to_json(),
     }
 }
 

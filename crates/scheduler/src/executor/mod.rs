@@ -26,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     Options,
     dag::Dag,
+    known::SharedDags,
     logs::Logs,
     scheduling::{Event, Skips},
     store::{
@@ -126,6 +127,7 @@ impl Cancel {
 pub struct Shared {
     pub options: Arc<Options>,
     pub database: Database,
+    pub dags: SharedDags,
     pub logs: Logs,
     /// Where our API answers: Python tasks ask it for XComs.
     pub api: String,

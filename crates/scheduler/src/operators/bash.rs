@@ -33,7 +33,7 @@ pub fn poke(attempt: &mut Attempt) -> Result<bool, Failure> {
     match bash(attempt)?.0 {
         Ended::Code(0) => Ok(true),
         Ended::Code(code) if retry_code.is_none_or(|retry| retry == i64::from(code)) => Ok(false),
-        Ended::Code(code) => Err(Failure::new(format!("Command exited with return code {code}."))),
+        Ended::Code(code) => Err(Failure::for_good(format!("Command exited with return code {code}."))),
         Ended::Signal(signal) => Err(Failure::new(format!("The command was ended by signal {signal}."))),
     }
 }

@@ -6,11 +6,11 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 use tokio::sync::oneshot;
 
-use super::sensors::{parse_time, texts};
+use super::sensors::{Look, parse_time, texts};
 use crate::{
     Error, cells,
     dag::Arg,
-    executor::{Attempt, Done, Failure},
+    executor::{Attempt, Done, Failure, as_text},
     scheduling::{Event, Order, Trigger},
     store::placeholders,
 };
@@ -21,18 +21,24 @@ const WAIT_MS_MAX: i64 = 250;
 pub fn trigger(attempt: &mut Attempt) -> Result<Done, Failure> {
     let dag_id =
         attempt.text("trigger_dag_id").ok_or_else(|| Failure::for_good("trigger_dag_id is missing"))?;
+    if attempt.flag("fail_when_dag_is_paused", false)
+        && attempt.shared.dags.read().get(&dag_id).is_some_and(|known| known.is_paused)
+    {
+        return Err(Failure::new(format!("Dag {dag_id} is paused")));
+    }
+    let run_after = time(attempt, "run_after")?;
     let logical_date = match attempt.arg("logical_date") {
-        Some(Arg::DateTime(time)) => Some(time.with_timezone(&Utc)),
-        Some(Arg::String(text)) => {
-            Some(parse_time(text).ok_or_else(|| Failure::for_good("logical_date is not a time"))?)
-        }
-        _none => None,
+        // As in Airflow: without any time it is now.
+        None => run_after.is_none().then(|| attempt.now()),
+        Some(_given) => time(attempt, "logical_date")?,
     };
     let conf = attempt.arg("conf").map_or_else(|| "{}".to_owned(), |conf| conf.to_json().to_string());
     let trigger = Trigger {
         run_id: attempt.text("trigger_run_id"),
         logical_date,
+        run_after,
         conf,
+        note: attempt.text("note"),
         triggered_by: "operator",
         reset: attempt.flag("reset_dag_run", false),
         ..Trigger::default()
@@ -42,6 +48,7 @@ pub fn trigger(attempt: &mut Attempt) -> Result<Done, Failure> {
         Err(Error::Refused { status: 409, detail }) if attempt.flag("skip_when_already_exists", false) => {
             return Ok(Done::Skipped(detail));
         }
+        Err(Error::Refused { status: 409, detail }) => return Err(Failure::for_good(detail)),
         Err(error) => return Err(error.into()),
     };
     attempt.say("info", &format!("Triggered {dag_id}: {}", run.run_id));
@@ -50,6 +57,17 @@ pub fn trigger(attempt: &mut Attempt) -> Result<Done, Failure> {
         wait_for(attempt, &dag_id, &run.run_id)?;
     }
     Ok(Done::Success(Value::Null))
+}
+
+fn time(attempt: &Attempt, name: &str) -> Result<Option<DateTime<Utc>>, Failure> {
+    match attempt.arg(name) {
+        None | Some(Arg::Null) => Ok(None),
+        Some(Arg::DateTime(time)) => Ok(Some(time.with_timezone(&Utc))),
+        Some(other) => {
+            let time = as_text(other).and_then(|text| parse_time(&text));
+            time.map(Some).ok_or_else(|| Failure::for_good(format!("{name} is not a time")))
+        }
+    }
 }
 
 fn wait_for(attempt: &mut Attempt, dag_id: &str, run_id: &str) -> Result<(), Failure> {
@@ -90,11 +108,14 @@ fn order<T>(
 }
 
 /// Whether another DAG's tasks, or its whole run, have the wanted states for the same logical date.
-pub fn poke(attempt: &mut Attempt) -> Result<bool, Failure> {
+pub fn poke(attempt: &mut Attempt) -> Result<Look, Failure> {
     let dag_id =
         attempt.text("external_dag_id").ok_or_else(|| Failure::for_good("external_dag_id is missing"))?;
     let mut tasks = texts(attempt, "external_task_ids").unwrap_or_default();
     tasks.extend(attempt.text("external_task_id"));
+    if let Some(group) = attempt.text("external_task_group_id") {
+        tasks = group_tasks(attempt, &dag_id, &group)?;
+    }
     let delta = attempt.arg("execution_delta").and_then(Arg::as_duration).unwrap_or(TimeDelta::zero());
     let date = attempt.run.logical_date.unwrap_or(attempt.run.run_after) - delta;
     let allowed = texts(attempt, "allowed_states").unwrap_or_else(|| vec!["success".to_owned()]);
@@ -103,17 +124,26 @@ pub fn poke(attempt: &mut Attempt) -> Result<bool, Failure> {
     attempt.say("info", &format!("Poking for DAG {dag_id}, tasks {tasks:?}, on {}", date.to_rfc3339()));
     let states = states(attempt, &dag_id, &tasks, date)?;
     let any = |wanted: &[String]| states.iter().flatten().any(|state| wanted.contains(state));
+    let what = if tasks.is_empty() { "The run".to_owned() } else { format!("Some of the tasks {tasks:?}") };
     if any(&failed) {
-        return Err(Failure::new(format!("Some of the external tasks {tasks:?} in DAG {dag_id} failed.")));
+        let reason = format!("{what} of DAG {dag_id} failed.");
+        let is_soft = attempt.flag("soft_fail", false);
+        return if is_soft { Ok(Look::Skip(reason)) } else { Err(Failure::new(reason)) };
     }
     if any(&skipped) {
-        return Err(Failure::new(format!(
-            "Some of the external tasks {tasks:?} in DAG {dag_id} were skipped."
-        )));
+        return Ok(Look::Skip(format!("{what} of DAG {dag_id} reached a state to skip on.")));
     }
     let wanted = tasks.len().max(1);
-    Ok(states.len() >= wanted
-        && states.iter().all(|state| state.as_ref().is_some_and(|it| allowed.contains(it))))
+    let is_allowed = |state: &Option<String>| state.as_ref().is_some_and(|it| allowed.contains(it));
+    Ok(Look::of(states.len() >= wanted && states.iter().all(is_allowed)))
+}
+
+fn group_tasks(attempt: &Attempt, dag_id: &str, group: &str) -> Result<Vec<String>, Failure> {
+    let known = attempt.shared.dags.read().get(dag_id);
+    let dag = known.filter(|known| known.dag.groups.contains_key(group)).map(|known| known.dag.clone());
+    let dag = dag.ok_or_else(|| Failure::new(format!("DAG {dag_id} has no task group {group}")))?;
+    let tasks = dag.tasks.values().filter(|task| dag.is_in_group(task, group));
+    Ok(tasks.map(|task| task.task_id.clone()).collect())
 }
 
 fn states(

@@ -1,10 +1,11 @@
 //! The operators that call Python: a small runner in the user's own interpreter, arguments and result as JSON.
 
-use std::{fs, path::PathBuf};
+use std::{collections::HashSet, fs, path::PathBuf};
 
 use indexmap::IndexMap;
 use serde_json::{Value, json};
 
+use super::sensors::Look;
 use crate::{
     dag::{Arg, Callable, Param, Task},
     executor::{Attempt, Done, Ended, Failure, Program},
@@ -51,21 +52,24 @@ pub fn branch(attempt: &mut Attempt, task: &Task) -> Result<Done, Failure> {
         }
     }
     attempt.say("info", &format!("Following branch {followed:?}"));
-    Ok(Done::Branch(value, Skips::Followed(followed)))
+    // What follows the branch goes on below a followed task too: a join that both name.
+    let mut kept: HashSet<String> = followed.iter().cloned().collect();
+    for id in &followed {
+        kept.extend(all_relatives(&attempt.dag, id, |task| &task.downstream));
+    }
+    let followed: Vec<String> = task.downstream.iter().filter(|id| kept.contains(*id)).cloned().collect();
+    let skips_none = followed.len() == task.downstream.len();
+    Ok(Done::Branch(returned(attempt, value, skips_none), Skips::Followed(followed)))
+}
+
+/// Airflow leaves a task by an exception where it skips others at once: then what it returned is not kept.
+fn returned(attempt: &Attempt, value: Value, skips_none: bool) -> Value {
+    if skips_none || attempt.instance.map_index >= 0 { value } else { Value::Null }
 }
 
 /// The tasks of a group, and of groups in it, that nothing in it comes before.
 fn roots(attempt: &Attempt, group: &str) -> Vec<String> {
-    let within = |task: &Task| {
-        let mut at = task.group.as_deref();
-        while let Some(id) = at {
-            if id == group {
-                return true;
-            }
-            at = attempt.dag.groups.get(id).and_then(|group| group.parent.as_deref());
-        }
-        false
-    };
+    let within = |task: &Task| attempt.dag.is_in_group(task, group);
     let tasks = attempt.dag.tasks.values().filter(|task| within(task));
     let first = |task: &&Task| !task.upstream.iter().any(|id| attempt.dag.tasks.get(id).is_some_and(within));
     tasks.filter(first).map(|task| task.task_id.clone()).collect()
@@ -76,7 +80,7 @@ pub fn short_circuit(attempt: &mut Attempt, task: &Task) -> Result<Done, Failure
         Called::Returned(value) => value,
         Called::Skipped(reason) => return Ok(Done::Skipped(reason)),
     };
-    if is_true(&value) {
+    if is_true(&value) || task.downstream.is_empty() {
         return Ok(Done::Success(value));
     }
     let skipped: Vec<String> = if attempt.flag("ignore_downstream_trigger_rules", true) {
@@ -85,20 +89,21 @@ pub fn short_circuit(attempt: &mut Attempt, task: &Task) -> Result<Done, Failure
         task.downstream.iter().cloned().collect()
     };
     attempt.say("info", "Skipping downstream tasks");
-    Ok(Done::Branch(value, Skips::Skipped(skipped)))
+    Ok(Done::Branch(returned(attempt, value, false), Skips::Skipped(skipped)))
 }
 
 /// What it returned, where it says yes: `PokeReturnValue`'s own value, as a map with `is_done`, too.
-pub fn poke(attempt: &mut Attempt, task: &Task) -> Result<Option<Value>, Failure> {
-    match call(attempt, task)? {
+pub fn poke(attempt: &mut Attempt, task: &Task) -> Result<Look, Failure> {
+    Ok(match call(attempt, task)? {
         Called::Returned(Value::Object(entries)) if entries.contains_key("is_done") => {
-            let done = entries.get("is_done").is_some_and(is_true);
-            Ok(done.then(|| entries.get("xcom_value").cloned().unwrap_or(Value::Null)))
+            match entries.get("is_done").is_some_and(is_true) {
+                true => Look::Seen(entries.get("xcom_value").cloned().unwrap_or(Value::Null)),
+                false => Look::NotYet,
+            }
         }
-        Called::Returned(value) if is_true(&value) => Ok(Some(Value::Null)),
-        Called::Returned(_not_yet) => Ok(None),
-        Called::Skipped(reason) => Err(Failure::new(reason)),
-    }
+        Called::Returned(value) => Look::of(is_true(&value)),
+        Called::Skipped(reason) => Look::Skip(reason),
+    })
 }
 
 /// As Python sees it.

@@ -178,7 +178,7 @@ def main():
             answer, code = {"ended": "skipped", "message": str(error)}, 0
         else:
             traceback.print_exc()
-            ended = "failed for good" if "AirflowFailException" in names else "failed"
+            ended = "failed for good" if names & {"AirflowFailException", "AirflowSensorTimeout"} else "failed"
             answer, code = {"ended": ended, "message": message}, 1
     answer["pushed"] = pushed
     with open(given["result"], "w") as file:

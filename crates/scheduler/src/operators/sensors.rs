@@ -21,63 +21,110 @@ use crate::{
 const POKE_INTERVAL_DEFAULT: TimeDelta = TimeDelta::seconds(60);
 const TIMEOUT_DEFAULT: TimeDelta = TimeDelta::seconds(7 * 24 * 60 * 60);
 
+/// What a look came to.
+pub enum Look {
+    /// With the value that the sensor returns.
+    Seen(Value),
+    NotYet,
+    Skip(String),
+}
+
+impl Look {
+    pub fn of(is_there: bool) -> Look {
+        if is_there { Look::Seen(Value::Null) } else { Look::NotYet }
+    }
+}
+
 pub fn run(attempt: &mut Attempt, task: &Task) -> Result<Done, Failure> {
-    let interval = attempt.arg("poke_interval").and_then(Arg::as_duration).unwrap_or(POKE_INTERVAL_DEFAULT);
     let timeout = attempt.arg("timeout").and_then(Arg::as_duration).unwrap_or(TIMEOUT_DEFAULT);
     let reschedules = attempt.text("mode").as_deref() == Some("reschedule");
-    let soft_fail = attempt.flag("soft_fail", false);
     let began = attempt.instance.first_poke_at.unwrap_or_else(|| attempt.now());
-    let mut looks: i32 = 0;
-    loop {
-        match poke(attempt, task) {
-            Ok(Some(value)) => {
+    for look in 1.. {
+        let looked = match poke(attempt, task) {
+            Err(_ended) if attempt.cancel.is_stopped() => return Err(Failure::new("ended")),
+            Err(failure) => tolerated(attempt, failure)?,
+            Ok(looked) => looked,
+        };
+        match looked {
+            Look::Seen(value) => {
                 attempt.say("info", "Success criteria met. Exiting.");
                 return Ok(Done::Success(value));
             }
-            Ok(None) => {}
-            Err(_ended) if attempt.cancel.is_stopped() => return Err(Failure::new("ended")),
-            Err(failure) if soft_fail => {
-                return Ok(Done::Skipped(format!("Skipping due to soft_fail: {}", failure.reason)));
-            }
-            Err(failure) if attempt.flag("silent_fail", false) => attempt.say("error", &failure.reason),
-            Err(failure) => return Err(failure),
+            Look::Skip(reason) => return Ok(Done::Skipped(reason)),
+            Look::NotYet => {}
         }
-        let next = attempt.now() + wait(attempt, interval, looks);
-        looks = looks.saturating_add(1);
-        if attempt.now() - began >= timeout {
-            let reason = format!(
-                "Sensor has timed out; run duration exceeds the specified timeout of {} s.",
-                timeout.as_seconds_f64()
-            );
-            return if soft_fail { Ok(Done::Skipped(reason)) } else { Err(Failure::for_good(reason)) };
+        let ran = attempt.now() - began;
+        if ran > timeout {
+            let [ran, timeout] = [ran, timeout].map(TimeDelta::as_seconds_f64);
+            let reason = format!("Sensor has timed out; it ran {ran} s, its timeout is {timeout} s.");
+            let is_soft = attempt.flag("soft_fail", false);
+            return if is_soft { Ok(Done::Skipped(reason)) } else { Err(Failure::for_good(reason)) };
         }
+        let wait = wait(attempt, began, ran, timeout, (!reschedules).then_some(look));
         if reschedules {
-            return Ok(Done::Reschedule(next));
+            return Ok(Done::Reschedule(attempt.now() + wait));
         }
-        let pause = (next - attempt.now()).to_std().unwrap_or(Duration::ZERO);
-        if !attempt.pause(pause) {
-            return Err(Failure::new("ended"));
+        if !attempt.pause(wait.to_std().unwrap_or(Duration::ZERO)) {
+            break;
         }
     }
+    Err(Failure::new("ended"))
 }
 
-/// Until the next look: constant, or growing up to `max_wait`.
-fn wait(attempt: &Attempt, interval: TimeDelta, looks: i32) -> TimeDelta {
+/// As Airflow: `soft_fail` is for what no other look would change, `silent_fail` for the rest, `never_fail` for both.
+fn tolerated(attempt: &mut Attempt, failure: Failure) -> Result<Look, Failure> {
+    let skip = |reason: &str| Ok(Look::Skip(format!("Skipping due to {reason}: {}", failure.reason)));
+    if !failure.may_retry && attempt.flag("soft_fail", false) {
+        return skip("soft_fail");
+    }
+    if failure.may_retry && attempt.flag("silent_fail", false) {
+        attempt.say("error", &format!("Sensor poke failed: {}", failure.reason));
+        return Ok(Look::NotYet);
+    }
+    if attempt.flag("never_fail", false) {
+        return skip("never_fail");
+    }
+    Err(failure)
+}
+
+/// Until the next look: constant, or growing with each and spread, as Airflow has it.
+fn wait(
+    attempt: &Attempt,
+    began: DateTime<Utc>,
+    ran: TimeDelta,
+    timeout: TimeDelta,
+    look: Option<i32>,
+) -> TimeDelta {
+    let interval = attempt.arg("poke_interval").and_then(Arg::as_duration).unwrap_or(POKE_INTERVAL_DEFAULT);
     if !attempt.flag("exponential_backoff", false) {
         return interval;
     }
+    let seconds = |look: i32| {
+        let least = (interval.as_seconds_f64() * 2f64.powi(look - 2)).floor().clamp(1.0, 1e9) as u32;
+        let (dag_id, task_id) = (&attempt.run.dag_id, &attempt.instance.task_id);
+        let spread = crate::hash32(&format!("{dag_id}#{task_id}#{began}#{look}")) % least;
+        i64::from(least) + i64::from(spread)
+    };
+    // A sensor that gives its slot back forgets which look it is: that follows from the time that has passed.
+    let passed = || {
+        let mut until = 0;
+        (1..).find(|look| {
+            until += seconds(*look);
+            until > ran.num_seconds()
+        })
+    };
+    let seconds = seconds(look.or_else(passed).unwrap_or(1)).min((timeout - ran).num_seconds());
     let max = attempt.arg("max_wait").and_then(Arg::as_duration).unwrap_or(TIMEOUT_DEFAULT);
-    let seconds = interval.as_seconds_f64() * 2f64.powi(looks.min(30));
-    TimeDelta::microseconds((seconds.min(max.as_seconds_f64()) * 1e6) as i64)
+    TimeDelta::seconds(seconds.max(0)).min(max)
 }
 
-fn poke(attempt: &mut Attempt, task: &Task) -> Result<Option<Value>, Failure> {
+fn poke(attempt: &mut Attempt, task: &Task) -> Result<Look, Failure> {
     let seen = match task.operator.kind {
         OperatorKind::FileSensor => file(attempt)?,
         OperatorKind::TimeSensor => attempt.now() > time_of_day(attempt)?,
         OperatorKind::TimeDeltaSensor => attempt.now() > after_interval(attempt)?,
         OperatorKind::DateTimeSensor => attempt.now() > moment(attempt)?,
-        OperatorKind::ExternalTaskSensor => dag_runs::poke(attempt)?,
+        OperatorKind::ExternalTaskSensor => return dag_runs::poke(attempt),
         OperatorKind::PythonSensor => return python::poke(attempt, task),
         OperatorKind::BashSensor => bash::poke(attempt)?,
         OperatorKind::HttpSensor => http::poke(attempt)?,
@@ -92,7 +139,7 @@ fn poke(attempt: &mut Attempt, task: &Task) -> Result<Option<Value>, Failure> {
         | OperatorKind::Sql
         | OperatorKind::Email => true,
     };
-    Ok(seen.then_some(Value::Null))
+    Ok(Look::of(seen))
 }
 
 /// Today at that time, in the DAG's zone.
@@ -112,8 +159,13 @@ fn time_of_day(attempt: &Attempt) -> Result<DateTime<Utc>, Failure> {
 }
 
 fn after_interval(attempt: &Attempt) -> Result<DateTime<Utc>, Failure> {
-    let delta = attempt.arg("delta").and_then(Arg::as_duration);
-    let delta = delta.ok_or_else(|| Failure::for_good("delta is not a duration"))?;
+    let delta = match attempt.arg("delta") {
+        Some(Arg::Duration(delta)) => Some(*delta),
+        // As Airflow reads a number: in minutes.
+        other => other.and_then(as_text).and_then(|text| text.trim().parse().ok().map(TimeDelta::minutes)),
+    };
+    let delta =
+        delta.ok_or_else(|| Failure::for_good("delta is neither a duration nor a number of minutes"))?;
     Ok(attempt.run.interval.map_or(attempt.run.run_after, |interval| interval.end) + delta)
 }
 

@@ -1,4 +1,4 @@
-//! SQLExecuteQueryOperator on PostgreSQL: statements one after the other, rows of the last one as what it returns.
+//! SQLExecuteQueryOperator on PostgreSQL: statements one after the other in one transaction, their rows as what it returns.
 
 use serde_json::Value;
 use tokio_postgres::{Client, NoTls, SimpleQueryMessage, types::Type};
@@ -10,8 +10,9 @@ use crate::{
 };
 
 pub fn run(attempt: &mut Attempt) -> Result<Done, Failure> {
-    let id = attempt.text("conn_id").unwrap_or_else(|| "postgres_default".to_owned());
-    let connection = attempt
+    let id = attempt.text("postgres_conn_id").or_else(|| attempt.text("conn_id"));
+    let id = id.unwrap_or_else(|| "postgres_default".to_owned());
+    let mut connection = attempt
         .lookup
         .connection(&id)
         .ok_or_else(|| Failure::new(format!("The conn_id `{id}` isn't defined")))?;
@@ -19,28 +20,40 @@ pub fn run(attempt: &mut Attempt) -> Result<Done, Failure> {
         let reason = format!("the connection {id} is of type {}; SQL runs on postgres", connection.conn_type);
         return Err(Failure::for_good(reason));
     }
+    connection.schema = attempt.text("database").or(connection.schema);
     let given = super::sensors::texts(attempt, "sql").unwrap_or_default();
-    let split = attempt.flag("split_statements", false);
-    let statements: Vec<String> =
-        if split { given.iter().flat_map(|text| statements(text)).collect() } else { given };
+    let splits = attempt.arg("split_statements").and_then(Arg::as_bool);
     let parameters = attempt.arg("parameters").cloned();
-    for statement in &statements {
-        attempt.say("info", &format!("Running statement: {statement}"));
+    let mut texts = Vec::new();
+    for text in &given {
+        attempt.say("info", &format!("Running statement: {text}"));
+        // Each statement is sent alone, so that the types of its columns are known.
+        let parts = statements(&fill(text, parameters.as_ref())?);
+        match splits {
+            Some(true) => texts.extend(parts.into_iter().map(|part| vec![part])),
+            Some(false) | None => texts.push(parts),
+        }
     }
-    let filled =
-        statements.iter().map(|text| fill(text, parameters.as_ref())).collect::<Result<Vec<_>, _>>()?;
     let autocommit = attempt.flag("autocommit", false);
     let cancel = attempt.cancel.clone();
-    let rows = attempt.runtime.block_on(async {
+    let mut results = attempt.runtime.block_on(async {
         tokio::select! {
-            rows = execute(&connection, &filled, autocommit) => rows,
+            results = execute(&connection, &texts, autocommit) => results,
             () = cancel.stopped() => Err(Failure::new("ended")),
         }
     })?;
-    Ok(Done::Success(rows))
+    // As Airflow: the last result of one text, a list of the results of several.
+    let is_text = matches!(attempt.arg("sql"), Some(Arg::String(_)));
+    let is_last = is_text && (attempt.flag("return_last", true) || splits == Some(false));
+    Ok(Done::Success(if is_last { results.pop().unwrap_or(Value::Null) } else { Value::from(results) }))
 }
 
-async fn execute(connection: &Connection, statements: &[String], autocommit: bool) -> Result<Value, Failure> {
+/// The rows of the last statement of each text.
+async fn execute(
+    connection: &Connection,
+    texts: &[Vec<String>],
+    autocommit: bool,
+) -> Result<Vec<Value>, Failure> {
     let failed = |error: tokio_postgres::Error| {
         Failure::new(error.as_db_error().map_or_else(|| error.to_string(), |error| error.to_string()))
     };
@@ -60,42 +73,34 @@ async fn execute(connection: &Connection, statements: &[String], autocommit: boo
     if !autocommit {
         client.batch_execute("BEGIN").await.map_err(failed)?;
     }
-    let mut rows = Value::Null;
-    for statement in statements {
-        rows = query(&client, statement).await.map_err(failed)?;
+    let mut results = Vec::with_capacity(texts.len());
+    for statements in texts {
+        let mut rows = Value::Null;
+        for statement in statements {
+            rows = query(&client, statement).await.map_err(failed)?;
+        }
+        results.push(rows);
     }
     if !autocommit {
         client.batch_execute("COMMIT").await.map_err(failed)?;
     }
     drop(client);
     driver.await.ok();
-    Ok(rows)
+    Ok(results)
 }
 
 /// The rows of one statement, each a list, with numbers and truth values as JSON has them.
 async fn query(client: &Client, statement: &str) -> Result<Value, tokio_postgres::Error> {
-    // Several statements in one text cannot be prepared: then all values stay texts.
-    let types: Vec<Type> = match client.prepare(statement).await {
-        Ok(prepared) => prepared.columns().iter().map(|column| column.type_().clone()).collect(),
-        Err(error) if error.code().is_some_and(|code| code.code() == "42601") => Vec::new(),
-        Err(error) => return Err(error),
-    };
+    let prepared = client.prepare(statement).await?;
+    let types: Vec<&Type> = prepared.columns().iter().map(|column| column.type_()).collect();
     let mut rows = Vec::new();
-    let mut has_columns = !types.is_empty();
     for message in client.simple_query(statement).await? {
-        match message {
-            SimpleQueryMessage::RowDescription(_) => {
-                rows.clear(); // of an earlier statement
-                has_columns = true;
-            }
-            SimpleQueryMessage::Row(row) => {
-                let cells = (0..row.len()).map(|column| value(row.get(column), types.get(column)));
-                rows.push(Value::from(cells.collect::<Vec<_>>()));
-            }
-            _count => {}
+        if let SimpleQueryMessage::Row(row) = message {
+            let cells = (0..row.len()).map(|column| value(row.get(column), types.get(column).copied()));
+            rows.push(Value::from(cells.collect::<Vec<_>>()));
         }
     }
-    Ok(if has_columns { Value::from(rows) } else { Value::Null })
+    Ok(if types.is_empty() { Value::Null } else { Value::from(rows) })
 }
 
 fn value(text: Option<&str>, kind: Option<&Type>) -> Value {

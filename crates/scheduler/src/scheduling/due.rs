@@ -45,6 +45,7 @@ impl Scheduling {
         let changed = self.dags.write().change(dag_id, |known| known.next = next);
         if let (Some(known), Some(next)) = (changed, next)
             && !known.is_paused
+            && self.options.follows_schedules
             && self.active_runs(dag_id, None) < known.active_runs_max()
         {
             self.due.insert((next.run_after, dag_id.to_owned()));
@@ -137,6 +138,7 @@ impl Scheduling {
         self.batch.push(run.row.save());
         self.batch.extend(run.instances.iter().map(TaskInstance::save));
         self.enqueue(run.row.run_after, id, now);
+        self.timers.extend(run.row.logical_date.filter(|date| *date > now).map(|date| (date, id)));
         let row = run.row.clone();
         self.runs.insert(id, run);
         crash_point("scheduler.run.made");
@@ -151,11 +153,11 @@ impl Scheduling {
         }
     }
 
-    /// An instance for each task that has none; for a mapping over literals all of them.
+    /// An instance for each task of its time that has none; for a mapping over literals all of them.
     pub(super) fn add_missing_instances(&mut self, run: &mut Run, now: Time) {
         let known = run.known.clone();
         for task in known.dag.tasks.values() {
-            if run.instances.iter().any(|it| it.task_id == task.task_id) {
+            if !run.includes(task) || run.instances.iter().any(|it| it.task_id == task.task_id) {
                 continue;
             }
             let count = Run::lengths(task).into_iter().try_fold(1, |count: usize, length| match length {

@@ -226,8 +226,9 @@ impl Scheduling {
         }
         let inferred = || trigger.logical_date.map(|date| known.timetable.manual_interval(date));
         self.log_event("trigger_dag_run", dag_id, Some(&run_id), None);
+        let by_task = trigger.triggered_by == "operator";
         let new = NewRun {
-            kind: RunKind::Manual,
+            kind: if by_task { RunKind::OperatorTriggered } else { RunKind::Manual },
             run_id,
             logical_date: trigger.logical_date,
             interval: trigger.interval.or_else(inferred),

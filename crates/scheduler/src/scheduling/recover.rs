@@ -132,6 +132,7 @@ impl Scheduling {
         if let (Some(timeout), Some(started)) = (run.known.dag.dagrun_timeout, run.row.started_at) {
             self.timers.insert((started + timeout, id));
         }
+        self.timers.extend(run.row.logical_date.filter(|date| *date > now).map(|date| (date, id)));
         if run.row.state == RunState::Queued {
             self.enqueue(run.row.run_after, id, now);
         }

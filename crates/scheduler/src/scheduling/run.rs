@@ -23,7 +23,7 @@ pub const SKIP_KEY: &str = "skipmixin_key";
 /// What a branch or a short circuit decided.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Skips {
-    /// Only these go on.
+    /// Only these of its downstream tasks go on.
     Followed(Vec<String>),
     Skipped(Vec<String>),
 }
@@ -182,7 +182,7 @@ impl Run {
         for id in &task.upstream {
             upstream.merge(counts.get(id).unwrap_or(&Upstream { total: 1, ..Upstream::default() }));
         }
-        if let Some(state) = self.mapping_ends(task, instance.map_index, counts) {
+        if let Some(state) = self.mapping_ends(task, instance.map_index) {
             return Look::End(state);
         }
         match judge(task.trigger_rule, &upstream, instance.map_index) {
@@ -199,15 +199,19 @@ impl Run {
         }
     }
 
+    /// Whether it has an instance of this task: none of one that begins after its date or has ended before it.
+    pub fn includes(&self, task: &Task) -> bool {
+        self.row.kind == RunKind::Backfill
+            || self.row.logical_date.is_none_or(|logical| {
+                task.start_date.is_none_or(|start| start <= logical)
+                    && task.end_date.is_none_or(|end| logical <= end)
+            })
+    }
+
     fn dates_allow(&self, task: &Task, now: Time) -> bool {
-        let Some(logical) = self.row.logical_date else { return true };
-        if self.row.kind == RunKind::Manual {
-            return true;
-        }
-        // Airflow asks this of what a schedule makes; whoever triggers a run wants it to run.
-        task.start_date.is_none_or(|start| logical >= start)
-            && task.end_date.is_none_or(|end| logical <= end)
-            && logical <= now.max(self.row.run_after)
+        self.row
+            .logical_date
+            .is_none_or(|logical| logical <= now && task.end_date.is_none_or(|end| logical <= end))
     }
 
     fn past_allows(&self, task: &Task, past: Option<&Past>) -> bool {
@@ -238,26 +242,18 @@ impl Run {
     }
 
     /// A mapping over what failed or was skipped is not made, whatever the trigger rule.
-    fn mapping_ends(
-        &self,
-        task: &Task,
-        map_index: i32,
-        counts: &HashMap<String, Upstream>,
-    ) -> Option<TaskState> {
+    fn mapping_ends(&self, task: &Task, map_index: i32) -> Option<TaskState> {
         if map_index >= 0 {
             return None;
         }
-        let ended = |id: &str| {
-            let count = counts.get(id)?;
-            if count.failed + count.upstream_failed > 0 && count.done() == count.total {
-                Some(TaskState::UpstreamFailed)
-            } else if count.total > 0 && count.skipped == count.total {
-                Some(TaskState::Skipped)
-            } else {
-                None
-            }
-        };
-        self.sources(task).find_map(ended)
+        let sources: Vec<&str> = self.sources(task).collect();
+        // One that was itself expanded gave what it gave: its instances are the trigger rule's affair.
+        let is_whole = |it: &&TaskInstance| it.map_index < 0 && sources.contains(&it.task_id.as_str());
+        let mut ended = self.instances.iter().filter(is_whole).filter_map(|it| it.state);
+        let is_failed = ended.clone().any(TaskState::is_failed);
+        let is_skipped = ended.any(|state| state == TaskState::Skipped);
+        let skipped = is_skipped.then_some(TaskState::Skipped);
+        if is_failed { Some(TaskState::UpstreamFailed) } else { skipped }
     }
 
     fn sources_done(&self, task: &Task, counts: &HashMap<String, Upstream>) -> bool {
@@ -314,15 +310,10 @@ impl Run {
             .collect()
     }
 
-    /// The tasks that a branch leaves out: its direct downstream ones that are neither followed nor below one that is.
+    /// The tasks that a branch leaves out: its direct downstream ones that are not followed.
     pub fn left_out(&self, task_id: &str, followed: &[String]) -> Vec<String> {
-        let dag = &self.known.dag;
-        let Some(task) = dag.tasks.get(task_id) else { return Vec::new() };
-        let mut kept: std::collections::HashSet<String> = followed.iter().cloned().collect();
-        for id in followed {
-            kept.extend(crate::known::all_relatives(dag, id, |task| &task.downstream));
-        }
-        task.downstream.iter().filter(|id| !kept.contains(*id)).cloned().collect()
+        let Some(task) = self.known.dag.tasks.get(task_id) else { return Vec::new() };
+        task.downstream.iter().filter(|id| !followed.contains(*id)).cloned().collect()
     }
 
     /// Marks what a branch or a short circuit leaves out.

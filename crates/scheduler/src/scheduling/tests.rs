@@ -143,10 +143,12 @@ impl World {
         let url = format!("http://{}", listener.local_addr().expect("it is bound"));
         let logs = Logs::new(&options.state_folder.join("logs"));
         let (events, inbox) = super::channel();
+        let shared = SharedDags::default();
         let executor = Executor::new(Arc::new(Shared {
             path: std::env::var("PATH").unwrap_or_default(),
             options: options.clone(),
             database: database.clone(),
+            dags: shared.clone(),
             logs: logs.clone(),
             api: url.clone(),
             mark: folder.path().display().to_string(),
@@ -157,7 +159,6 @@ impl World {
             .into_iter()
             .map(|dag| (dag.file.clone(), FileRead { fingerprint: "1".to_owned(), dags: vec![Ok(dag)] }))
             .collect();
-        let shared = SharedDags::default();
         let first = Scan { read, gone: Vec::new() };
         let scheduling =
             Scheduling::recover(options.clone(), database.clone(), shared.clone(), executor, inbox, first)

@@ -102,8 +102,6 @@ impl Scheduling {
                 Ok(0) => {
                     let placeholder = &mut run.instances[*index];
                     placeholder.state = Some(TaskState::Skipped);
-                    placeholder.started_at = Some(now);
-                    placeholder.ended_at = Some(now);
                     placeholder.updated_at = now;
                 }
                 Ok(count) => {
@@ -125,8 +123,6 @@ impl Scheduling {
                     );
                     let placeholder = &mut run.instances[*index];
                     placeholder.state = Some(TaskState::UpstreamFailed);
-                    placeholder.started_at = Some(now);
-                    placeholder.ended_at = Some(now);
                     placeholder.updated_at = now;
                 }
             }

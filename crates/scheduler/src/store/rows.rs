@@ -222,8 +222,9 @@ impl TaskInstance {
         Statement::new(sql, cells)
     }
 
-    /// Keeps the try that ends now.
+    /// Keeps the try that ends now: as a failed one, where it came to no end of its own.
     pub fn remember(&self) -> Statement {
+        let state = self.state.filter(|state| state.is_finished()).unwrap_or(TaskState::Failed);
         let sql = "INSERT INTO task_instance_history (run, task_id, map_index, try_number, state, max_tries, started_at, \
             ended_at, queued_at, scheduled_at, pid, pool, pool_slots, queue, priority_weight, operator) VALUES (?1, ?2, \
             ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16) ON CONFLICT (run, task_id, map_index, \
@@ -233,7 +234,7 @@ impl TaskInstance {
             &self.task_id,
             self.map_index,
             self.try_number,
-            self.state.map(TaskState::word),
+            state.word(),
             self.max_tries,
             self.started_at,
             self.ended_at,

@@ -5,12 +5,14 @@ use std::{fmt, sync::Arc};
 use chrono::{DateTime, Utc};
 use indexmap::IndexMap;
 use minijinja::{
-    Error, ErrorKind, State, Value,
-    value::{Kwargs, Object, ObjectRepr, from_args},
+    Error, ErrorKind, Value,
+    value::{Kwargs, from_args},
 };
 
 use super::{
-    Connection, Context, Lookup, Pull, python,
+    Connection, Context, Lookup, Pull,
+    object::{Thing, objects},
+    python,
     values::{Moment, value},
 };
 use crate::dag::{Arg, Dag, Param, RETURN_KEY, Task};
@@ -150,6 +152,8 @@ fn dag_run(context: &Context) -> Value {
     ])
 }
 
+objects!(Instance, Variables, Connections, Connection);
+
 /// `ti`.
 struct Instance(Context);
 
@@ -159,14 +163,10 @@ impl fmt::Debug for Instance {
     }
 }
 
-impl Object for Instance {
-    fn repr(self: &Arc<Self>) -> ObjectRepr {
-        ObjectRepr::Plain
-    }
-
-    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+impl Thing for Instance {
+    fn attribute(&self, name: &str) -> Option<Value> {
         let instance = &self.0.instance;
-        Some(match key.as_str()? {
+        Some(match name {
             "task_id" => self.0.task_id.as_str().into(),
             "dag_id" => self.0.dag.dag_id.as_str().into(),
             "run_id" => self.0.run.run_id.as_str().into(),
@@ -182,12 +182,7 @@ impl Object for Instance {
         })
     }
 
-    fn call_method(
-        self: &Arc<Self>,
-        _: &mut State<'_, '_>,
-        method: &str,
-        args: &[Value],
-    ) -> Result<Value, Error> {
+    fn method(&self, method: &str, args: &[Value]) -> Result<Value, Error> {
         if method != "xcom_pull" {
             return Err(Error::from(ErrorKind::UnknownMethod));
         }
@@ -211,10 +206,6 @@ impl Object for Instance {
         let map_indexes = kwargs.get::<Option<Value>>("map_indexes")?;
         kwargs.assert_all_used()?;
         self.pull(pull, task_ids, map_indexes, default)
-    }
-
-    fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{self:?}")
     }
 }
 
@@ -293,23 +284,13 @@ impl Variables {
     }
 }
 
-impl Object for Variables {
-    fn repr(self: &Arc<Self>) -> ObjectRepr {
-        ObjectRepr::Plain
-    }
-
-    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
-        let name = key.as_str()?;
+impl Thing for Variables {
+    fn attribute(&self, name: &str) -> Option<Value> {
         let missing = || Error::new(ErrorKind::InvalidOperation, format!("there is no variable {name}"));
         Some(self.find(name).unwrap_or_else(|| Value::from(missing())))
     }
 
-    fn call_method(
-        self: &Arc<Self>,
-        _: &mut State<'_, '_>,
-        method: &str,
-        args: &[Value],
-    ) -> Result<Value, Error> {
+    fn method(&self, method: &str, args: &[Value]) -> Result<Value, Error> {
         if method != "get" {
             return Err(Error::from(ErrorKind::UnknownMethod));
         }
@@ -330,23 +311,13 @@ impl fmt::Debug for Connections {
     }
 }
 
-impl Object for Connections {
-    fn repr(self: &Arc<Self>) -> ObjectRepr {
-        ObjectRepr::Plain
+impl Thing for Connections {
+    fn attribute(&self, name: &str) -> Option<Value> {
+        let missing = || Error::new(ErrorKind::InvalidOperation, format!("there is no connection {name}"));
+        Some(self.0.connection(name).map_or_else(|| Value::from(missing()), Value::from_object))
     }
 
-    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
-        let id = key.as_str()?;
-        let missing = || Error::new(ErrorKind::InvalidOperation, format!("there is no connection {id}"));
-        Some(self.0.connection(id).map_or_else(|| Value::from(missing()), Value::from_object))
-    }
-
-    fn call_method(
-        self: &Arc<Self>,
-        _: &mut State<'_, '_>,
-        method: &str,
-        args: &[Value],
-    ) -> Result<Value, Error> {
+    fn method(&self, method: &str, args: &[Value]) -> Result<Value, Error> {
         if method != "get" {
             return Err(Error::from(ErrorKind::UnknownMethod));
         }
@@ -357,15 +328,11 @@ impl Object for Connections {
     }
 }
 
-impl Object for Connection {
-    fn repr(self: &Arc<Self>) -> ObjectRepr {
-        ObjectRepr::Plain
-    }
-
+impl Thing for Connection {
     /// What is secret leaves its wrapping here, as the template asks for it by name.
-    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+    fn attribute(&self, name: &str) -> Option<Value> {
         let secret = |secret: &Option<base::Secret>| secret.as_ref().map(|it| it.reveal().to_owned());
-        Some(match key.as_str()? {
+        Some(match name {
             "conn_id" => self.conn_id.as_str().into(),
             "conn_type" => self.conn_type.as_str().into(),
             "description" => self.description.as_deref().into(),
@@ -385,7 +352,7 @@ impl Object for Connection {
         })
     }
 
-    fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.conn_id)
     }
 }

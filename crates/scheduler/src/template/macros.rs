@@ -5,12 +5,14 @@ use std::{fmt, sync::Arc};
 use base::Clock;
 use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, Utc};
 use minijinja::{
-    Error, ErrorKind, State, Value,
-    value::{Kwargs, Object, ObjectRepr, Rest, ValueOrKwargs, from_args},
+    Error, ErrorKind, Value,
+    value::{Kwargs, Rest, ValueOrKwargs, from_args},
 };
 
 use super::{
-    format, python,
+    format,
+    object::{Thing, objects},
+    python,
     values::{Day, Moment, Zone, delta, value},
 };
 use crate::dag::Arg;
@@ -65,7 +67,9 @@ fn random() -> f64 {
     bits as f64 / (1_u64 << 53) as f64
 }
 
-macro_rules! plain_object {
+objects!(DateTimeClass, Time, Uuid, Json);
+
+macro_rules! shown {
     ($name:ident, $shown:literal) => {
         impl fmt::Debug for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -77,7 +81,7 @@ macro_rules! plain_object {
 
 /// `macros.datetime`, the class.
 struct DateTimeClass(Arc<dyn Clock>);
-plain_object!(DateTimeClass, "<class 'datetime.datetime'>");
+shown!(DateTimeClass, "<class 'datetime.datetime'>");
 
 fn now(clock: &Arc<dyn Clock>) -> Result<DateTime<Utc>, Error> {
     DateTime::from_timestamp_millis(clock.now_ms()).ok_or_else(|| invalid("the clock is out of range"))
@@ -87,12 +91,8 @@ fn naive(time: NaiveDateTime) -> Value {
     Value::from_object(Moment { at: time.and_utc(), zone: Zone::Naive })
 }
 
-impl Object for DateTimeClass {
-    fn repr(self: &Arc<Self>) -> ObjectRepr {
-        ObjectRepr::Plain
-    }
-
-    fn call(self: &Arc<Self>, _: &mut State<'_, '_>, args: &[Value]) -> Result<Value, Error> {
+impl Thing for DateTimeClass {
+    fn called(&self, args: &[Value]) -> Result<Value, Error> {
         let (year, month, day, rest): (i32, u32, u32, Rest<ValueOrKwargs>) = from_args(args)?;
         let (hour, minute, second, kwargs): (Option<u32>, Option<u32>, Option<u32>, Kwargs) =
             from_args(&rest.into_values())?;
@@ -108,12 +108,7 @@ impl Object for DateTimeClass {
         }
     }
 
-    fn call_method(
-        self: &Arc<Self>,
-        _: &mut State<'_, '_>,
-        method: &str,
-        args: &[Value],
-    ) -> Result<Value, Error> {
+    fn method(&self, method: &str, args: &[Value]) -> Result<Value, Error> {
         match method {
             "now" | "utcnow" | "today" => Ok(naive(now(&self.0)?.naive_utc())),
             "strptime" => {
@@ -148,19 +143,10 @@ impl Object for DateTimeClass {
 
 /// `macros.time`, the module.
 struct Time(Arc<dyn Clock>);
-plain_object!(Time, "<module 'time'>");
+shown!(Time, "<module 'time'>");
 
-impl Object for Time {
-    fn repr(self: &Arc<Self>) -> ObjectRepr {
-        ObjectRepr::Plain
-    }
-
-    fn call_method(
-        self: &Arc<Self>,
-        _: &mut State<'_, '_>,
-        method: &str,
-        args: &[Value],
-    ) -> Result<Value, Error> {
+impl Thing for Time {
+    fn method(&self, method: &str, args: &[Value]) -> Result<Value, Error> {
         let now = now(&self.0)?;
         match method {
             "time" => Ok((now.timestamp_micros() as f64 / 1e6).into()),
@@ -176,19 +162,10 @@ impl Object for Time {
 
 /// `macros.uuid`, the module.
 struct Uuid;
-plain_object!(Uuid, "<module 'uuid'>");
+shown!(Uuid, "<module 'uuid'>");
 
-impl Object for Uuid {
-    fn repr(self: &Arc<Self>) -> ObjectRepr {
-        ObjectRepr::Plain
-    }
-
-    fn call_method(
-        self: &Arc<Self>,
-        _: &mut State<'_, '_>,
-        method: &str,
-        _: &[Value],
-    ) -> Result<Value, Error> {
+impl Thing for Uuid {
+    fn method(&self, method: &str, _: &[Value]) -> Result<Value, Error> {
         match method {
             "uuid4" => Ok(uuid::Uuid::new_v4().to_string().into()),
             _ => Err(Error::from(ErrorKind::UnknownMethod)),
@@ -198,19 +175,10 @@ impl Object for Uuid {
 
 /// `macros.json`, the module.
 struct Json;
-plain_object!(Json, "<module 'json'>");
+shown!(Json, "<module 'json'>");
 
-impl Object for Json {
-    fn repr(self: &Arc<Self>) -> ObjectRepr {
-        ObjectRepr::Plain
-    }
-
-    fn call_method(
-        self: &Arc<Self>,
-        _: &mut State<'_, '_>,
-        method: &str,
-        args: &[Value],
-    ) -> Result<Value, Error> {
+impl Thing for Json {
+    fn method(&self, method: &str, args: &[Value]) -> Result<Value, Error> {
         match method {
             "loads" => {
                 let (text,): (&str,) = from_args(args)?;

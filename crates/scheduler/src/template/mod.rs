@@ -1,13 +1,15 @@
 //! Jinja templates in a task's arguments, with Airflow's variables, macros and filters.
 //!
 //! `environment` is minijinja set up as Airflow's Jinja, `context` the variables, `macros` what is under that name, `values` the
-//! dates and durations, `rewrite` makes arithmetic into calls, `python` and `format` print as Python and pendulum do.
+//! dates and durations, `object` what a template sees of each of these, `rewrite` makes arithmetic into calls, `python` and
+//! `format` print as Python and pendulum do.
 
 mod context;
 mod environment;
 mod errors;
 mod format;
 mod macros;
+mod object;
 mod python;
 mod rewrite;
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Dates, times and durations in templates, with the attributes and methods of Python's datetime and of pendulum that DAGs use.
 
-use std::{cmp::Ordering, fmt, sync::Arc};
+use std::{cmp::Ordering, fmt};
 
 use chrono::{
     DateTime, Datelike, FixedOffset, Months, NaiveDate, NaiveDateTime, NaiveTime, Offset, TimeDelta,
@@ -8,11 +8,14 @@ use chrono::{
 };
 use chrono_tz::{OffsetName, Tz};
 use minijinja::{
-    Error, ErrorKind, State, Value,
-    value::{DynObject, Kwargs, Object, ObjectRepr, from_args},
+    Error, ErrorKind, Value,
+    value::{Kwargs, from_args},
 };
 
-use super::format;
+use super::{
+    format,
+    object::{Thing, objects},
+};
 use crate::{dag::Arg, timetable::zones};
 
 /// Where a wall clock hangs.
@@ -45,6 +48,8 @@ pub(super) struct Delta {
     pub months: i32,
     pub duration: TimeDelta,
 }
+
+objects!(Moment, Day, Clock, Delta);
 
 fn invalid(text: impl Into<String>) -> Error {
     Error::new(ErrorKind::InvalidOperation, text.into())
@@ -278,14 +283,10 @@ pub(super) fn delta(args: &[Value]) -> Result<Delta, Error> {
     Ok(Delta { months: units.months, duration })
 }
 
-impl Object for Moment {
-    fn repr(self: &Arc<Self>) -> ObjectRepr {
-        ObjectRepr::Plain
-    }
-
-    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+impl Thing for Moment {
+    fn attribute(&self, name: &str) -> Option<Value> {
         let local = self.local();
-        Some(match key.as_str()? {
+        Some(match name {
             "year" => local.year().into(),
             "month" => local.month().into(),
             "day" => local.day().into(),
@@ -306,12 +307,7 @@ impl Object for Moment {
         })
     }
 
-    fn call_method(
-        self: &Arc<Self>,
-        _: &mut State<'_, '_>,
-        method: &str,
-        args: &[Value],
-    ) -> Result<Value, Error> {
+    fn method(&self, method: &str, args: &[Value]) -> Result<Value, Error> {
         if let Some(text) = self.as_text(method) {
             let () = from_args(args)?;
             return Ok(text.into());
@@ -363,11 +359,11 @@ impl Object for Moment {
         }
     }
 
-    fn custom_cmp(self: &Arc<Self>, other: &DynObject) -> Option<Ordering> {
-        other.downcast_ref::<Moment>().map(|other| self.at.cmp(&other.at))
+    fn order(&self, other: &Moment) -> Option<Ordering> {
+        Some(self.at.cmp(&other.at))
     }
 
-    fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.iso(' '))
     }
 }
@@ -396,13 +392,9 @@ impl Day {
     }
 }
 
-impl Object for Day {
-    fn repr(self: &Arc<Self>) -> ObjectRepr {
-        ObjectRepr::Plain
-    }
-
-    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
-        Some(match key.as_str()? {
+impl Thing for Day {
+    fn attribute(&self, name: &str) -> Option<Value> {
+        Some(match name {
             "year" => self.0.year().into(),
             "month" => self.0.month().into(),
             "day" => self.0.day().into(),
@@ -410,17 +402,11 @@ impl Object for Day {
         })
     }
 
-    fn call_method(
-        self: &Arc<Self>,
-        state: &mut State<'_, '_>,
-        method: &str,
-        args: &[Value],
-    ) -> Result<Value, Error> {
+    fn method(&self, method: &str, args: &[Value]) -> Result<Value, Error> {
         match method {
             "isoformat" | "to_date_string" => Ok(self.0.to_string().into()),
             "strftime" | "format" | "weekday" | "isoweekday" => {
-                let moment = Arc::new(Moment::utc(self.0.and_time(NaiveTime::MIN).and_utc()));
-                moment.call_method(state, method, args)
+                Moment::utc(self.0.and_time(NaiveTime::MIN).and_utc()).method(method, args)
             }
             "add" | "subtract" => {
                 let (kwargs,): (Kwargs,) = from_args(args)?;
@@ -432,11 +418,11 @@ impl Object for Day {
         }
     }
 
-    fn custom_cmp(self: &Arc<Self>, other: &DynObject) -> Option<Ordering> {
-        other.downcast_ref::<Day>().map(|other| self.0.cmp(&other.0))
+    fn order(&self, other: &Day) -> Option<Ordering> {
+        Some(self.0.cmp(&other.0))
     }
 
-    fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.0)
     }
 }
@@ -450,13 +436,9 @@ impl Clock {
     }
 }
 
-impl Object for Clock {
-    fn repr(self: &Arc<Self>) -> ObjectRepr {
-        ObjectRepr::Plain
-    }
-
-    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
-        Some(match key.as_str()? {
+impl Thing for Clock {
+    fn attribute(&self, name: &str) -> Option<Value> {
+        Some(match name {
             "hour" => self.0.hour().into(),
             "minute" => self.0.minute().into(),
             "second" => self.0.second().into(),
@@ -464,12 +446,7 @@ impl Object for Clock {
         })
     }
 
-    fn call_method(
-        self: &Arc<Self>,
-        _: &mut State<'_, '_>,
-        method: &str,
-        args: &[Value],
-    ) -> Result<Value, Error> {
+    fn method(&self, method: &str, args: &[Value]) -> Result<Value, Error> {
         match method {
             "isoformat" => Ok(self.iso().into()),
             "strftime" => {
@@ -481,11 +458,11 @@ impl Object for Clock {
         }
     }
 
-    fn custom_cmp(self: &Arc<Self>, other: &DynObject) -> Option<Ordering> {
-        other.downcast_ref::<Clock>().map(|other| self.0.cmp(&other.0))
+    fn order(&self, other: &Clock) -> Option<Ordering> {
+        Some(self.0.cmp(&other.0))
     }
 
-    fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.iso())
     }
 }
@@ -505,14 +482,10 @@ impl Delta {
     }
 }
 
-impl Object for Delta {
-    fn repr(self: &Arc<Self>) -> ObjectRepr {
-        ObjectRepr::Plain
-    }
-
-    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+impl Thing for Delta {
+    fn attribute(&self, name: &str) -> Option<Value> {
         let micros = self.micros().rem_euclid(86_400_000_000);
-        Some(match key.as_str()? {
+        Some(match name {
             "days" => self.micros().div_euclid(86_400_000_000).into(),
             "seconds" => (micros / 1_000_000).into(),
             "microseconds" => (micros % 1_000_000).into(),
@@ -521,12 +494,7 @@ impl Object for Delta {
         })
     }
 
-    fn call_method(
-        self: &Arc<Self>,
-        _: &mut State<'_, '_>,
-        method: &str,
-        args: &[Value],
-    ) -> Result<Value, Error> {
+    fn method(&self, method: &str, args: &[Value]) -> Result<Value, Error> {
         let () = from_args(args)?;
         let seconds = self.micros() / 1_000_000;
         match method {
@@ -540,11 +508,11 @@ impl Object for Delta {
         }
     }
 
-    fn custom_cmp(self: &Arc<Self>, other: &DynObject) -> Option<Ordering> {
-        other.downcast_ref::<Delta>().map(|other| self.duration.cmp(&other.duration))
+    fn order(&self, other: &Delta) -> Option<Ordering> {
+        Some(self.duration.cmp(&other.duration))
     }
 
-    fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&crate::timetable::python_delta(self.duration))
     }
 }

@@ -1,12 +1,14 @@
 //! `tidemill dag`: a client of Airflow's public REST API, version 2, for the project's scheduler and for real ones alike.
 //!
 //! Map: this file the subcommands; `dag/client.rs` the REST client and its sign-in; `dag/follow.rs` a run's tasks and logs as
-//! they happen; `dag/show.rs` how things are printed; `dag/errors.rs` what can go wrong.
+//! they happen; `dag/show.rs` how things are printed; `dag/trial.rs` a run without any scheduler but its own; `dag/errors.rs` what
+//! can go wrong.
 
 mod client;
 mod errors;
 mod follow;
 mod show;
+mod trial;
 
 use base::Secret;
 use client::{Access, Client};
@@ -132,6 +134,16 @@ enum Command {
     },
     /// Let tasks run again
     Clear(Clear),
+    /// Run a DAG once, here and now: no scheduler is needed, and none knows of it
+    Test {
+        dag: String,
+        /// The run's logical date, such as 2026-01-31 or 2026-01-31T10:00:00Z [default: now]
+        #[arg(long, value_name = "DATE")]
+        date: Option<String>,
+        /// What the run gets as its configuration: a JSON object
+        #[arg(long, value_name = "JSON")]
+        conf: Option<String>,
+    },
 }
 
 #[derive(clap::Args)]
@@ -204,6 +216,11 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
             follow::log(&client, context, &log, follow).await
         }
         Command::Clear(clear) => self::clear(&client, context, clear).await,
+        Command::Test { dag, date, conf } => {
+            let date = date.as_deref().map(self::date).transpose()?;
+            trial::run(context, &dag, date, conf.as_deref().map(object).transpose()?.unwrap_or_default())
+                .await
+        }
     }
 }
 

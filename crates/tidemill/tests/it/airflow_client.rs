@@ -2,7 +2,7 @@
 
 use testkit::{AIRFLOW_PASSWORD, AIRFLOW_USER, Airflow, Ran, World, airflow_server, poll};
 
-use crate::{shared::world, snapshot};
+use crate::{dag_runs, shared::world, snapshot};
 
 const DAGS: &str = r#"
 from datetime import datetime, timedelta
@@ -49,13 +49,20 @@ impl Cli {
     }
 }
 
+/// The Airflow of this run, with the DAG files of all tests that want one.
+pub fn airflow() -> Option<&'static Airflow> {
+    let more = dag_runs::files();
+    let mut files = vec![("lake.py", DAGS), ("unreadable.py", UNREADABLE)];
+    files.extend(more.iter().map(|(name, text)| (*name, text.as_str())));
+    airflow_server(&files)
+}
+
 /// Waits until the DAG processor has read the files.
 fn ready() -> Option<Cli> {
-    let airflow = airflow_server(&[("lake.py", DAGS), ("unreadable.py", UNREADABLE)])?;
-    let cli = Cli::at(airflow);
+    let cli = Cli::at(airflow()?);
     poll::until("the DAGs are read", 240_000, || {
         let listed = cli.ok(&["list"]);
-        (listed.contains("lake") && listed.contains("unreadable.py")).then_some(())
+        ["lake", "unreadable.py", "rules"].iter().all(|name| listed.contains(name)).then_some(())
     });
     Some(cli)
 }
@@ -135,7 +142,7 @@ fn what_an_airflow_refuses_is_said_in_its_words() {
     text += &cli.run(&["runs", "lake", "--state", "tired"]).expect_code(2).shown();
     text +=
         &cli.run(&["backfill", "lake", "--from", "2026-01-03", "--to", "2026-01-01"]).expect_code(2).shown();
-    let airflow = airflow_server(&[]).unwrap();
+    let airflow = airflow().unwrap();
     world.set("TIDEMILL_DAG_URL", &airflow.url);
     text += &world.run(&["dag", "list"]).expect_code(4).shown();
     text += &world.run(&["dag", "list", "--user", "admin", "--password", "wrong"]).expect_code(4).shown();

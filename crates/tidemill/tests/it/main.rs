@@ -9,6 +9,8 @@ mod confluent;
 mod connect_http;
 mod connections;
 mod crash;
+mod dag_commands;
+mod dag_runs;
 mod dynamodb_clients;
 mod external;
 mod flow;

@@ -72,13 +72,20 @@ fn states(run: &Run) -> String {
 fn a_branch_skips_what_it_leaves_out_and_not_where_paths_join() {
     let mut run = run(&[("b", &[]), ("left", &["b"]), ("right", &["b"]), ("join", &["b", "left", "right"])]);
     run.instances[0].state = Some(TaskState::Success);
-    let followed = vec!["left".to_owned()];
+    // The join is below the one that is followed.
+    let followed = vec!["left".to_owned(), "join".to_owned()];
     assert_eq!(run.left_out("b", &followed), ["right"]);
-    // The join is named by neither: it is below the one that is followed.
     run.skip(&["right".to_owned()], -1, Time::default());
-    run.skips.insert(("b".to_owned(), -1), Skips::Skipped(vec!["right".to_owned()]));
+    run.skips.insert(("b".to_owned(), -1), Skips::Followed(followed));
+    run.known = {
+        let mut known = (*run.known).clone();
+        let mut dag = (*known.dag).clone();
+        dag.tasks["join"].trigger_rule = crate::dag::TriggerRule::NoneFailed;
+        known.dag = Arc::new(dag);
+        Arc::new(known)
+    };
     let decided = run.decide(Time::default(), None);
-    assert_eq!(states(&run), "b success, left none, right skipped, join skipped");
+    assert_eq!(states(&run), "b success, left none, right skipped, join none");
     assert_eq!(decided.ready, [1]);
 }
 

@@ -18,6 +18,8 @@ pub(super) enum DagError {
     Failed { url: String, reason: String },
     #[error("run {run} of {dag} failed{}", tasks_text(tasks))]
     RunFailed { dag: String, run: String, tasks: Vec<String> },
+    #[error("{reason}")]
+    TestFailed { reason: String },
     #[error("`{text}` is no date")]
     Date { text: String },
     #[error("--conf is no JSON object")]
@@ -36,7 +38,7 @@ impl Problem for DagError {
             DagError::Missing { .. } | DagError::NoRuns { .. } => code::TM1042,
             DagError::Refused { .. } => code::TM1043,
             DagError::Failed { .. } => code::TM1044,
-            DagError::RunFailed { .. } => code::TM1045,
+            DagError::RunFailed { .. } | DagError::TestFailed { .. } => code::TM1045,
             DagError::Date { .. } | DagError::Conf { .. } => code::TM1046,
         }
     }
@@ -67,6 +69,7 @@ impl Problem for DagError {
                 }
                 None => format!("see its tasks: tidemill dag tasks {dag} --run {run}"),
             },
+            DagError::TestFailed { .. } => "its tasks' logs above say why".to_owned(),
             DagError::Date { .. } => "write 2026-01-31, or 2026-01-31T10:00:00Z".to_owned(),
             DagError::Conf { .. } => "write it as --conf '{\"key\": \"value\"}'".to_owned(),
         }
@@ -98,6 +101,7 @@ mod tests {
             DagError::Failed { url, reason: "HTTP 500".to_owned() },
             DagError::RunFailed { dag: dag.clone(), run: run.clone(), tasks: vec!["check".to_owned()] },
             DagError::RunFailed { dag, run, tasks: Vec::new() },
+            DagError::TestFailed { reason: "run manual__1 of lake failed: check".to_owned() },
             DagError::Date { text: "yesterday".to_owned() },
             DagError::Conf {
                 source: serde_json::from_str::<serde_json::Map<String, serde_json::Value>>("[1]")

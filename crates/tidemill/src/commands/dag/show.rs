@@ -57,11 +57,13 @@ pub(super) fn dags(dags: &[Value]) {
     table(&["DAG", "STATE", "SCHEDULE", "NEXT RUN", "TAGS"], &dags.iter().map(row).collect::<Vec<_>>());
 }
 
-/// Files that hold DAGs but cannot be read: the last line of a Python trace says why.
+/// Files that hold DAGs but cannot be read: why, the last line of a Python trace says, and the first of ours.
 pub(super) fn broken_files(errors: &[Value]) {
     for error in errors {
-        let trace = error["stack_trace"].as_str().unwrap_or_default().trim_end();
-        let why = trace.lines().last().unwrap_or_default().trim();
+        let said = error["stack_trace"].as_str().unwrap_or_default().trim_end();
+        let is_trace = said.starts_with("Traceback");
+        let why = if is_trace { said.lines().last() } else { said.lines().next() };
+        let why = why.unwrap_or_default().trim();
         println!("{} cannot be read: {why}", text(&error["filename"]));
     }
 }

@@ -1,10 +1,12 @@
 //! DAG files as people write them, run by the whole service: Python, branches, mappings over outputs, sensors, templates.
 
+mod outside;
+
 use std::{fs, path::Path};
 
 use base::Handle;
 use scheduler::{Options, Service};
-use serde_json::Value;
+use serde_json::{Value, json};
 use testkit::{http, poll};
 
 const CALLABLES: &str = r#"
@@ -122,17 +124,24 @@ struct World {
 
 impl World {
     fn new() -> World {
+        World::with(DAG, |_options| {})
+    }
+
+    fn with(dags: &str, change: impl FnOnce(&mut Options)) -> World {
         let folder = tempfile::tempdir().expect("a folder");
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
         fs::create_dir(folder.path().join("dags")).expect("the folder is ours");
         fs::write(folder.path().join("dags/callables.py"), CALLABLES).expect("the folder is ours");
-        let text = DAG.replace("FOLDER", &folder.path().display().to_string());
+        let text = dags.replace("FOLDER", &folder.path().display().to_string());
         fs::write(folder.path().join("dags/all.yml"), text).expect("the folder is ours");
         let mut options = Options::at("127.0.0.1:0".parse().expect("an address"), folder.path());
         options.environment = std::env::vars().collect();
         options.scan_interval_ms = 50;
+        change(&mut options);
         let handle = runtime.block_on(Service::start(options)).expect("it starts");
-        World { folder, handle, runtime }
+        let world = World { folder, handle, runtime };
+        assert_eq!(world.get("/importErrors")["import_errors"], json!([]));
+        world
     }
 
     fn url(&self, rest: &str) -> String {
@@ -143,10 +152,23 @@ impl World {
         http("GET", &self.url(rest), "").expect(200).json()
     }
 
-    /// `success: a success, b[0] failed`.
+    fn post(&self, rest: &str, body: &Value) {
+        let answer = http("POST", &self.url(rest), &body.to_string());
+        assert!(answer.status < 300, "{rest}: {}", answer.body);
+    }
+
+    fn trigger(&self, dag_id: &str, logical_date: Option<&str>) {
+        let body = json!({ "dag_run_id": "r", "logical_date": logical_date });
+        self.post(&format!("/dags/{dag_id}/dagRuns"), &body);
+    }
+
     fn ran(&self, dag_id: &str) -> String {
-        let body = r#"{"dag_run_id": "r", "logical_date": null}"#;
-        http("POST", &self.url(&format!("/dags/{dag_id}/dagRuns")), body).expect(200);
+        self.trigger(dag_id, None);
+        self.ended(dag_id)
+    }
+
+    /// `success: a success, b[0] failed`.
+    fn ended(&self, dag_id: &str) -> String {
         let state = poll::until("the run ends", 30_000, || {
             let run = self.get(&format!("/dags/{dag_id}/dagRuns/r"));
             let state = run["state"].as_str().expect("a state").to_owned();
@@ -163,6 +185,11 @@ impl World {
             instances["task_instances"].as_array().expect("a list").iter().map(shown).collect();
         states.sort();
         format!("{state}: {}", states.join(", "))
+    }
+
+    fn xcom(&self, dag_id: &str, task_id: &str) -> Value {
+        self.get(&format!("/dags/{dag_id}/dagRuns/r/taskInstances/{task_id}/xcomEntries/return_value"))["value"]
+            .clone()
     }
 
     fn log(&self, dag_id: &str, task_id: &str) -> String {
@@ -183,8 +210,7 @@ fn python_gives_values_to_others() {
         world.ran("python"),
         "success: double[0] success, double[1] success, double[2] success, rows success, shown success, total success"
     );
-    let value = world.get("/dags/python/dagRuns/r/taskInstances/shown/xcomEntries/return_value");
-    assert_eq!(value["value"], "12 r 3");
+    assert_eq!(world.xcom("python", "shown"), "12 r 3");
     assert!(world.log("python", "rows").contains("rows of 3\n"), "{}", world.log("python", "rows"));
     world.stop();
 }
