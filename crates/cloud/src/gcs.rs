@@ -4,7 +4,7 @@
 //! ends by itself after a week, so there is nothing to list or to abort. Its chunks are sent in order, in multiples of
 //! 256 KiB, and after a failure the service says how much it has.
 //!
-//! API: Objects.insert (media and resumable), Objects.list, Buckets.insert of the JSON API, v1.
+//! API: Objects.insert (media and resumable), Objects.rewrite, Objects.list, Buckets.insert of the JSON API, v1.
 
 use std::{fmt, sync::Arc};
 
@@ -13,8 +13,9 @@ use base::Backoff;
 use bytes::Bytes;
 use futures::stream::BoxStream;
 use object_store::{
-    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, PutMode,
-    PutMultipartOptions, PutOptions, PutPayload, PutResult, UploadPart, gcp::GoogleCloudStorage, path::Path,
+    CopyMode, CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
+    PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult, UploadPart, gcp::GoogleCloudStorage,
+    path::Path,
 };
 use reqwest::{Body, Client, Method, RequestBuilder, Response, StatusCode, header};
 use serde_json::{Value, json};
@@ -172,6 +173,35 @@ impl GcsCalls {
         let object: Value = serde_json::from_str(&text).unwrap_or_default();
         let word = |name: &str| object[name].as_str().map(str::to_owned);
         Ok(PutResult { e_tag: word("etag"), version: word("generation"), extensions: Default::default() })
+    }
+
+    /// Within the bucket; a large object may take several calls.
+    async fn rewrite(&self, from: &Path, to: &Path) -> object_store::Result<()> {
+        let bucket = self.bucket.as_str();
+        let path =
+            ["storage", "v1", "b", bucket, "o", from.as_ref(), "rewriteTo", "b", bucket, "o", to.as_ref()];
+        let mut token = String::new();
+        loop {
+            let query = [("rewriteToken", token.as_str())];
+            let url = self.url(&path, if token.is_empty() { &[] } else { &query }).map_err(generic)?;
+            let response = self.send(Method::POST, url, |request| request.json(&json!({}))).await;
+            let response = response.map_err(generic)?;
+            if response.status() == StatusCode::NOT_FOUND {
+                let source = self.refusal(response).await.into();
+                return Err(object_store::Error::NotFound { path: from.to_string(), source });
+            }
+            let response = self.expect_success(response).await.map_err(generic)?;
+            let unreachable = |source: reqwest::Error| Error::Unreachable {
+                place: self.endpoint.clone(),
+                source: source.into(),
+            };
+            let text = response.text().await.map_err(unreachable).map_err(generic)?;
+            let answer: Value = serde_json::from_str(&text).unwrap_or_default();
+            match answer["rewriteToken"].as_str().filter(|_| answer["done"] != true) {
+                Some(next) => next.clone_into(&mut token),
+                None => return Ok(()),
+            }
+        }
     }
 
     async fn begin_upload(&self, key: &Path) -> Result<Url, Error> {
@@ -418,7 +448,10 @@ impl ObjectStore for GcsStore {
     }
 
     async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> object_store::Result<()> {
-        self.reads.copy_opts(from, to, options).await
+        if options.mode != CopyMode::Overwrite {
+            return Err(not_implemented("a conditional copy"));
+        }
+        self.calls.rewrite(from, to).await
     }
 }
 

@@ -31,6 +31,12 @@ async fn an_object_is_written_listed_read_and_deleted() {
     let listed: Vec<_> = bucket.store.list(Some(&Path::from("a"))).try_collect().await.unwrap();
     assert_eq!(listed.iter().map(|meta| meta.location.to_string()).collect::<Vec<_>>(), [key.to_string()]);
     assert_eq!(bytes(&bucket, "a/b c+ü.json").await, b"[1]");
+    let moved = Path::from("moved/b c+ü.json");
+    bucket.store.rename(&key, &moved).await.unwrap();
+    assert_eq!(bytes(&bucket, "moved/b c+ü.json").await, b"[1]");
+    let twice = bucket.store.rename(&key, &moved).await.unwrap_err();
+    assert!(matches!(twice, object_store::Error::NotFound { .. }), "{twice:?}");
+    bucket.store.rename(&moved, &key).await.unwrap();
     bucket.store.delete(&key).await.unwrap();
     let gone = bucket.store.get(&key).await.map(drop).unwrap_err();
     assert!(matches!(bucket.error(gone, key.as_ref()), Error::NoObject { .. }));
