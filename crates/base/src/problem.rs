@@ -339,6 +339,8 @@ codes! {
     TM1229 DataRefused "a cursor does not tell records apart";
     TM1230 Usage "a stream has no cursor";
     TM1231 Settings "a source or target of a pipeline cannot be opened";
+    TM1232 Usage "a load is too far to be given up";
+    TM1233 Usage "a load is being given up";
     TM1301 Settings "a DAG file cannot be read";
     TM1302 Settings "a DAG file is not valid YAML";
     TM1303 Settings "a DAG file has an unknown key";

@@ -4,12 +4,7 @@
 //! The kinds of file are a person's (authorized user), a service account's key, an impersonated account and workload
 //! identity. Exchanging, caching and renewing tokens is the google-cloud-auth crate's work.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{fs, path::PathBuf, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use base::{BoxError, Secret};
@@ -38,6 +33,8 @@ const LOGIN: &str = "gcloud auth application-default login";
 pub struct Options {
     /// A credentials file of any kind.
     pub credentials: Option<PathBuf>,
+    /// What stands in such a file; it wins over one.
+    pub credentials_json: Option<Secret>,
     /// The service account to act as, by its email.
     pub impersonate: Option<String>,
     /// The project that quota and costs are counted on.
@@ -46,10 +43,32 @@ pub struct Options {
 
 /// Who we are to Google Cloud, asked when a request needs it.
 pub struct Identity {
-    file: Option<PathBuf>,
+    given: Given,
     impersonate: Option<String>,
     summary: Summary,
     held: Mutex<Option<AccessTokenCredentials>>,
+}
+
+/// Where the credentials are; a file is read again after a refusal.
+enum Given {
+    File(PathBuf),
+    Json(Secret),
+    /// The metadata server has them.
+    Nowhere,
+}
+
+impl Given {
+    fn read(&self) -> Result<Option<Value>, Error> {
+        match self {
+            Given::File(path) => {
+                let text = fs::read_to_string(path)
+                    .map_err(|error| failed(&path.display().to_string(), error.into()))?;
+                parse(&text, &path.display().to_string()).map(Some)
+            }
+            Given::Json(text) => parse(text.reveal(), "the key of the connection").map(Some),
+            Given::Nowhere => Ok(None),
+        }
+    }
 }
 
 /// What can be told about an identity without telling its secrets.
@@ -79,10 +98,18 @@ impl Identity {
             .clone()
             .or_else(|| environment("GOOGLE_APPLICATION_CREDENTIALS").map(PathBuf::from));
         let file = named.or_else(|| well_known(environment).filter(|path| path.is_file()));
-        let mut summary = match &file {
-            Some(path) => Summary { file: Some(path.clone()), ..summary_of(&read(path)?) },
+        let given = match (&options.credentials_json, file) {
+            (Some(json), _) => Given::Json(json.clone()),
+            (None, Some(path)) => Given::File(path),
+            (None, None) => Given::Nowhere,
+        };
+        let mut summary = match given.read()? {
+            Some(json) => summary_of(&json),
             None => Summary { kind: "metadata server", ..Summary::default() },
         };
+        if let Given::File(path) = &given {
+            summary.file = Some(path.clone());
+        }
         let impersonate =
             options.impersonate.clone().or_else(|| environment("GOOGLE_IMPERSONATE_SERVICE_ACCOUNT"));
         if let Some(target) = &impersonate {
@@ -93,7 +120,7 @@ impl Identity {
             options.quota_project.clone().or_else(|| environment("GOOGLE_CLOUD_QUOTA_PROJECT"));
         summary.quota_project = quota_project.or(summary.quota_project);
         summary.project = environment("GOOGLE_CLOUD_PROJECT").or(summary.project);
-        Ok(Arc::new(Self { file, impersonate, summary, held: Mutex::default() }))
+        Ok(Arc::new(Self { given, impersonate, summary, held: Mutex::default() }))
     }
 
     pub fn summary(&self) -> &Summary {
@@ -129,7 +156,7 @@ impl Identity {
             return Ok(credentials.clone());
         }
         crate::http::install_tls();
-        let file = self.file.as_deref().map(read).transpose()?;
+        let file = self.given.read()?;
         let built = match &self.impersonate {
             None => access_tokens(file),
             Some(target) => access_tokens(file).and_then(|source| {
@@ -144,10 +171,10 @@ impl Identity {
     }
 
     fn who(&self) -> String {
-        match (&self.summary.account, &self.file) {
+        match (&self.summary.account, &self.given) {
             (Some(account), _) => account.clone(),
-            (None, Some(path)) => format!("the {} of {}", self.summary.kind, path.display()),
-            (None, None) => format!("the {}", self.summary.kind),
+            (None, Given::File(path)) => format!("the {} of {}", self.summary.kind, path.display()),
+            (None, Given::Json(_) | Given::Nowhere) => format!("the {}", self.summary.kind),
         }
     }
 
@@ -161,7 +188,7 @@ impl Identity {
         if self.summary.kind == IMPERSONATED && text.contains("permission_denied") {
             return Error::ImpersonationRefused { who, source };
         }
-        if self.file.is_none() {
+        if matches!(self.given, Given::Nowhere) {
             return Error::NoGoogleCredentials { source };
         }
         if is_transient {
@@ -177,15 +204,16 @@ fn well_known(environment: &dyn Fn(&str) -> Option<String>) -> Option<PathBuf> {
     Some(folder?.join(WELL_KNOWN))
 }
 
-fn read(path: &Path) -> Result<Value, Error> {
-    let failed =
-        |source: BoxError| Error::GoogleCredentialsFailed { who: path.display().to_string(), source };
-    let text = fs::read_to_string(path).map_err(|error| failed(error.into()))?;
-    let json: Value = serde_json::from_str(&text).map_err(|error| failed(error.into()))?;
+fn failed(who: &str, source: BoxError) -> Error {
+    Error::GoogleCredentialsFailed { who: who.to_owned(), source }
+}
+
+fn parse(text: &str, who: &str) -> Result<Value, Error> {
+    let json: Value = serde_json::from_str(text).map_err(|error| failed(who, error.into()))?;
     if json["type"].is_string() {
         Ok(json)
     } else {
-        Err(failed("it has no `type`: not a credentials file".into()))
+        Err(failed(who, "it has no `type`: not a credentials file".into()))
     }
 }
 

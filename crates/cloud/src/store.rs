@@ -72,14 +72,15 @@ pub struct GcsConfig {
 }
 
 impl GcsConfig {
-    /// As Google's own libraries are told: the emulator of `STORAGE_EMULATOR_HOST`, or Google with the default identity.
-    pub fn of_environment(bucket: &str) -> Result<Self, Error> {
+    /// As Google's own libraries are told: the emulator of `STORAGE_EMULATOR_HOST`, or Google with the identity that these
+    /// options and the environment give.
+    pub fn of_environment(bucket: &str, identity: &gcp::Options) -> Result<Self, Error> {
         let emulator = std::env::var("STORAGE_EMULATOR_HOST").ok().filter(|host| !host.is_empty());
         let endpoint =
             emulator.map(|host| if host.contains("://") { host } else { format!("http://{host}") });
         let identity = match endpoint {
             Some(_) => None,
-            None => Some(gcp::Identity::load(&gcp::Options::default())?),
+            None => Some(gcp::Identity::load(identity)?),
         };
         Ok(Self { bucket: bucket.to_owned(), endpoint, project: None, identity })
     }

@@ -120,6 +120,16 @@ impl FileCheckpoints {
         write(&path, &document).map_err(at)?;
         Ok(Self { inner: Arc::new(Mutex::new(Inner { path, document, _lock: lock })) })
     }
+
+    /// What is saved of every split, by its id.
+    ///
+    /// # Errors
+    /// `CheckpointFormat`.
+    pub fn all(&self) -> Result<Vec<(Arc<str>, Saved)>, Error> {
+        let inner = self.inner.lock();
+        let saved = |id: &Arc<str>| Ok((id.clone(), inner.load(id)?));
+        inner.document.splits.keys().map(saved).collect()
+    }
 }
 
 /// `Err(Ok(..))`: somebody holds it; `Err(Err(..))`: the file cannot be opened.
@@ -201,12 +211,12 @@ impl Inner {
         write(&self.path, &self.document).map_err(at)
     }
 
-    fn load(&self, split: &Split) -> Result<Saved, Error> {
-        let Some(saved) = self.document.splits.get(&split.id) else { return Ok(Saved::default()) };
+    fn load(&self, split: &str) -> Result<Saved, Error> {
+        let Some(saved) = self.document.splits.get(split) else { return Ok(Saved::default()) };
         let decode = |text: &str| {
             let refuse = |error: base64::DecodeError| Error::CheckpointFormat {
                 path: self.path.clone(),
-                reason: format!("split {}: {error}", split.id),
+                reason: format!("split {split}: {error}"),
             };
             STANDARD.decode(text).map(Bytes::from).map_err(refuse)
         };
@@ -232,7 +242,7 @@ impl PositionText {
 #[async_trait]
 impl Checkpoints for FileCheckpoints {
     async fn load(&self, split: &Split) -> Result<Saved, Fault> {
-        self.inner.lock().load(split).map_err(Error::fatal)
+        self.inner.lock().load(&split.id).map_err(Error::fatal)
     }
 
     async fn save(&self, extent: &Extent, receipt: &Receipt) -> Result<(), Fault> {

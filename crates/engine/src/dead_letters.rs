@@ -3,6 +3,7 @@
 use std::{
     collections::HashMap,
     fs,
+    io::{self, Read},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -50,6 +51,10 @@ pub struct FileDeadLetters {
     open: Arc<Mutex<HashMap<Arc<str>, Lines>>>,
 }
 
+const ENDING: &str = "jsonl";
+/// Read at once while lines are counted.
+const COUNTED_BYTES: usize = 64 << 10;
+
 #[derive(Default)]
 struct Lines {
     text: Vec<u8>,
@@ -64,6 +69,33 @@ impl FileDeadLetters {
         &self.folder
     }
 
+    /// How many rejects lie there, of this life and earlier ones.
+    ///
+    /// # Errors
+    /// What keeps the folder from being read.
+    pub fn count(&self) -> io::Result<u64> {
+        let files = match fs::read_dir(&self.folder) {
+            Ok(files) => files,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+            Err(error) => return Err(error),
+        };
+        let (mut count, mut part) = (0, vec![0; COUNTED_BYTES]);
+        for file in files {
+            let path = file?.path();
+            if path.extension().is_none_or(|ending| ending != ENDING) {
+                continue;
+            }
+            let mut file = fs::File::open(path)?;
+            loop {
+                match file.read(&mut part)? {
+                    0 => break,
+                    read => count += part[..read].iter().filter(|byte| **byte == b'\n').count() as u64,
+                }
+            }
+        }
+        Ok(count)
+    }
+
     fn path(&self, extent: &Extent) -> PathBuf {
         let id: String = extent
             .split
@@ -71,7 +103,7 @@ impl FileDeadLetters {
             .chars()
             .map(|c| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '_' })
             .collect();
-        self.folder.join(format!("{id}+{}.jsonl", extent.start))
+        self.folder.join(format!("{id}+{}.{ENDING}", extent.start))
     }
 }
 
@@ -124,10 +156,17 @@ impl DeadLetters for FileDeadLetters {
     }
 
     async fn flush(&self, extent: &Extent) -> Result<(), Fault> {
-        let Some(lines) = self.open.lock().remove(&extent.split.id) else { return Ok(()) };
+        let lines = self.open.lock().remove(&extent.split.id);
         let (folder, path, place) = (self.folder.clone(), self.path(extent), extent.split.place.clone());
         let written = tokio::task::spawn_blocking(move || {
-            let wrote = fs::create_dir_all(&folder).and_then(|()| replace(&path, &lines.text));
+            let wrote = match lines {
+                Some(lines) => fs::create_dir_all(&folder).and_then(|()| replace(&path, &lines.text)),
+                // An earlier life may have cut this extent further on, and found rejects there that the next one has.
+                None => match fs::remove_file(&path) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+                    _ => Ok(()),
+                },
+            };
             wrote.map_err(|source| Error::DeadLetterFile { path, place, source }.fatal())
         });
         written.await.unwrap_or_else(|error| Err(Fault::Fatal(Box::new(error))))

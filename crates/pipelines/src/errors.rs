@@ -39,6 +39,12 @@ pub enum Error {
     Sink { stream: String, source: BoxError },
     #[error("the load {load_id} of {pipeline} is not finished, and this would be another one: {difference}")]
     OtherLoad { pipeline: String, load_id: String, difference: String },
+    #[error(
+        "the load {load_id} of {pipeline} is all read, and what it replaces may be gone: it cannot be given up"
+    )]
+    PastGivingUp { pipeline: String, load_id: String },
+    #[error("the load {load_id} of {pipeline} is being given up: some of its files may be gone")]
+    GivingUp { pipeline: String, load_id: String },
     #[error("{} cannot be used", .path.display())]
     StateFile { path: PathBuf, source: io::Error },
     #[error("{what} is not one of ours: {reason}")]
@@ -75,6 +81,8 @@ impl Problem for Error {
             Error::CursorTooCoarse { .. } => code::TM1229,
             Error::NoCursor { .. } => code::TM1230,
             Error::Source { .. } | Error::Sink { .. } => code::TM1231,
+            Error::PastGivingUp { .. } => code::TM1232,
+            Error::GivingUp { .. } => code::TM1233,
             Error::NotRows { .. } => code::TM0001,
         }
     }
@@ -114,6 +122,8 @@ impl Problem for Error {
             | Error::Source { .. }
             | Error::Sink { .. }
             | Error::OtherLoad { .. }
+            | Error::PastGivingUp { .. }
+            | Error::GivingUp { .. }
             | Error::StateFile { .. }
             | Error::StateFormat { .. }
             | Error::NoStoredState { .. }
@@ -137,7 +147,7 @@ impl Problem for Error {
             Error::NoPipeline { name, folder, .. } => format!("write {}", folder.join(format!("{name}.yaml")).display()),
             Error::NoStream { names, .. } => format!("name some of: {}", names.join(", ")),
             Error::MergeIntoFiles { .. } => {
-                "use append and take the newest row of a key when you read, use replace, or name a store as the target: mongodb://, dynamodb://"
+                "use append and take the newest row of a key when you read, use replace, or name a store as the target: mongodb://, dynamodb://, firestore://"
                     .to_owned()
             }
             Error::ReplaceInStore { .. } => "use append or merge, or empty it first: tidemill reset".to_owned(),
@@ -153,6 +163,10 @@ impl Problem for Error {
             Error::OtherLoad { pipeline, .. } => format!(
                 "finish it as it was begun, or give it up: tidemill pipeline reset {pipeline} --load"
             ),
+            Error::PastGivingUp { pipeline, .. } => format!("let it come to its end: tidemill run {pipeline}"),
+            Error::GivingUp { pipeline, .. } => {
+                format!("remove the rest, and run it anew: tidemill pipeline reset {pipeline} --load")
+            }
             Error::StateFile { .. } => "make it readable and writable, with room on its disk".to_owned(),
             Error::StateFormat { .. } => {
                 "use the version of tidemill that wrote it, or begin anew: tidemill pipeline reset NAME".to_owned()

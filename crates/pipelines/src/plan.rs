@@ -154,7 +154,7 @@ fn conversions(options: &Options, stream: &StreamSpec, is_file: bool) -> String 
     }
     let tables = match stream.shape.nested {
         Nested::Flatten { .. } => "columns of flat tables",
-        Nested::Keep => "columns, nested as they are",
+        Nested::Keep => "columns, objects and lists as JSON",
     };
     let target = &options.file.target;
     let format = match target.format {

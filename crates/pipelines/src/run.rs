@@ -6,6 +6,7 @@
 
 mod begin;
 mod finish;
+mod give_up;
 mod receipts;
 #[cfg(test)]
 mod tests;
@@ -35,6 +36,7 @@ use crate::{
 };
 pub use begin::restore;
 pub(crate) use begin::schema_name;
+pub use give_up::{GivenUp, give_up};
 use receipts::RunCheckpoints;
 
 /// What a run is told.
@@ -149,8 +151,8 @@ impl Run {
         let checkpoints = Arc::new(RunCheckpoints::new(self.checkpoints.clone(), &stream.name));
         let sink = self.sink(stream, opened.table_form)?;
         let sink: Arc<dyn Sink> = Arc::new(Tracked { inner: sink, cursor: cursor.map(Arc::new) });
-        let dead_letters = self.dead_letters().join(&stream.name);
-        let before = self.options.progress.rejected();
+        let dead_letters = FileDeadLetters::at(&self.dead_letters().join(&stream.name));
+        let dead_letters = Arc::new(dead_letters);
         let (first_ms, most_ms, tries) = RETRIES;
         let transfer = Transfer {
             load: Load {
@@ -163,7 +165,7 @@ impl Run {
             cuts: Cuts::records(self.options.file.target.file_records_max),
             budget: Budget::new(u32::try_from(self.options.file.memory_bytes_max / 2).unwrap_or(u32::MAX)),
             checkpoints: checkpoints.clone(),
-            dead_letters: Arc::new(FileDeadLetters::at(&dead_letters)),
+            dead_letters: dead_letters.clone(),
             progress: self.options.progress.clone(),
             on_error: OnError::DeadLetter,
             clock: self.options.clock.clone(),
@@ -171,10 +173,10 @@ impl Run {
             lanes_count_max: self.options.file.lanes_count_max,
         };
         let summary = transfer.run(stop.clone()).await?;
-        let mut done = StreamDone {
-            discarded_count: self.options.progress.rejected() - before,
-            ..StreamDone::default()
-        };
+        // What lies there, and not what this life refused: an earlier one may have done a part of the load.
+        let unreadable = |source| Error::StateFile { path: dead_letters.folder().to_owned(), source };
+        let discarded_count = dead_letters.count().map_err(unreadable).map_err(Error::fatal)?;
+        let mut done = StreamDone { discarded_count, ..StreamDone::default() };
         let mut seen = Vec::new();
         for receipt in checkpoints.receipts() {
             let came = tracked_of(&receipt).map_err(Error::fatal)?;
@@ -215,22 +217,13 @@ impl Run {
                 return self.options.file.open_store_sink(stream, scheme, settings).map_err(Error::fatal);
             }
         };
-        self.tables.declare(&stream.shape).map_err(|error| Fault::Fatal(Box::new(error)))?;
         Ok(Arc::new(SharedLakeSink(Arc::new(LakeSink {
             lake,
             tables: self.tables.clone(),
             shape: stream.shape.clone(),
             table_form,
             stream: stream.name.clone(),
-            names: Names {
-                layout: target.layout.clone(),
-                schema_name: self.tables.name(),
-                pipeline: self.options.file.name.clone(),
-                load_id: self.journal.load_id.as_str().into(),
-                load_ms: self.journal.began_ms,
-                ext: extension(target.format, target.compression),
-                is_staged: self.journal.is_full_refresh || begin::is_replaced(stream),
-            },
+            names: names(&self.options.file, &self.journal, &self.tables.name(), stream),
             format: target.format,
             compression: target.compression,
             file_bytes_max: target.file_bytes_max,
@@ -275,6 +268,19 @@ impl Run {
             is_resumed: self.is_resumed,
             is_restored: self.is_restored,
         }
+    }
+}
+
+/// How the files of a stream's tables are called in this load.
+fn names(file: &PipelineFile, journal: &Journal, schema_name: &str, stream: &StreamSpec) -> Names {
+    Names {
+        layout: file.target.layout.clone(),
+        schema_name: schema_name.to_owned(),
+        pipeline: file.name.clone(),
+        load_id: journal.load_id.as_str().into(),
+        load_ms: journal.began_ms,
+        ext: extension(file.target.format, file.target.compression),
+        is_staged: journal.is_full_refresh || begin::is_replaced(stream),
     }
 }
 

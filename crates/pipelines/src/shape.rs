@@ -11,6 +11,8 @@ pub struct Shape {
     pub table: String,
     /// Columns of the key, as fields of the document.
     pub primary_key: Vec<String>,
+    /// The field that says what is new, which the schema tells of its column as dlt does.
+    pub cursor: Option<String>,
     pub columns: Vec<ColumnHint>,
     pub nested: Nested,
     pub contract: SchemaContract,

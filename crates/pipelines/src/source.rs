@@ -7,6 +7,7 @@ use std::{
 };
 
 use base::Source;
+use cloud::store::{Address, Cloud};
 use connectors::{Connector, Selection, Settings, TableForm, files, record};
 use engine::Stage;
 use regex::Regex;
@@ -24,8 +25,28 @@ pub struct Places {
     pub root: PathBuf,
     /// Settings of `SCHEME://local`, the project's own part, by scheme.
     pub local: BTreeMap<String, Settings>,
-    /// Address and settings of the connections that the file names.
-    pub connections: BTreeMap<String, (String, Settings)>,
+    /// The connections that the file names.
+    pub connections: BTreeMap<String, Reached>,
+}
+
+/// What a connection of the project leads to.
+#[derive(Debug, Clone)]
+pub struct Reached {
+    /// Of its store of documents: `mongodb://…`, `dynamodb://`, `firestore://`.
+    pub address: String,
+    pub settings: Settings,
+    /// Its buckets, where it has such.
+    pub buckets: Option<Buckets>,
+}
+
+/// The buckets of a connection's cloud.
+#[derive(Debug, Clone)]
+pub struct Buckets {
+    pub cloud: Cloud,
+    /// The one that the connection itself names: `s3://BUCKET`.
+    pub address: Option<String>,
+    /// As whom, and where.
+    pub settings: Settings,
 }
 
 /// A source that is open, and what it takes to make rows of its records.
@@ -66,24 +87,61 @@ pub(crate) fn schemes(is_source: bool) -> String {
 impl PipelineFile {
     /// The address that records come from, as it is shown: without a password.
     pub fn source_address(&self, places: &Places) -> String {
-        let SourceSpec { connection, url, span, .. } = &self.source;
-        self.given((connection, url, *span), places)
-            .map_or_else(|_| connection.clone().unwrap_or_default(), |(address, _)| redacted(&address))
+        self.source_given(places).map_or_else(
+            |_| self.source.connection.clone().unwrap_or_default(),
+            |(address, _)| redacted(&address),
+        )
     }
 
-    /// Address and settings of a connection or a url.
-    fn given(
-        &self,
-        (connection, url, span): (&Option<String>, &Option<String>, Span),
-        places: &Places,
-    ) -> Result<(String, Settings), Error> {
-        let missing = |name: &String| {
-            let names = places.connections.keys().cloned().collect();
-            Error::NoConnection { file: self.file.clone(), span, name: name.clone(), names }
-        };
-        match (connection, url) {
-            (Some(name), _) => places.connections.get(name).cloned().ok_or_else(|| missing(name)),
-            (None, url) => Ok((url.clone().unwrap_or_default(), Settings::new())),
+    fn connection<'a>(&self, name: &str, span: Span, places: &'a Places) -> Result<&'a Reached, Error> {
+        let names = || places.connections.keys().cloned().collect();
+        places.connections.get(name).ok_or_else(|| Error::NoConnection {
+            file: self.file.clone(),
+            span,
+            name: name.to_owned(),
+            names: names(),
+        })
+    }
+
+    /// Address and settings of the source: a connection's or a url's.
+    fn source_given(&self, places: &Places) -> Result<(String, Settings), Error> {
+        let SourceSpec { connection, url, span, .. } = &self.source;
+        match connection {
+            Some(name) => {
+                let Reached { address, settings, .. } = self.connection(name, *span, places)?;
+                Ok((address.clone(), settings.clone()))
+            }
+            None => Ok((url.clone().unwrap_or_default(), Settings::new())),
+        }
+    }
+
+    /// Address and settings of the target. A url beside a connection says where, and the connection as whom.
+    fn target_given(&self, places: &Places) -> Result<(String, Settings), Error> {
+        let TargetSpec { connection, url, span, .. } = &self.target;
+        let Some(name) = connection else { return Ok((url.clone().unwrap_or_default(), Settings::new())) };
+        let Reached { address, settings, buckets } = self.connection(name, *span, places)?;
+        match (url, buckets) {
+            (None, Some(Buckets { address: Some(bucket), settings, .. })) => {
+                Ok((bucket.clone(), settings.clone()))
+            }
+            (None, _) => Ok((address.clone(), settings.clone())),
+            (Some(url), Some(buckets)) if url.starts_with(bucket_scheme(buckets.cloud)) => {
+                Ok((url.clone(), buckets.settings.clone()))
+            }
+            // A store that the connection only says the account of.
+            (Some(url), _) if address.ends_with("://") && url.starts_with(address.as_str()) => {
+                Ok((url.clone(), settings.clone()))
+            }
+            (Some(_), buckets) => {
+                let bucket =
+                    buckets.as_ref().map(|buckets| format!("{}BUCKET/PATH", bucket_scheme(buckets.cloud)));
+                let expected = match bucket {
+                    Some(bucket) => format!("{bucket} or {address}, which {name} leads to"),
+                    None => format!("no url beside {name}, which says it all"),
+                };
+                let (file, span) = (self.file.clone(), self.target.url_span.unwrap_or(*span));
+                Err(Error::BadValue { file, span, key: "target.url".to_owned(), expected })
+            }
         }
     }
 
@@ -94,8 +152,7 @@ impl PipelineFile {
         selection: &Selection,
         places: &Places,
     ) -> Result<Opened, Error> {
-        let SourceSpec { connection, url, span, .. } = &self.source;
-        let (address, mut settings) = self.given((connection, url, *span), places)?;
+        let (address, mut settings) = self.source_given(places)?;
         let failed = |source| Error::Source { stream: stream.name.clone(), source };
         let Some(scheme) = scheme_of(&address) else {
             return self.open_files(stream, selection, &path_of(&address, &places.root));
@@ -204,8 +261,11 @@ fn collection_key(scheme: &str) -> &'static str {
 
 /// Where the tables go.
 pub enum TargetAddress {
-    /// `s3://` or `gs://`
-    Bucket(cloud::store::Address),
+    /// `s3://` or `gs://`; settings are those of a connection, and empty without one.
+    Bucket {
+        address: Address,
+        settings: Settings,
+    },
     Folder(PathBuf),
     /// A store of documents, by its connector.
     Store {
@@ -218,8 +278,7 @@ impl PipelineFile {
     /// # Errors
     /// An address that nothing writes to, or streams that cannot be written so.
     pub fn target_address(&self, places: &Places) -> Result<TargetAddress, Error> {
-        let TargetSpec { connection, url, span, .. } = &self.target;
-        let (address, mut settings) = self.given((connection, url, *span), places)?;
+        let (address, mut settings) = self.target_given(places)?;
         let refuse = || Error::NoTarget {
             file: self.file.clone(),
             span: self.target.span,
@@ -228,8 +287,8 @@ impl PipelineFile {
         };
         match scheme_of(&address) {
             Some("s3" | "gs") => {
-                let address = cloud::store::Address::parse(&address).map_err(|_| refuse())?;
-                Ok(TargetAddress::Bucket(address))
+                let address = Address::parse(&address).map_err(|_| refuse())?;
+                Ok(TargetAddress::Bucket { address, settings })
             }
             None => Ok(TargetAddress::Folder(path_of(&address, &places.root))),
             Some(scheme) => {
@@ -249,9 +308,9 @@ impl PipelineFile {
 
     /// The address that tables go to, as it is shown.
     pub fn target_shown(&self, places: &Places) -> String {
-        let TargetSpec { connection, url, span, .. } = &self.target;
+        let TargetSpec { connection, .. } = &self.target;
         let address = self
-            .given((connection, url, *span), places)
+            .target_given(places)
             .map_or_else(|_| connection.clone().unwrap_or_default(), |(address, _)| redacted(&address));
         format!("{}/{}", address.trim_end_matches('/'), self.target.dataset)
     }
@@ -270,11 +329,11 @@ impl PipelineFile {
                     });
                 }
                 (TargetAddress::Store { .. }, WriteDisposition::Append | WriteDisposition::Merge(_)) => {}
-                (TargetAddress::Bucket(_) | TargetAddress::Folder(_), WriteDisposition::Merge(_)) => {
+                (TargetAddress::Bucket { .. } | TargetAddress::Folder(_), WriteDisposition::Merge(_)) => {
                     return Err(Error::MergeIntoFiles { file, span, stream: name });
                 }
                 (
-                    TargetAddress::Bucket(_) | TargetAddress::Folder(_),
+                    TargetAddress::Bucket { .. } | TargetAddress::Folder(_),
                     WriteDisposition::Append | WriteDisposition::Replace,
                 ) => {}
             }
@@ -301,6 +360,13 @@ impl PipelineFile {
             Some(open) => open(&settings).map_err(failed),
             None => Err(failed(format!("{scheme} has no sink").into())),
         }
+    }
+}
+
+fn bucket_scheme(cloud: Cloud) -> &'static str {
+    match cloud {
+        Cloud::S3 => "s3://",
+        Cloud::Gcs => "gs://",
     }
 }
 

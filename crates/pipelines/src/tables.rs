@@ -113,23 +113,37 @@ impl Tables {
         Ok(())
     }
 
-    /// Hints of the root table's own columns, then the key, in dlt's order. Fields further down get theirs when they come.
+    /// Hints of the root table's own columns, then the key, then the cursor, in dlt's order. Fields further down get theirs
+    /// when they come.
     fn declared_columns(&self, shape: &Shape) -> Vec<Map<String, Json>> {
         let own = shape.columns.iter().filter(|hint| !hint.is_excluded && !hint.name.contains('.'));
         let named = |hint: &ColumnHint| self.naming.name(hint.rename.as_deref().unwrap_or(&hint.name));
         let mut columns: IndexMap<String, Map<String, Json>> =
             own.map(|hint| (named(hint), hinted_column(&named(hint), hint))).collect();
         for key in &shape.primary_key {
-            let renamed =
-                shape.columns.iter().find(|hint| hint.name == *key).and_then(|hint| hint.rename.as_deref());
-            let name = self.naming.name(&renamed.unwrap_or(key).replace('.', crate::naming::SEPARATOR));
+            let name = self.column_of(shape, key);
             let column = columns.entry(name.clone()).or_insert_with(|| {
                 Map::from_iter([("name".to_owned(), name.into()), ("nullable".to_owned(), false.into())])
             });
             column.entry("nullable").or_insert_with(|| false.into());
             column.insert("primary_key".to_owned(), true.into());
         }
+        // One further down is no column that dlt would know beforehand.
+        if let Some(cursor) = shape.cursor.as_ref().filter(|field| !field.contains('.')) {
+            let name = self.column_of(shape, cursor);
+            let column = columns
+                .entry(name.clone())
+                .or_insert_with(|| Map::from_iter([("name".to_owned(), name.into())]));
+            column.insert("incremental".to_owned(), true.into());
+        }
         columns.into_values().collect()
+    }
+
+    /// The column of a field, as the pipeline file or the convention calls it.
+    fn column_of(&self, shape: &Shape, field: &str) -> String {
+        let hint = shape.columns.iter().find(|hint| hint.name == field);
+        let renamed = hint.and_then(|hint| hint.rename.as_deref());
+        self.naming.name(&renamed.unwrap_or(field).replace('.', crate::naming::SEPARATOR))
     }
 
     /// For one lane: it holds the lane's view of the schema, and is meant for a thread that may block.

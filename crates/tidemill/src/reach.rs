@@ -3,6 +3,10 @@
 //! The extras are those that Airflow's providers of these stores read.
 
 use base::Secret;
+use cloud::{
+    aws, gcp,
+    store::{self, Bucket, Credentials, GcsConfig, S3Config},
+};
 use connectors::Settings;
 use project::Connection;
 
@@ -47,9 +51,9 @@ pub fn mongodb_uri(connection: &Connection) -> Secret {
     Secret::new(uri)
 }
 
-/// An `aws` connection: its login and password are keys; `region_name`, `endpoint_url`, `profile_name` and
-/// `aws_session_token` stand in its extra.
-pub fn aws_settings(connection: &Connection) -> Settings {
+/// An `aws` connection for one of its services, `s3` or `dynamodb`: its login and password are keys; `region_name`,
+/// `endpoint_url`, `profile_name` and `aws_session_token` stand in its extra. The service's own `endpoint_url` wins.
+pub fn aws_settings(connection: &Connection, service: &str) -> Settings {
     let mut settings = Settings::new();
     let mut set = |key: &str, value: Option<String>| {
         if let Some(value) = value {
@@ -58,7 +62,7 @@ pub fn aws_settings(connection: &Connection) -> Settings {
     };
     let extra = |name: &str| connection.extra_text(name);
     set("region", extra("region_name"));
-    set("endpoint", extra("endpoint_url"));
+    set("endpoint", of_service(connection, service, "endpoint_url").or_else(|| extra("endpoint_url")));
     set("profile", extra("profile_name"));
     set("access_key", connection.login().map(str::to_owned).or_else(|| extra("aws_access_key_id")));
     let password = connection.password().map(|password| password.reveal().to_owned());
@@ -67,7 +71,52 @@ pub fn aws_settings(connection: &Connection) -> Settings {
     settings
 }
 
-/// A `google_cloud_platform` connection: `project`, `key_path`, `impersonation_chain` and `quota_project_id` in its extra.
+/// What an `aws` connection says of one service: `service_config: {s3: {bucket_name: lake}}` in its extra.
+pub fn of_service(connection: &Connection, service: &str, name: &str) -> Option<String> {
+    let services: serde_json::Value = serde_json::from_str(&connection.extra_text("service_config")?).ok()?;
+    services[service][name].as_str().map(str::to_owned)
+}
+
+/// A bucket of S3 as the settings of an `aws` connection have it; without keys, by the profile or the standard chain.
+pub async fn s3_bucket(settings: &Settings, bucket: &str) -> Result<Bucket, cloud::Error> {
+    let of = |key: &str| settings.get(key).cloned();
+    let endpoint = of("endpoint");
+    store::s3(&S3Config {
+        bucket: bucket.to_owned(),
+        region: of("region"),
+        path_style: endpoint.is_some(),
+        endpoint,
+        credentials: aws_credentials(settings).await,
+    })
+}
+
+/// As whom the settings of an `aws` connection go.
+pub async fn aws_credentials(settings: &Settings) -> Credentials {
+    let of = |key: &str| settings.get(key).cloned();
+    match (of("access_key"), of("secret_key")) {
+        (Some(access_key), Some(secret_key)) => Credentials::Keys {
+            access_key,
+            secret_key: Secret::new(secret_key),
+            session_token: of("session_token").map(Secret::new),
+        },
+        _ => Credentials::Identity(aws::Identity::load(of("profile").as_deref()).await),
+    }
+}
+
+/// A bucket of Google Cloud Storage as the settings of a `google_cloud_platform` connection have it.
+pub fn gcs_bucket(settings: &Settings, bucket: &str) -> Result<Bucket, cloud::Error> {
+    let of = |key: &str| settings.get(key).cloned();
+    let options = gcp::Options {
+        credentials: of("credentials").map(Into::into),
+        credentials_json: of("credentials_json").map(Secret::new),
+        impersonate: of("impersonate"),
+        quota_project: of("quota_project"),
+    };
+    let config = GcsConfig { project: of("project"), ..GcsConfig::of_environment(bucket, &options)? };
+    store::gcs(&config)
+}
+
+/// A `google_cloud_platform` connection: `project`, `key_path`, `keyfile_dict`, `impersonation_chain` and `quota_project_id` in its extra.
 pub fn google_settings(connection: &Connection) -> Settings {
     // Airflow's older form of the same names.
     let extra = |name: &str| {
@@ -78,6 +127,7 @@ pub fn google_settings(connection: &Connection) -> Settings {
     let names = [
         ("project", "project"),
         ("credentials", "key_path"),
+        ("credentials_json", "keyfile_dict"),
         ("impersonate", "impersonation_chain"),
         ("quota_project", "quota_project_id"),
     ];

@@ -101,6 +101,28 @@ fn load(folder: &TempDir, json: &str, environment: &[(&str, &str)]) -> Result<Ar
     })
 }
 
+#[tokio::test]
+async fn a_key_may_be_given_without_a_file_and_is_not_printed() {
+    let provider = Provider::start();
+    let find = |json: &str| {
+        let options = Options { credentials_json: Some(Secret::new(json)), ..Options::default() };
+        Identity::find(&options, &|name| {
+            (name == "GOOGLE_APPLICATION_CREDENTIALS").then(|| "/no/such/file".to_owned())
+        })
+    };
+    let identity = find(&user(&provider, "good")).unwrap();
+    assert_eq!((identity.summary().kind, identity.summary().file.clone()), ("user", None));
+    assert_eq!(token(&identity).await, "user-0");
+    let error = find("{\"private_key\":\"hunter2\"}").unwrap_err();
+    assert!(
+        matches!(&error, Error::GoogleCredentialsFailed { who, .. } if who == "the key of the connection")
+    );
+    assert!(
+        !chain(&error).contains("hunter2") && !format!("{identity:?}").contains("secret"),
+        "{identity:?}"
+    );
+}
+
 async fn token(identity: &Identity) -> String {
     identity.token().await.unwrap().reveal().to_owned()
 }

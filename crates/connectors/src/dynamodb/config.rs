@@ -56,8 +56,8 @@ pub enum Write {
 /// What a table is made of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Create {
-    /// Partition key, then the sort key where there is one.
-    pub key: Vec<(String, KeyKind)>,
+    /// Partition key, then the sort key where there is one; a kind that is not said is that of the first record.
+    pub key: Vec<(String, Option<KeyKind>)>,
     pub billing: Billing,
 }
 
@@ -128,11 +128,12 @@ impl Create {
         if kinds.len() > names.len() {
             return Err(Error::setting("key_types", &kinds.join(","), "one of S, N, B for each part of key"));
         }
-        let kind = |place: usize| match kinds.get(place).map_or("S", String::as_str) {
-            "S" | "string" => Ok(KeyKind::Text),
-            "N" | "number" => Ok(KeyKind::Number),
-            "B" | "binary" => Ok(KeyKind::Bytes),
-            other => Err(Error::setting("key_types", other, "S, N or B")),
+        let kind = |place: usize| match kinds.get(place).map(String::as_str) {
+            None => Ok(None),
+            Some("S" | "string") => Ok(Some(KeyKind::Text)),
+            Some("N" | "number") => Ok(Some(KeyKind::Number)),
+            Some("B" | "binary") => Ok(Some(KeyKind::Bytes)),
+            Some(other) => Err(Error::setting("key_types", other, "S, N or B")),
         };
         let key = names.into_iter().enumerate().map(|(place, name)| Ok((name, kind(place)?)));
         Ok(Self { key: key.collect::<Result<_, Error>>()?, billing: Billing::read(settings)? })

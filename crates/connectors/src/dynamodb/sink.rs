@@ -15,7 +15,7 @@ use serde_json::value::RawValue;
 use tokio::sync::OnceCell;
 
 use super::{
-    Error, SinkConfig, Write as How,
+    Create, Error, SinkConfig, Write as How,
     batch::{self, REQUESTS_COUNT_MAX, Write},
     client::Client,
     errors::Refusal,
@@ -64,17 +64,29 @@ impl DynamoSink {
 
 #[async_trait]
 impl Sink for DynamoSink {
+    /// A table that the first record has to say the key's kind of is not there yet, and that is all right.
     async fn begin(&self, _: &Load) -> Result<(), Fault> {
-        self.shared.keys().await?;
+        let SinkConfig { table, create, .. } = &self.shared.config;
+        let is_told = create.as_ref().is_none_or(|create| create.key.iter().all(|(_, kind)| kind.is_some()));
+        if is_told {
+            self.shared.keys().await?;
+            return Ok(());
+        }
+        match tables::describe(&self.shared.client, table).await {
+            Ok(_) => self.shared.keys().await.map(drop)?,
+            Err(Error::NoTable { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
         Ok(())
     }
 
     async fn writer(&self, _: &Split) -> Result<Box<dyn Writer>, Fault> {
-        self.shared.keys().await?;
         Ok(Box::new(TableWriter { shared: self.shared.clone() }))
     }
 
+    /// The table is there, even if no record was.
     async fn finish(&self, _: &Load) -> Result<(), Fault> {
+        self.shared.keys().await?;
         Ok(())
     }
 }
@@ -90,7 +102,10 @@ impl Writer for TableWriter {
     }
 
     async fn write(&mut self, batch: &Batch) -> Result<Rejects, Fault> {
-        let keys = self.shared.keys().await?.clone();
+        if batch.is_empty() {
+            return Ok(Rejects::default());
+        }
+        let keys = self.shared.keys_for(batch).await?.clone();
         let (how, taken) = (self.shared.config.write, batch.clone());
         let made = tokio::task::spawn_blocking(move || items(&taken, &keys, how)).await;
         let (items, mut refused) = made.map_err(|panicked| Fault::Fatal(Box::new(panicked)))??;
@@ -109,11 +124,17 @@ impl Writer for TableWriter {
 
 impl Shared {
     async fn keys(&self) -> Result<&Keys, Error> {
-        let ensured = async {
-            let create = self.config.create.as_ref();
-            Ok(tables::ensure(&self.client, &self.config.table, create).await?.keys)
-        };
-        self.keys.get_or_try_init(|| ensured).await
+        self.keys.get_or_try_init(|| self.ensure(self.config.create.clone())).await
+    }
+
+    /// The same, where these records say what is not said of the key of a table that is made.
+    async fn keys_for(&self, batch: &Batch) -> Result<&Keys, Error> {
+        let create = || self.config.create.as_ref().map(|create| told(create, batch));
+        self.keys.get_or_try_init(|| self.ensure(create())).await
+    }
+
+    async fn ensure(&self, create: Option<Create>) -> Result<Keys, Error> {
+        Ok(tables::ensure(&self.client, &self.config.table, create.as_ref()).await?.keys)
     }
 
     async fn put(&self, items: Vec<Item>) -> Result<Vec<(usize, String)>, Error> {
@@ -178,6 +199,43 @@ impl Shared {
             Some(item) => read(item.get().as_bytes(), table, self.keys().await?),
             None => Ok(None),
         }
+    }
+}
+
+/// The key's kinds by the first record that has all of it.
+fn told(create: &Create, batch: &Batch) -> Create {
+    let kinds = |row: &Value| {
+        let kind =
+            |(name, kind): &(String, Option<KeyKind>)| kind.or_else(|| kind_of(row.plain().get(name)?));
+        create.key.iter().map(kind).collect::<Option<Vec<_>>>()
+    };
+    let found = (0..batch.len()).find_map(|row| match &batch.body {
+        _ if batch.envelope.is_tombstone(row) => None,
+        Body::Raw(values) if values.is_valid(row) => kinds(&types::plain(values.value(row)).ok()?),
+        Body::Rows(rows) => kinds(&rows[row]),
+        Body::Raw(_) | Body::Columns(_) => None,
+    });
+    let Some(found) = found else { return create.clone() };
+    let key = create.key.iter().zip(found).map(|((name, _), kind)| (name.clone(), Some(kind))).collect();
+    Create { key, billing: create.billing }
+}
+
+/// What a value can be as a key.
+fn kind_of(value: &Value) -> Option<KeyKind> {
+    match value.plain() {
+        Value::Int(_) | Value::Float(_) | Value::Decimal { .. } => Some(KeyKind::Number),
+        Value::Bytes(_) => Some(KeyKind::Bytes),
+        Value::String(_)
+        | Value::Date(_)
+        | Value::TimeMs(_)
+        | Value::TimestampMs(_)
+        | Value::TimestampUs(_) => Some(KeyKind::Text),
+        Value::Null
+        | Value::Boolean(_)
+        | Value::List(_)
+        | Value::Struct(_)
+        | Value::Map(_)
+        | Value::Tagged { .. } => None,
     }
 }
 

@@ -172,21 +172,40 @@ pub(super) async fn ensure(client: &Client, table: &str, create: Option<&Create>
         }
         (found, _) => found?,
     };
-    if let Some(create) = create {
-        let wanted = wanted(create);
-        if found.keys != wanted {
-            let (found, wanted) = (found.keys.words(), wanted.words());
-            return Err(Error::OtherKey { table: table.to_owned(), found, wanted });
-        }
+    if let Some(create) = create
+        && !is_wanted(&found.keys, create)
+    {
+        let (found, wanted) = (found.keys.words(), words(create));
+        return Err(Error::OtherKey { table: table.to_owned(), found, wanted });
     }
     if found.is_active { Ok(found) } else { until_active(client, table).await }
 }
 
+/// The key of a table that is made; text where nobody knows better.
 fn wanted(create: &Create) -> Keys {
-    let mut keys =
-        create.key.iter().map(|(name, kind)| KeyAttribute { name: name.as_str().into(), kind: *kind });
+    let attribute = |(name, kind): &(String, Option<KeyKind>)| KeyAttribute {
+        name: name.as_str().into(),
+        kind: kind.unwrap_or(KeyKind::Text),
+    };
+    let mut keys = create.key.iter().map(attribute);
     let partition = keys.next().unwrap_or(KeyAttribute { name: "".into(), kind: KeyKind::Text });
     Keys { partition, sort: keys.next() }
+}
+
+fn is_wanted(found: &Keys, create: &Create) -> bool {
+    let is_same = |(found, (name, kind)): (&KeyAttribute, &(String, Option<KeyKind>))| {
+        *found.name == **name && kind.is_none_or(|kind| kind == found.kind)
+    };
+    found.all().count() == create.key.len() && found.all().zip(&create.key).all(is_same)
+}
+
+/// As `Keys::words`, without the kinds that are not said.
+fn words(create: &Create) -> String {
+    let word = |(name, kind): &(String, Option<KeyKind>)| match kind {
+        Some(kind) => format!("{name} ({})", kind.word()),
+        None => name.clone(),
+    };
+    create.key.iter().map(word).collect::<Vec<_>>().join(", ")
 }
 
 /// A table that somebody else makes at the same moment is as good.

@@ -69,7 +69,7 @@ impl Peer {
     }
 
     async fn create(&self, table: &str, key: &[(&str, KeyKind)]) {
-        let key = key.iter().map(|(name, kind)| ((*name).to_owned(), *kind)).collect();
+        let key = key.iter().map(|(name, kind)| ((*name).to_owned(), Some(*kind))).collect();
         let create = Create { key, billing: Billing::default() };
         tables::create(self.access(), table, &create).await.unwrap();
     }

@@ -8,13 +8,14 @@ use super::Error;
 use crate::Settings;
 
 const ENDPOINT: &str = "https://firestore.googleapis.com";
-const COMMON: [&str; 8] = [
+const COMMON: [&str; 9] = [
     "project",
     "database",
     "collection",
     "emulator",
     "endpoint",
     "credentials",
+    "credentials_json",
     "impersonate",
     "quota_project",
 ];
@@ -101,6 +102,7 @@ impl Connection {
             Some(_) => None,
             None => Some(Identity::load(&gcp::Options {
                 credentials: given("credentials").map(PathBuf::from),
+                credentials_json: given("credentials_json").map(base::Secret::new),
                 impersonate: given("impersonate"),
                 quota_project: given("quota_project"),
             })?),

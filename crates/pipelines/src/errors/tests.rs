@@ -81,6 +81,8 @@ fn of_a_run() -> Vec<Error> {
             load_id: "1795834114.874".to_owned(),
             difference: "the pipeline's file has changed since".to_owned(),
         },
+        Error::PastGivingUp { pipeline: "lake".to_owned(), load_id: "1795834114.874".to_owned() },
+        Error::GivingUp { pipeline: "lake".to_owned(), load_id: "1795834114.874".to_owned() },
         Error::StateFile { path: ".tidemill/pipelines/lake/state.json".into(), source: io() },
         Error::StateFormat {
             what: "the state of lake".to_owned(),

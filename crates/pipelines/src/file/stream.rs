@@ -107,9 +107,11 @@ impl<'a> Read<'a> {
         if matches!(disposition, WriteDisposition::Merge(_)) && primary_key.is_empty() {
             return Err(self.own.need("primary_key", "the fields by which merge finds a row again"));
         }
+        let cursor = self.cursor()?;
         let shape = Shape {
             table: name.to_owned(),
             primary_key,
+            cursor: cursor.as_ref().map(|cursor| cursor.field.clone()),
             columns: self.columns()?,
             nested: self.nested()?,
             contract: self.schema_contract()?,
@@ -119,7 +121,7 @@ impl<'a> Read<'a> {
             name: name.to_owned(),
             collection: self.own.text("collection")?.map_or_else(|| name.to_owned(), |(text, _)| text),
             shape,
-            cursor: self.cursor()?,
+            cursor,
             fields: self.place("fields").words("fields")?,
             filter: self.place("filter").text("filter")?.map(|(text, _)| text),
             span,

@@ -8,6 +8,7 @@ use crate::{Error, layout::Layout};
 /// Where a pipeline writes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TargetSpec {
+    /// The name of a connection of the project; with a url it only says as whom.
     pub connection: Option<String>,
     /// `s3://bucket/path`, `gs://bucket/path`, `file://…` or a path; `mongodb://…` and the like for a store of documents.
     pub url: Option<String>,
@@ -23,7 +24,9 @@ pub struct TargetSpec {
     pub file_records_max: u64,
     /// The settings of the connector, where the target is a store of documents.
     pub settings: BTreeMap<String, String>,
+    /// Of `connection` or `url`.
     pub span: Span,
+    pub url_span: Option<Span>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,6 +81,7 @@ impl TargetSpec {
             None => pipeline.to_owned(),
         };
         Ok(Self {
+            url_span: url.as_ref().map(|(_, span)| *span),
             connection: connection.map(|(text, _)| text),
             url: url.map(|(text, _)| text),
             dataset,

@@ -87,7 +87,7 @@ async fn run(cursor: Cursor, before: Option<&StreamState>, rows: &[(i64, Value)]
     assert_eq!(&came.inner.0[..], b"inner");
     let (last_value, hashes) = merge(before, came.seen);
     let numbers = numbers.lock().clone();
-    (numbers, StreamState { field: cursor.field, initial_value: None, last_value, hashes })
+    (numbers, StreamState { field: cursor.field, last_value, hashes, ..StreamState::default() })
 }
 
 fn ints(pairs: &[(i64, i64)]) -> Vec<(i64, Value)> {

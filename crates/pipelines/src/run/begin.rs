@@ -12,7 +12,7 @@ use crate::{
     Error, Naming, Tables, WriteDisposition,
     file::StreamSpec,
     incremental::Backfill,
-    state::{Bounds, CursorText, Journal, LoadKind, State, StateFolder},
+    state::{Bounds, CursorText, Journal, LoadKind, Phase, State, StateFolder},
     target::Lake,
 };
 
@@ -50,6 +50,9 @@ pub(super) async fn begin(options: Options) -> Result<Run, BoxError> {
         None => fresh(&options, &state, digest)?,
     };
     let tables = Arc::new(tables(&folder, &journal, &options)?);
+    if let Target::Lake(_) = &options.target {
+        declare(&tables, &options)?;
+    }
     let saved_revision = Arc::new(Mutex::new(tables.revision()));
     let memory_bytes = usize::try_from(options.file.memory_bytes_max / 2).unwrap_or(usize::MAX);
     Ok(Run {
@@ -88,6 +91,10 @@ pub(crate) fn is_replaced(stream: &StreamSpec) -> bool {
 
 /// The load that runs, if it is the one that is asked for.
 fn same(journal: Journal, options: &Options, digest: &str) -> Result<Journal, Error> {
+    if journal.phase == Phase::GivingUp {
+        let pipeline = options.file.name.clone();
+        return Err(Error::GivingUp { pipeline, load_id: journal.load_id });
+    }
     let kind = kind(&options.backfill);
     let streams: Vec<String> = options.streams.iter().map(|stream| stream.name.clone()).collect();
     let difference = if journal.kind != kind {
@@ -115,10 +122,7 @@ fn fresh(options: &Options, state: &State, digest: String) -> Result<Journal, Er
     journal.streams = options.streams.iter().map(|stream| stream.name.clone()).collect();
     journal.is_full_refresh = options.full_refresh;
     if let Some(text) = options.state.schema()? {
-        let tables = Tables::open(&text, None).map_err(|source| Error::StateFormat {
-            what: options.state.path().join("schema.json").display().to_string(),
-            reason: source.to_string(),
-        })?;
+        let tables = open_schema(&options.state, &text)?;
         for stream in options.streams.iter().filter(|stream| options.full_refresh || is_replaced(stream)) {
             let of_stream = tables.tables_of(&stream.shape);
             journal.leaving_tables.extend(of_stream.iter().map(|table| table.name.to_string()));
@@ -152,8 +156,23 @@ fn tables(folder: &StateFolder, journal: &Journal, options: &Options) -> Result<
         None if begins_anew => None,
         None => folder.schema()?,
     };
-    let Some(text) = text else { return Ok(Tables::new(&options.file.name, None)) };
-    Tables::open(&text, None).map_err(|source| Error::StateFormat {
+    text.map_or_else(|| Ok(Tables::new(&options.file.name, None)), |text| open_schema(folder, &text))
+}
+
+/// What the pipeline's file says of its tables. In dlt that is a version of the schema of its own, which the first life counts.
+fn declare(tables: &Tables, options: &Options) -> Result<(), BoxError> {
+    for stream in &options.streams {
+        tables.declare(&stream.shape)?;
+    }
+    if options.state.load_schema()?.is_none() {
+        tables.stored();
+        options.state.save_load_schema(&tables.draft())?;
+    }
+    Ok(())
+}
+
+pub(super) fn open_schema(folder: &StateFolder, text: &str) -> Result<Tables, Error> {
+    Tables::open(text, None).map_err(|source| Error::StateFormat {
         what: folder.path().join("schema.json").display().to_string(),
         reason: source.to_string(),
     })

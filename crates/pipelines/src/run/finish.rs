@@ -30,7 +30,9 @@ impl Run {
             self.show(lake, &swap).await?;
             lake.remove_staging(&self.options.file.name);
             let schema = self.schema();
-            self.tell(lake, &schema, &state, ended_ms).await?;
+            if self.is_anything(&swap, &state) {
+                self.tell(lake, &schema, &state, ended_ms).await?;
+            }
             self.options.state.save_schema(&schema.text).map_err(Error::fatal)?;
         }
         self.end(&state, ended_ms).map_err(Error::fatal)
@@ -85,6 +87,12 @@ impl Run {
         stream::iter(leaves).buffer_unordered(FILES_AT_ONCE_MAX).try_collect::<()>().await
     }
 
+    /// A load that changed nothing leaves nothing at the target, as dlt's does.
+    fn is_anything(&self, swap: &Swap, state: &State) -> bool {
+        let has_rows = self.journal.done.values().any(|done| !done.tables.is_empty());
+        has_rows || *swap != Swap::default() || state.version != self.state.version
+    }
+
     /// The schema as it is after the load: tables that got rows have seen data.
     fn schema(&self) -> Stored {
         let written = self.journal.done.values().flat_map(|done| done.tables.keys());
@@ -129,9 +137,13 @@ impl Run {
             let seen = done.last_value.as_ref().map(|value| (CursorValue::from(value), done.hashes.clone()));
             let (last_value, hashes) = merge(before, seen);
             let (field, initial_value) = (spec.field.clone(), spec.initial_value.clone());
-            state
-                .streams
-                .insert(stream.name.clone(), StreamState { field, initial_value, last_value, hashes });
+            let start_value = match before {
+                Some(before) if done.tables.is_empty() => before.start_value.clone(),
+                Some(before) => before.last_value.clone(),
+                None => initial_value.clone(),
+            };
+            let moved = StreamState { field, initial_value, start_value, last_value, hashes };
+            state.streams.insert(stream.name.clone(), moved);
         }
         // The first load tells the target a state too, as dlt's does.
         if state != self.state || self.state.version == 0 {

@@ -116,7 +116,8 @@ async fn a_second_run_takes_only_what_is_new() {
     assert_eq!(world.numbers("planes"), [1, 2, 3, 4]);
     let report = world.run(PLANES).await;
     assert!(report.tables.is_empty(), "{:?}", report.tables);
-    for (table, count) in [(LOADS, 3), (VERSION, 1), (STATE, 2)] {
+    // The load of nothing is none at the target.
+    for (table, count) in [(LOADS, 2), (VERSION, 1), (STATE, 2)] {
         assert_eq!(files(&world.path(&format!("lake/planes/{table}"))).len(), count, "{table}");
     }
     let history = world.options(PLANES).state.history().expect("it is ours");
@@ -216,4 +217,76 @@ async fn what_the_contract_discards_is_counted_and_kept() {
     let letters: String =
         files(&report.dead_letters).iter().map(|path| fs::read_to_string(path).expect("text")).collect();
     assert_eq!(letters.lines().count(), 2, "{letters}");
+}
+
+/// Two files are safe and shown when the third extent fails.
+fn failing(world: &World) -> Options {
+    let mut options = world.options(PLANES);
+    options.file.target.file_records_max = 2;
+    options
+}
+
+const BAD: &str = "{\"n\":9}\n";
+
+fn five_and_a_bad_one(world: &World) {
+    let line = |n: usize| format!("{{\"n\":{n},\"at\":{n}0,\"tags\":[1]}}\n");
+    world.write("data/2.jsonl", &((2..7).map(line).collect::<String>() + BAD));
+}
+
+#[tokio::test]
+async fn a_load_that_is_given_up_leaves_nothing() {
+    let world = World::new();
+    world.write("data/1.jsonl", "{\"n\":1,\"at\":5,\"tags\":[1]}\n");
+    world.run(PLANES).await;
+    let lake = world.path("lake/planes");
+    let before = files(&lake);
+    five_and_a_bad_one(&world);
+    world.run_with(failing(&world)).await.expect_err("a record has no cursor");
+    assert_eq!(world.numbers("planes"), [1, 2, 3, 4, 5]);
+    let options = failing(&world);
+    let given_up = give_up(&options.file, &options.state, &options.target).await.expect("it goes");
+    let given_up = given_up.expect("there is one");
+    assert_eq!((given_up.removed_count, given_up.missing_count), (4, 0));
+    assert_eq!(files(&lake), before);
+    assert_eq!(give_up(&options.file, &options.state, &options.target).await.expect("none"), None);
+    // A target that is another one by now keeps its files, and that is counted.
+    world.run_with(failing(&world)).await.expect_err("a record has no cursor");
+    let elsewhere = Target::Lake(Lake::in_folder(&world.path("other"), "other", "planes").expect("a folder"));
+    let given_up = give_up(&options.file, &options.state, &elsewhere).await.expect("it goes");
+    assert_eq!(given_up.map(|given_up| (given_up.removed_count, given_up.missing_count)), Some((0, 4)));
+}
+
+#[tokio::test]
+async fn a_load_that_is_being_given_up_is_not_gone_on_with() {
+    let world = World::new();
+    five_and_a_bad_one(&world);
+    world.run_with(failing(&world)).await.expect_err("a record has no cursor");
+    let folder = world.options(PLANES).state;
+    let mut journal = folder.journal().expect("it is ours").expect("it is there");
+    journal.phase = crate::state::Phase::GivingUp;
+    folder.save_journal(&journal).expect("it is written");
+    let error = world.run_with(failing(&world)).await.expect_err("files of it may be gone");
+    assert!(error.to_string().contains("is being given up"), "{error}");
+    journal.phase = crate::state::Phase::Finishing { ended_ms: 1, swap: crate::state::Swap::default() };
+    folder.save_journal(&journal).expect("it is written");
+    let options = failing(&world);
+    let error = give_up(&options.file, &options.state, &options.target).await.expect_err("it is all read");
+    assert!(error.to_string().contains("cannot be given up"), "{error}");
+}
+
+#[tokio::test]
+async fn what_earlier_lives_discarded_is_counted_too() {
+    let world = World::new();
+    world.write(
+        "data/1.jsonl",
+        "{\"n\":1,\"at\":1}\nno json\n{\"n\":2,\"at\":2}\n{\"n\":3,\"at\":3}\n{\"n\":4}\n",
+    );
+    world.run_with(failing(&world)).await.expect_err("a record has no cursor");
+    world.write(
+        "data/1.jsonl",
+        "{\"n\":1,\"at\":1}\nno json\n{\"n\":2,\"at\":2}\n{\"n\":3,\"at\":3}\nnor this\n",
+    );
+    let report = world.run_with(failing(&world)).await.expect("it loads");
+    assert!(report.is_resumed);
+    assert_eq!((report.discarded_count, world.numbers("planes")), (2, vec![1, 2, 3]));
 }

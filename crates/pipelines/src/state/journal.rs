@@ -63,6 +63,8 @@ pub struct Bounds {
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
     Reading,
+    /// What it wrote is being removed: nobody goes on with it.
+    GivingUp,
     /// All is read and durable; what is left to do may be repeated.
     Finishing {
         ended_ms: i64,

@@ -41,6 +41,8 @@ pub struct State {
 pub struct StreamState {
     pub field: String,
     pub initial_value: Option<CursorValue>,
+    /// Where the last load that found something began; dlt keeps it.
+    pub start_value: Option<CursorValue>,
     pub last_value: Option<CursorValue>,
     /// Digests of the rows that have it.
     pub hashes: Vec<String>,

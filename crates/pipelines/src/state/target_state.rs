@@ -41,7 +41,11 @@ pub(crate) fn state_row(about: &About<'_>, state: &State) -> StateRow {
     body.insert("pipeline_name".to_owned(), json!(about.pipeline));
     body.insert("destination_type".to_owned(), json!("dlt.destinations.filesystem"));
     body.insert("destination_name".to_owned(), Json::Null);
-    body.insert("sources".to_owned(), json!({ about.schema_name: { "resources": resources(state) } }));
+    let of_source = match state.streams.is_empty() {
+        true => json!({}),
+        false => json!({ "resources": resources(state) }),
+    };
+    body.insert("sources".to_owned(), json!({ about.schema_name: of_source }));
     body.insert("tidemill".to_owned(), json!(StateText::of(about.pipeline, state)));
     let hash = version_hash(&body);
     body.insert("_version_hash".to_owned(), json!(hash));
@@ -63,6 +67,7 @@ fn resources(state: &State) -> Json {
             "initial_value": dlt_value(stream.initial_value.as_ref()),
             "last_value": dlt_value(stream.last_value.as_ref()),
             "unique_hashes": stream.hashes,
+            "start_value": dlt_value(stream.start_value.as_ref()),
         }});
         resources.insert(name.clone(), json!({ "incremental": incremental }));
     }
@@ -143,6 +148,7 @@ fn streams(body: &Json) -> Vec<(String, StreamState)> {
         let stream = StreamState {
             field: field.clone(),
             initial_value: of_dlt(&cursor["initial_value"]),
+            start_value: of_dlt(&cursor["start_value"]),
             last_value: of_dlt(&cursor["last_value"]),
             hashes: hashes.filter_map(|hash| hash.as_str().map(str::to_owned)).collect(),
         };

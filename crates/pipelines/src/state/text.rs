@@ -27,6 +27,8 @@ pub(super) struct StreamText {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     initial_value: Option<CursorText>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    start_value: Option<CursorText>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     last_value: Option<CursorText>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     hashes: Vec<String>,
@@ -91,9 +93,14 @@ impl StateText {
     pub(super) fn of(pipeline: &str, state: &State) -> Self {
         let text = |value: &Option<CursorValue>| value.as_ref().map(CursorText::from);
         let stream = |(name, stream): (&String, &StreamState)| {
-            let (initial_value, last_value) = (text(&stream.initial_value), text(&stream.last_value));
-            let (field, hashes) = (stream.field.clone(), stream.hashes.clone());
-            (name.clone(), StreamText { field, initial_value, last_value, hashes })
+            let text = StreamText {
+                field: stream.field.clone(),
+                initial_value: text(&stream.initial_value),
+                start_value: text(&stream.start_value),
+                last_value: text(&stream.last_value),
+                hashes: stream.hashes.clone(),
+            };
+            (name.clone(), text)
         };
         Self {
             version: VERSION,
@@ -115,8 +122,18 @@ impl TryFrom<StateText> for State {
         }
         let value = |text: &Option<CursorText>| text.as_ref().map(CursorValue::from);
         let stream = |(name, text): (String, StreamText)| {
-            let (initial_value, last_value) = (value(&text.initial_value), value(&text.last_value));
-            (name, StreamState { field: text.field, initial_value, last_value, hashes: text.hashes })
+            let (initial_value, start_value) = (value(&text.initial_value), value(&text.start_value));
+            let last_value = value(&text.last_value);
+            (
+                name,
+                StreamState {
+                    field: text.field,
+                    initial_value,
+                    start_value,
+                    last_value,
+                    hashes: text.hashes,
+                },
+            )
         };
         Ok(Self {
             version: text.state_version,

@@ -32,6 +32,7 @@ const PART_BYTES: usize = 5 << 20;
 /// Less than this is not worth a trip to the disk.
 const SPILL_BYTES_MIN: usize = 64 << 10;
 const RECEIPT_VERSION: u32 = 1;
+const FILE_ID_DIGITS_COUNT: usize = 10;
 
 /// What all writers of a stream share.
 pub(crate) struct LakeSink {
@@ -68,7 +69,7 @@ pub(crate) struct Names {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Written {
     version: u32,
-    extents_count: u64,
+    pub(crate) extents_count: u64,
     pub(crate) tables: BTreeMap<String, TableCount>,
 }
 
@@ -119,7 +120,7 @@ impl Written {
 
 impl Names {
     /// Ten hexadecimal digits, as dlt's file ids are.
-    fn file_id(&self, stream: &str, split: &str, extent: u64, file: u64) -> String {
+    pub(crate) fn file_id(&self, stream: &str, split: &str, extent: u64, file: u64) -> String {
         let digest = Sha256::digest(format!("{}\0{stream}\0{split}\0{extent}\0{file}", self.load_id));
         digest[..5].iter().map(|byte| format!("{byte:02x}")).collect()
     }
@@ -134,6 +135,13 @@ impl Names {
             ext: self.ext,
             load_ms: self.load_ms,
         })
+    }
+
+    /// The id in the path of a file, if it is one of this load's.
+    pub(crate) fn file_id_in<'p>(&self, table: &str, path: &'p str) -> Option<&'p str> {
+        let at = self.path(table, "\0").find('\0')?;
+        let id = path.get(at..at + FILE_ID_DIGITS_COUNT)?;
+        (self.path(table, id) == path).then_some(id)
     }
 
     /// The folder of what this load keeps hidden.

@@ -5,6 +5,7 @@ use std::io::{ErrorKind, Write};
 use base::{Problem, units::bytes_text};
 use cloud::{
     aws::Identity,
+    gcp,
     store::{self, Address, Bucket, Cloud, Credentials, GcsConfig, S3Config},
 };
 use futures::TryStreamExt;
@@ -53,7 +54,7 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
 /// The bucket of an address: by the project's endpoint and keys, or a cloud by its standard chain.
 pub(crate) async fn open(address: &Address, context: &Context) -> Result<Bucket, Failure> {
     if address.cloud == Cloud::Gcs {
-        return GcsConfig::of_environment(&address.bucket)
+        return GcsConfig::of_environment(&address.bucket, &gcp::Options::default())
             .and_then(|config| store::gcs(&config))
             .map_err(failure);
     }

@@ -2,7 +2,7 @@
 
 use base::units::{count_text, seconds_text};
 use pipelines::{
-    PipelineFile, Target,
+    GivenUp, PipelineFile, Target,
     state::{State, StateFolder},
 };
 use serde_json::json;
@@ -39,7 +39,7 @@ enum Command {
     /// Forget what a pipeline remembers; its target stays as it is
     Reset {
         name: String,
-        /// Only the load that is not finished
+        /// Only the load that is not finished, and what it has written
         #[arg(long)]
         load: bool,
     },
@@ -51,7 +51,8 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
         Command::Show { name } => show(&name, context),
         Command::History { name, limit } => history(&name, limit, context),
         Command::State { name, restore } => state(&name, restore, context).await,
-        Command::Reset { name, load } => reset(&name, load, context),
+        Command::Reset { name, load: true } => give_up(&name, context).await,
+        Command::Reset { name, load: false } => reset(&name, context),
     }
 }
 
@@ -243,20 +244,43 @@ async fn restored(file: &PipelineFile, folder: &StateFolder, context: &Context) 
     restored.map(drop).ok_or_else(|| Box::new(none()) as Failure)
 }
 
-fn reset(name: &str, only_load: bool, context: &Context) -> Result<(), Failure> {
+fn reset(name: &str, context: &Context) -> Result<(), Failure> {
     let file = PipelineFile::open(context.project()?, name)?;
     let folder = folder(&file, context)?;
     let _lock = folder.lock()?;
-    if only_load {
-        let journal = folder.journal()?;
-        folder.clear_load()?;
-        match journal {
-            Some(journal) => println!("the load {} is given up", journal.load_id),
-            None => println!("no load of {name} was unfinished"),
-        }
-        return Ok(());
-    }
     folder.clear()?;
     println!("{name} remembers nothing: the next run loads everything");
+    Ok(())
+}
+
+async fn give_up(name: &str, context: &Context) -> Result<(), Failure> {
+    let file = PipelineFile::open(context.project()?, name)?;
+    let folder = folder(&file, context)?;
+    let places = places(&file, context)?;
+    let (address, shown) = (file.target_address(&places)?, file.target_shown(&places));
+    let target = target(&file, address, context).await?;
+    let given_up = pipelines::give_up(&file, &folder, &target).await.map_err(RunError::of)?;
+    let Some(GivenUp { load_id, removed_count, missing_count }) = given_up else {
+        println!("no load of {name} was unfinished");
+        return Ok(());
+    };
+    let files =
+        |count: u64| if count == 1 { "1 file".to_owned() } else { format!("{} files", count_text(count)) };
+    match target {
+        Target::Lake(_) => {
+            println!("the load {load_id} is given up: {} of it removed from {shown}", files(removed_count))
+        }
+        Target::Store { .. } => {
+            println!(
+                "the load {load_id} is given up: what it wrote stays in {shown}, where no record says which load it is of"
+            );
+        }
+    }
+    if missing_count > 0 {
+        println!(
+            "{} more that it wrote are not there: where the file's target was changed since, look in the old one for {load_id}",
+            files(missing_count)
+        );
+    }
     Ok(())
 }

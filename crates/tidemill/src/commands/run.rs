@@ -10,8 +10,8 @@ use cloud::store::Cloud;
 use connectors::{Settings, objects};
 use engine::{Ended, Progress};
 use pipelines::{
-    Backfill, Lake, Options, PipelineFile, Places, Target, TargetAddress, plan, scalar_value,
-    state::StateFolder,
+    Backfill, Buckets, Lake, Options, PipelineFile, Places, Reached, Target, TargetAddress, plan,
+    scalar_value, state::StateFolder,
 };
 use project::Connection;
 use tokio_util::sync::CancellationToken;
@@ -20,6 +20,7 @@ pub(super) use failure::RunError;
 
 use crate::{
     context::{Context, Failure},
+    reach,
     shown::Shown,
 };
 
@@ -103,7 +104,7 @@ async fn options(args: &Args, file: PipelineFile, context: &Context) -> Result<O
 pub(super) fn places(file: &PipelineFile, context: &Context) -> Result<Places, Failure> {
     let project = context.project()?;
     let mut places = Places { root: project.root.clone(), ..Places::default() };
-    places.local.insert("dynamodb".to_owned(), crate::reach::local_dynamodb(context)?);
+    places.local.insert("dynamodb".to_owned(), reach::local_dynamodb(context)?);
     let connections = project.connections()?;
     for name in [&file.source.connection, &file.target.connection].into_iter().flatten() {
         if connections.has(name) {
@@ -114,22 +115,35 @@ pub(super) fn places(file: &PipelineFile, context: &Context) -> Result<Places, F
 }
 
 /// A connection as an address, and the settings of its connector.
-fn reached(connection: &Connection) -> (String, Settings) {
+fn reached(connection: &Connection) -> Reached {
     match connection.conn_type() {
         "mongo" | "mongodb" => {
-            let uri = crate::reach::mongodb_uri(connection);
+            let uri = reach::mongodb_uri(connection);
             let mut settings = Settings::new();
             settings.extend(connection.schema().map(|name| ("database".to_owned(), name.to_owned())));
-            (uri.reveal().to_owned(), settings)
+            Reached { address: uri.reveal().to_owned(), settings, buckets: None }
         }
-        "aws" | "dynamodb" => ("dynamodb://".to_owned(), crate::reach::aws_settings(connection)),
-        "google_cloud_platform" => ("firestore://".to_owned(), crate::reach::google_settings(connection)),
+        "aws" | "dynamodb" => {
+            let bucket = reach::of_service(connection, "s3", "bucket_name");
+            let address = bucket.map(|bucket| format!("s3://{bucket}"));
+            let settings = reach::aws_settings(connection, "s3");
+            Reached {
+                address: "dynamodb://".to_owned(),
+                settings: reach::aws_settings(connection, "dynamodb"),
+                buckets: Some(Buckets { cloud: Cloud::S3, address, settings }),
+            }
+        }
+        "google_cloud_platform" => {
+            let settings = reach::google_settings(connection);
+            let buckets = Buckets { cloud: Cloud::Gcs, address: None, settings: settings.clone() };
+            Reached { address: "firestore://".to_owned(), settings, buckets: Some(buckets) }
+        }
         // Nothing of ours reads it, and that is said with the place it is named at.
-        other => (format!("{other}://"), Settings::new()),
+        other => Reached { address: format!("{other}://"), settings: Settings::new(), buckets: None },
     }
 }
 
-/// Opens the target with this project's keys, or the cloud's own identity.
+/// Opens the target with its connection's keys, this project's, or the cloud's own identity.
 pub(super) async fn target(
     file: &PipelineFile,
     address: TargetAddress,
@@ -137,13 +151,13 @@ pub(super) async fn target(
 ) -> Result<Target, Failure> {
     let dataset = &file.target.dataset;
     Ok(match address {
-        TargetAddress::Bucket(address) => {
-            let bucket = super::ls::open(&address, context).await?;
-            let scheme = match address.cloud {
-                Cloud::S3 => "s3",
-                Cloud::Gcs => "gs",
+        TargetAddress::Bucket { address, settings } => {
+            let bucket = match (file.target.connection.is_some(), address.cloud) {
+                (false, _) => super::ls::open(&address, context).await?,
+                (true, Cloud::S3) => reach::s3_bucket(&settings, &address.bucket).await?,
+                (true, Cloud::Gcs) => reach::gcs_bucket(&settings, &address.bucket)?,
             };
-            let place = format!("{scheme}://{}", address.bucket).into();
+            let place = bucket.address().into();
             let target = objects::Target { store: bucket.store.clone(), bucket: Some(bucket), place };
             Target::Lake(Lake::new(target, &address.key, dataset))
         }

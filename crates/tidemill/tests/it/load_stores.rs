@@ -168,6 +168,13 @@ fn planes_become_items_and_a_killed_load_is_made_whole() {
         let Some(count) = compare_tables(&endpoint, &path, &["planes".to_owned()]) else { return };
         assert_eq!(count, PLANES);
     }
+    // A key that is a number in JSON, which has no column to look at beforehand.
+    let numbers: String = (0..300).map(|n| format!("{{\"n\":{n},\"tailnum\":\"N{n}\"}}\n")).collect();
+    world.write("data/numbers.jsonl", numbers);
+    for _ in 0..2 {
+        world.ok(&["load", "data/numbers.jsonl", "dynamodb://local/numbers", "--key", "n", "--create"]);
+    }
+    assert_eq!(compare_tables(&endpoint, "-", &["numbers".to_owned()]).as_deref(), Some("300"));
     // Fewer, as a table is slower.
     let words = [&["data/planes.csv"], &key[..], &["--limit", "900"]].concat();
     let names = killed(&world, "table", |name| format!("dynamodb://local/{name}"), &words);

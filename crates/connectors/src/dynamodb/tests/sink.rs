@@ -233,3 +233,40 @@ async fn what_a_busy_table_leaves_undone_is_sent_again() {
     assert_eq!(busy.refused.load(SeqCst), 9);
     assert_eq!(peers.embedded().items(&table).await.len(), 500);
 }
+
+/// A table that is made without saying what its key is gets what the first record has.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_record_says_what_the_key_is() {
+    let peers = peers().await;
+    for peer in &peers.all {
+        let made = [("create", "true"), ("key", "id,at")];
+        let (number, bytes) = (Value::Int(7), Value::Bytes(vec![1].into()));
+        let keyless = row(&[("id", Value::Null)]);
+        for (id, at, kinds) in [
+            (number, Value::string("2024"), ["N", "S"]),
+            (Value::string("a"), Value::Float(1.5), ["S", "N"]),
+            (bytes, Value::Date(3), ["B", "S"]),
+        ] {
+            let table = fresh("told");
+            let sink = peer.sink(&table, &made);
+            let good = row(&[("id", id), ("at", at)]);
+            let lines = said(write(&*sink, rows(vec![keyless.clone(), good.clone()])).await);
+            assert_eq!(lines.len(), 1, "{}: {lines:?}", peer.name);
+            let described = peer.call("DescribeTable", json!({ "TableName": table })).await;
+            let kind = |name: &str| {
+                let definitions = described["Table"]["AttributeDefinitions"].as_array().unwrap();
+                let found = definitions.iter().find(|one| one["AttributeName"] == name).unwrap();
+                found["AttributeType"].as_str().unwrap().to_owned()
+            };
+            assert_eq!([kind("id"), kind("at")], kinds, "{}", peer.name);
+            // Another life finds it made.
+            assert!(write(&*peer.sink(&table, &made), rows(vec![good])).await.is_empty());
+        }
+        // No record at all: it is there in the end.
+        let table = fresh("told");
+        let sink = peer.sink(&table, &made);
+        assert!(write(&*sink, rows(Vec::new())).await.is_empty());
+        sink.finish(&load()).await.unwrap();
+        peer.call("DescribeTable", json!({ "TableName": table })).await;
+    }
+}

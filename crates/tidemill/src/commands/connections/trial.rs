@@ -3,10 +3,7 @@
 use std::{error::Error as StdError, time::Duration};
 
 use base::{BoxError, Code, Problem, Spot, code};
-use cloud::{
-    aws::Identity,
-    store::{Credentials, S3Config},
-};
+use cloud::store::Credentials;
 use mongodb::bson::doc;
 use project::Connection;
 use rdkafka::{
@@ -195,32 +192,20 @@ async fn postgres(connection: &Connection) -> Result<String, BoxError> {
 
 /// Who AWS says we are; with a bucket, whether it is there for us.
 async fn aws(connection: &Connection, bucket: Option<&str>) -> Result<String, Failure> {
-    let settings = reach::aws_settings(connection);
-    let of = |key: &str| settings.get(key).cloned();
-    let credentials = match (of("access_key"), of("secret_key")) {
-        (Some(access_key), Some(secret_key)) => Credentials::Keys {
-            access_key,
-            secret_key: base::Secret::new(secret_key),
-            session_token: of("session_token").map(base::Secret::new),
-        },
-        _ => Credentials::Identity(Identity::load(of("profile").as_deref()).await),
-    };
+    if let Some(bucket) = bucket {
+        let bucket = reach::s3_bucket(&reach::aws_settings(connection, "s3"), bucket).await?;
+        bucket.check().await?;
+        return Ok(format!("{} is there", bucket.address()));
+    }
+    let settings = reach::aws_settings(connection, "sts");
+    let credentials = reach::aws_credentials(&settings).await;
     let told = match &credentials {
         Credentials::Identity(identity) => identity.region().map(str::to_owned),
         Credentials::Keys { .. } | Credentials::Anonymous => None,
     };
-    let region = of("region").or(told).unwrap_or_else(|| "us-east-1".to_owned());
-    let Some(bucket) = bucket else {
-        let endpoint = of("endpoint");
-        return Ok(cloud::sts::caller(&credentials, &region, endpoint.as_deref()).await?);
-    };
-    let endpoint = of("endpoint");
-    let path_style = endpoint.is_some();
-    let config =
-        S3Config { bucket: bucket.to_owned(), region: Some(region), endpoint, path_style, credentials };
-    let bucket = cloud::store::s3(&config)?;
-    bucket.check().await?;
-    Ok(format!("s3://{} is there", config.bucket))
+    let region = settings.get("region").cloned().or(told).unwrap_or_else(|| "us-east-1".to_owned());
+    let endpoint = settings.get("endpoint").map(String::as_str);
+    Ok(cloud::sts::caller(&credentials, &region, endpoint).await?)
 }
 
 #[cfg(test)]

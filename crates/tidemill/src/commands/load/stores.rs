@@ -113,7 +113,7 @@ impl Address<'_> {
     fn dynamodb(&self) -> Result<(Settings, String), Failure> {
         let table = self.one_name()?;
         let mut settings = match (self.of_type(&["aws", "dynamodb"])?, self.place) {
-            (Some(connection), _) => crate::reach::aws_settings(connection),
+            (Some(connection), _) => crate::reach::aws_settings(connection, "dynamodb"),
             (None, "local") => crate::reach::local_dynamodb(self.context)?,
             (None, region) => settings([("region", region)]),
         };
@@ -183,7 +183,7 @@ pub(super) async fn prepare(
     let stamp = args.stamp.as_deref().map(|field| (field.into(), now()));
     let plan = Plan { contract, keys: args.key.clone(), nulls, stamp };
     let stage = Rows::new(plan, planned).map_err(|source| Box::new(LoadError::Plan { source }) as Failure)?;
-    let settings = sink_settings(args, store, &key_kinds)?;
+    let settings = sink_settings(args, store, key_kinds)?;
     let open = store.connector.sink.ok_or_else(|| LoadError::Target { target: store.name.clone() });
     let sink = open?(&settings).map_err(|source| Box::new(LoadError::Store { source }) as Failure)?;
     Ok(Prepared {
@@ -216,8 +216,12 @@ fn refuse_flags_of_topics(args: &Args) -> Result<(), LoadError> {
     }
 }
 
-/// DynamoDB's letter for each key field: a number where every value is one.
-fn key_kinds(keys: &[String], planned: &[Planned], contract: Option<&base::Contract>) -> Vec<&'static str> {
+/// DynamoDB's letter for each key field: a number where every value is one. `None` where only the records can tell.
+fn key_kinds(
+    keys: &[String],
+    planned: &[Planned],
+    contract: Option<&base::Contract>,
+) -> Option<Vec<&'static str>> {
     let kind = |key: &String| {
         let seen = planned.iter().find_map(|file| match &file.shape {
             Shape::Csv { header, .. } => {
@@ -226,27 +230,35 @@ fn key_kinds(keys: &[String], planned: &[Planned], contract: Option<&base::Contr
             Shape::Json => None,
         });
         let promised = contract.and_then(|contract| contract.schema.field(key));
-        let kind = promised.map(|field| field.schema.kind.clone()).or(seen);
-        match kind {
-            Some(
-                base::Kind::Int8
-                | base::Kind::Int16
-                | base::Kind::Int32
-                | base::Kind::Int64
-                | base::Kind::Float32
-                | base::Kind::Float64
-                | base::Kind::Decimal { .. },
-            ) => "N",
-            Some(base::Kind::Bytes) => "B",
-            _ => "S",
-        }
+        promised.map(|field| field.schema.kind.clone()).or(seen).map(|kind| match kind {
+            base::Kind::Int8
+            | base::Kind::Int16
+            | base::Kind::Int32
+            | base::Kind::Int64
+            | base::Kind::Float32
+            | base::Kind::Float64
+            | base::Kind::Decimal { .. } => "N",
+            base::Kind::Bytes => "B",
+            base::Kind::Boolean
+            | base::Kind::String
+            | base::Kind::Date
+            | base::Kind::TimeMs
+            | base::Kind::TimestampMs
+            | base::Kind::Array(_)
+            | base::Kind::Map { .. }
+            | base::Kind::Struct(_) => "S",
+        })
     };
     keys.iter().map(kind).collect()
 }
 
 /// The store's own settings, and what the arguments say in its words. Where they say nothing of writing, a store's own way is
 /// the one that a second load leaves as it is.
-fn sink_settings(args: &Args, store: &Store, key_kinds: &[&str]) -> Result<Settings, Failure> {
+fn sink_settings(
+    args: &Args,
+    store: &Store,
+    key_kinds: Option<Vec<&'static str>>,
+) -> Result<Settings, Failure> {
     let scheme = store.connector.spec.scheme;
     let mut settings = store.settings.clone();
     let write = match (scheme, args.write) {
@@ -271,7 +283,9 @@ fn sink_settings(args: &Args, store: &Store, key_kinds: &[&str]) -> Result<Setti
         }
         set("create", "true".to_owned());
         set("key", args.key.join(","));
-        set("key_types", key_kinds.join(","));
+        if let Some(kinds) = key_kinds {
+            set("key_types", kinds.join(","));
+        }
     }
     Ok(settings)
 }

@@ -3,12 +3,15 @@
 
 mod stores;
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, fs};
 
 use serde_json::Value;
 use testkit::{Seeded, World, crash_points, poll, tied_to_us};
 
-use super::{Tables, change, files, project, tables};
+use super::{Tables, change, documents, files, project, tables};
+
+/// Passed by `pipeline reset --load`.
+const GIVE_UP: &str = "pipelines.give_up.";
 
 /// Both loads, undisturbed.
 fn undisturbed() -> (Tables, usize) {
@@ -21,7 +24,7 @@ fn undisturbed() -> (Tables, usize) {
 
 /// The load that the pipeline's state names: what it says is complete, another run would not go on with.
 fn last_load(world: &World) -> Option<String> {
-    let text = std::fs::read(world.path(".tidemill/pipelines/lake/state.json")).ok()?;
+    let text = fs::read(world.path(".tidemill/pipelines/lake/state.json")).ok()?;
     let state: Value = serde_json::from_slice(&text).ok()?;
     state["last_load_id"].as_str().map(str::to_owned)
 }
@@ -41,7 +44,7 @@ fn assert_as_if_nothing_happened(world: &World, expected: &Tables, files_count: 
     let loads: BTreeSet<String> = files(&dataset.join("_dlt_loads"))
         .iter()
         .map(|file| {
-            let row: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+            let row: Value = serde_json::from_slice(&fs::read(file).unwrap()).unwrap();
             row["load_id"].as_str().unwrap().to_owned()
         })
         .collect();
@@ -60,7 +63,7 @@ fn dying_at_each_named_point_changes_nothing() {
             ["pipelines.", "engine.", "objects.commit."].iter().any(|start| point.starts_with(start));
         // The third passage too: then there is something before it.
         for die_at in [point.clone(), format!("{point}:3")] {
-            if !is_here {
+            if !is_here || point.starts_with(GIVE_UP) {
                 continue;
             }
             let world = project();
@@ -80,6 +83,31 @@ fn dying_at_each_named_point_changes_nothing() {
         }
     }
     assert!(never_passed.is_empty(), "never passed: {never_passed:?}");
+}
+
+/// A load fails after some of its files are shown, and giving it up dies at each of its points in turn.
+#[test]
+fn giving_a_load_up_may_die_too() {
+    for point in crash_points().into_iter().filter(|point| point.starts_with(GIVE_UP)) {
+        let world = project();
+        world.ok(&["run", "lake"]);
+        let whole = (tables(&world.path("lake/planes")), files(&world.path("lake/planes")));
+        change(&world);
+        // Behind three extents of 300 records.
+        world.write("data/planes-2.jsonl", documents(1_000, 1_000) + "{\"n\":9}\n");
+        world.run(&["run", "lake"]).expect_code(6);
+        assert!(files(&world.path("lake/planes")).len() > whole.1.len(), "{point}");
+        let mut command = world.command(&["pipeline", "reset", "lake", "--load"]);
+        command.env("TIDEMILL_DIE_AT", &point);
+        assert_eq!(testkit::ran(&mut command, 60).code, None, "{point}");
+        let refused = world.run(&["run", "lake"]).expect_code(2);
+        assert!(refused.stderr.contains("TM1233"), "{point}: {}", refused.stderr);
+        world.ok(&["pipeline", "reset", "lake", "--load"]);
+        let found = (tables(&world.path("lake/planes")), files(&world.path("lake/planes")));
+        assert!(found == whole, "{point}: {:#?}", found.1);
+        fs::remove_file(world.path("data/planes-2.jsonl")).unwrap();
+        world.ok(&["run", "lake"]);
+    }
 }
 
 #[test]
