@@ -139,6 +139,8 @@ codes! {
     TM0221 Settings "a connection cannot be used";
     TM0222 Settings "there is no such connection";
     TM0223 Settings "connections or variables stand in two files";
+    TM0240 PartFailed "the transactions cannot be read back";
+    TM0241 DataRefused "records of no transaction";
     TM0301 Unreachable "the broker cannot listen";
     TM0302 PartFailed "the broker cannot use its data folder";
     TM0303 PartFailed "a file of the broker cannot be understood";

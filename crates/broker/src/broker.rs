@@ -14,6 +14,7 @@ use crate::{
     options::Options,
     producers::ProducerIds,
     topics::{Refusal, Topic, Topics, settings::Settings},
+    transactions::{TRANSACTIONS_TOPIC, Transactions},
 };
 
 pub struct Broker {
@@ -25,6 +26,7 @@ pub struct Broker {
     pub topics: Arc<Topics>,
     pub groups: Groups,
     pub producers: Arc<ProducerIds>,
+    pub transactions: Transactions,
     pub logs: Arc<Logs>,
     pub clock: Arc<dyn Clock>,
     /// Requests that wait for records or members give up when it is cancelled.
@@ -41,6 +43,7 @@ impl Broker {
         match self.topics.get(name) {
             Some(topic) => Ok(topic),
             None if name == OFFSETS_TOPIC => self.offsets_topic().await,
+            None if name == TRANSACTIONS_TOPIC => self.transactions_topic().await,
             None => {
                 let partitions = self.options.partitions_default;
                 self.create_topic(name, partitions, Settings::default())
@@ -52,14 +55,26 @@ impl Broker {
 
     /// `__consumer_offsets`, made when the first group needs it.
     pub async fn offsets_topic(self: &Arc<Self>) -> Result<Arc<Topic>, ResponseError> {
-        if let Some(topic) = self.topics.get(OFFSETS_TOPIC) {
+        self.internal_topic(OFFSETS_TOPIC, self.options.offsets_partitions).await
+    }
+
+    /// `__transaction_state`, made when the first transactional id needs it.
+    pub async fn transactions_topic(self: &Arc<Self>) -> Result<Arc<Topic>, ResponseError> {
+        self.internal_topic(TRANSACTIONS_TOPIC, self.options.transactions_partitions).await
+    }
+
+    async fn internal_topic(
+        self: &Arc<Self>,
+        name: &str,
+        partitions: i32,
+    ) -> Result<Arc<Topic>, ResponseError> {
+        if let Some(topic) = self.topics.get(name) {
             return Ok(topic);
         }
         let pairs = [("cleanup.policy", Some("compact")), ("segment.bytes", Some("104857600"))];
         let settings = Settings::from_pairs(pairs.into_iter()).map_err(|refusal| refusal.error)?;
-        self.create_topic(OFFSETS_TOPIC, self.options.offsets_partitions, settings)
-            .await
-            .map_err(|_| ResponseError::CoordinatorNotAvailable)
+        let made = self.create_topic(name, partitions, settings).await;
+        made.map_err(|_| ResponseError::CoordinatorNotAvailable)
     }
 
     /// Creates a topic on a thread that may block; one that was created meanwhile is as good.

@@ -16,6 +16,8 @@ pub enum Error {
     Unreadable { path: PathBuf, reason: String },
     #[error("the state of the consumer groups in {log} cannot be read: {reason}")]
     GroupsUnreadable { log: Arc<str>, reason: String },
+    #[error("the state of the transactions in {log} cannot be read: {reason}")]
+    TransactionsUnreadable { log: Arc<str>, reason: String },
     #[error("the advertised address {advertised:?} is not host:port")]
     Advertised { advertised: String },
     #[error(transparent)]
@@ -29,6 +31,7 @@ impl Problem for Error {
             Error::Disk { .. } => code::TM0302,
             Error::Unreadable { .. } => code::TM0303,
             Error::GroupsUnreadable { .. } => code::TM0304,
+            Error::TransactionsUnreadable { .. } => code::TM0240,
             Error::Advertised { .. } => code::TM0305,
             Error::Log(error) => error.code(),
         }
@@ -48,6 +51,10 @@ impl Problem for Error {
             }
             Error::GroupsUnreadable { .. } => {
                 "move the folders of __consumer_offsets away: topics stay, committed offsets are lost"
+                    .to_owned()
+            }
+            Error::TransactionsUnreadable { .. } => {
+                "move the folders of __transaction_state away: topics stay, transactions that were open are aborted by nobody"
                     .to_owned()
             }
             Error::Advertised { .. } => {
@@ -75,6 +82,10 @@ mod tests {
             Error::GroupsUnreadable {
                 log: "__consumer_offsets-7".into(),
                 reason: "a batch's CRC is wrong".to_owned(),
+            },
+            Error::TransactionsUnreadable {
+                log: "__transaction_state-3".into(),
+                reason: "the record at offset 12 is not understood".to_owned(),
             },
             Error::Advertised { advertised: "kafka".to_owned() },
             Error::Log(LogError::Locked { path: "data".into() }),

@@ -2,7 +2,7 @@
 //! coordinates consumer groups.
 //!
 //! `Service::start(Options)` binds the port, reads everything back, and returns a `Handle`. Inside: `connection` reads
-//! frames, `api` has one file for each API key, `topics` and `groups` hold the nouns, `log` is the disk.
+//! frames, `api` has one file for each API key, `topics`, `groups` and `transactions` hold the nouns, `log` is the disk.
 //!
 //! It knows no other room: no registry, no connector, no client library, no settings file.
 
@@ -17,6 +17,7 @@ mod options;
 mod producers;
 mod service;
 mod topics;
+mod transactions;
 
 #[cfg(test)]
 mod tests;

@@ -37,6 +37,12 @@ pub struct Options {
     pub connections_count_max: u32,
     /// Partitions of `__consumer_offsets`; its directories are made when the first group asks for its coordinator.
     pub offsets_partitions: i32,
+    /// The same for `__transaction_state`, when the first transactional id asks.
+    pub transactions_partitions: i32,
+    /// The longest time-out that a transactional producer may ask for (`transaction.max.timeout.ms`).
+    pub transaction_timeout_ms_max: i32,
+    /// How long a transactional id that nobody uses is kept (`transactional.id.expiration.ms`).
+    pub transactional_id_retention_ms: i64,
     /// The longest metadata string of a committed offset (`offset.metadata.max.bytes`).
     pub offset_metadata_bytes_max: u32,
     /// How long the offsets of a group without members are kept (`offsets.retention.minutes`).
@@ -65,6 +71,9 @@ impl Options {
             fetch_bytes_max: 8 << 20,
             connections_count_max: 4_096,
             offsets_partitions: 50,
+            transactions_partitions: 50,
+            transaction_timeout_ms_max: 15 * 60 * 1_000,
+            transactional_id_retention_ms: 7 * 24 * 60 * 60 * 1_000,
             offset_metadata_bytes_max: 4_096,
             offsets_retention_ms: 7 * 24 * 60 * 60 * 1_000,
             initial_rebalance_delay_ms: 0,

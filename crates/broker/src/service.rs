@@ -28,6 +28,7 @@ use crate::{
     options::{Durability, Options},
     producers::ProducerIds,
     topics::Topics,
+    transactions::{Command, TRANSACTIONS_TOPIC, Transactions, coordinator, replay},
 };
 
 /// How long connections have to send what they are working on when the broker stops.
@@ -36,11 +37,17 @@ const DRAIN: Duration = Duration::from_millis(1_000);
 pub struct Service {
     listener: TcpListener,
     broker: Arc<Broker>,
+    inboxes: Inboxes,
+}
+
+/// What the broker's own tasks read from.
+struct Inboxes {
     journal: mpsc::UnboundedReceiver<Entry>,
+    coordinator: mpsc::Receiver<Command>,
 }
 
 impl Service {
-    /// Ready means: the port is bound, every log is open and recovered, every group is read back.
+    /// Ready means: the port is bound, every log is open and recovered, every group and transaction is read back.
     pub async fn start(options: Options) -> Result<Handle, Error> {
         Self::start_with(options, Arc::new(SystemClock)).await
     }
@@ -52,19 +59,20 @@ impl Service {
         let advertised = options.advertised.clone().unwrap_or_else(|| reachable(addr).to_string());
         let (host, port) = host_and_port(&advertised)?;
         let opened = task::spawn_blocking(move || open(options, clock, host, port)).await;
-        let (broker, journal) =
+        let (broker, inboxes) =
             opened.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))?;
-        Ok(Handle::spawn("broker", addr, |stop| Service { listener, broker, journal }.run(stop)))
+        Ok(Handle::spawn("broker", addr, |stop| Service { listener, broker, inboxes }.run(stop)))
     }
 
     async fn run(self, stop: CancellationToken) -> Result<(), BoxError> {
-        let Service { listener, broker, journal } = self;
+        let Service { listener, broker, inboxes } = self;
         let _stop_waiting = broker.stop.clone().drop_guard(); // also when this task is cut off
         let ticker = tokio::spawn({
             let broker = broker.clone();
             async move { broker.groups.tick_until(broker.stop.clone()).await }
         });
-        let writer = tokio::spawn(journal::run(broker.clone(), journal));
+        let writer = tokio::spawn(journal::run(broker.clone(), inboxes.journal));
+        let coordinator = tokio::spawn(coordinator::run(broker.clone(), inboxes.coordinator));
         let mut connections = JoinSet::new();
         let room = Arc::new(Semaphore::new(broker.options.connections_count_max as usize));
         loop {
@@ -88,6 +96,8 @@ impl Service {
             connections.shutdown().await;
         }
         ticker.await.ok();
+        broker.transactions.finish();
+        coordinator.await.ok();
         broker.groups.finish(); // ends the writer once it has written what is queued
         writer.await.ok();
         broker.blocking(|broker| broker.logs.close()).await?;
@@ -122,7 +132,7 @@ fn open(
     clock: Arc<dyn Clock>,
     host: StrBytes,
     port: i32,
-) -> Result<(Arc<Broker>, mpsc::UnboundedReceiver<Entry>), Error> {
+) -> Result<(Arc<Broker>, Inboxes), Error> {
     let durability = match options.durability {
         Durability::PageCache => log::Durability::PageCache,
         Durability::Fsync => log::Durability::Fsync,
@@ -141,8 +151,24 @@ fn open(
     if let Some(topic) = topics.get(OFFSETS_TOPIC) {
         journal::replay(&topic, &groups)?;
     }
+    let (transactions, coordinator) = Transactions::new();
+    if let Some(topic) = topics.get(TRANSACTIONS_TOPIC) {
+        replay::replay(&topic, &transactions)?;
+    }
     let stop = CancellationToken::new();
     let topics = Arc::new(topics);
-    let broker = Broker { options, cluster_id, host, port, topics, groups, producers, logs, clock, stop };
-    Ok((Arc::new(broker), journal))
+    let broker = Broker {
+        options,
+        cluster_id,
+        host,
+        port,
+        topics,
+        groups,
+        producers,
+        transactions,
+        logs,
+        clock,
+        stop,
+    };
+    Ok((Arc::new(broker), Inboxes { journal, coordinator }))
 }

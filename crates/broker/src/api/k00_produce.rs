@@ -1,34 +1,39 @@
-//! Produce (key 0), versions 3-11.
+//! Produce (key 0), versions 3-12.
 //! v3 record batches of magic 2 and transactional ids; v5 log start offset; v8 errors of single records (KIP-467); v9
-//! flexible; v10 new leaders in the answer (KIP-951; never needed here); v11 as v10. v12 belongs to transactions of version 2.
+//! flexible; v10 new leaders in the answer (KIP-951; never needed here); v11 TRANSACTION_ABORTABLE; v12 transactions of
+//! version 2 (KIP-890): what a transactional producer writes to is added to its transaction.
 //!
 //! Batches are checked (CRC, sizes, counts) and queued in the order of the requests; the answer waits for the log's thread.
-//! Version 3 is also the first that Kafka 4 speaks.
+//! Version 3 is also the first that Kafka 4 speaks. A transactional batch is only taken while its transaction is open for the
+//! partition, and is in the queue before the transaction's marker can be.
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use kafka_protocol::{
     ResponseError,
     messages::{
-        ProduceRequest, ProduceResponse, TopicName,
+        ProduceRequest, ProduceResponse, TopicName, TransactionalId,
         produce_request::TopicProduceData,
         produce_response::{PartitionProduceResponse, TopicProduceResponse},
     },
     protocol::{Request, StrBytes},
 };
+use wire::batch::BatchHeader;
 
 use super::{Caller, Handler, Pending, Reply, Step, shapes, shapes::Malformed};
 use crate::{
     broker::Broker,
     cluster::LEADER_EPOCH,
-    log::{self, LogError, Writer},
+    log::{self, Log, LogError, Writer},
     topics::is_internal,
+    transactions::transaction::{Partitions, Producer},
 };
 
 pub const HANDLER: Handler = Handler {
     key: ProduceRequest::KEY,
     name: "Produce",
-    versions: 3..=11,
+    versions: 3..=12,
     shape: &shapes::PRODUCE,
     pipelined: true,
     call: |broker, call| {
@@ -37,9 +42,12 @@ pub const HANDLER: Handler = Handler {
             Ok(Step::Queued(queue(broker, request, caller).await))
         })
     },
-    notes: "acks 0, 1 and all (one replica: 1 and all are the same); idempotent; batches of magic 2, stored as received; \
-            transactional batches are refused with INVALID_TXN_STATE",
+    notes: "acks 0, 1 and all (one replica: 1 and all are the same); idempotent and transactional; batches of \
+            magic 2, stored as received",
 };
+
+/// From this version on a transactional producer adds what it writes to (KIP-890).
+const ADDS_PARTITIONS_SINCE: i16 = 12;
 
 /// One partition's records: queued in its log, or refused.
 struct Queued {
@@ -64,18 +72,25 @@ impl From<LogError> for Refused {
     }
 }
 
+/// Whose transaction a request's records belong to.
+struct Transactional {
+    id: TransactionalId,
+    version: i16,
+}
+
 /// Queues every batch, and gives what waits for the outcome.
 async fn queue(broker: Arc<Broker>, request: ProduceRequest, caller: Caller) -> Pending {
-    let refused = if !matches!(request.acks, -1..=1) {
-        Some(ResponseError::InvalidRequiredAcks)
-    } else if request.transactional_id.is_some() {
-        Some(ResponseError::InvalidTxnState)
-    } else {
-        None
+    let refused = (!matches!(request.acks, -1..=1)).then_some(ResponseError::InvalidRequiredAcks);
+    let transactional = request.transactional_id.map(|id| Transactional { id, version: caller.version });
+    let refused = match (&transactional, refused) {
+        (Some(transactional), None) if caller.version >= ADDS_PARTITIONS_SINCE => {
+            transactional.add_missing(&broker, &request.topic_data).await.err()
+        }
+        (_, refused) => refused,
     };
     let mut topics = Vec::with_capacity(request.topic_data.len());
     for topic in request.topic_data {
-        topics.push(queue_topic(&broker, topic, refused).await);
+        topics.push(queue_topic(&broker, topic, refused, transactional.as_ref()).await);
     }
     let reply = Reply { version: caller.version, correlation_id: caller.correlation_id };
     Box::pin(answer(topics, reply, request.acks, caller))
@@ -85,6 +100,7 @@ async fn queue_topic(
     broker: &Arc<Broker>,
     topic: TopicProduceData,
     refused: Option<ResponseError>,
+    transactional: Option<&Transactional>,
 ) -> (TopicName, Vec<Queued>) {
     let found = match (refused, broker.topics.get(&topic.name)) {
         (Some(error), _) => Err(error),
@@ -98,13 +114,71 @@ async fn queue_topic(
         let outcome = match (log, data.records) {
             (Err(error), _) => Err(Refused::new(error)),
             (Ok(_), None) => Err(Refused::new(ResponseError::InvalidRecord)),
-            (Ok(log), Some(records)) => {
-                log.submit(records, LEADER_EPOCH, Writer::Client).await.map_err(Refused::from)
-            }
+            (Ok(log), Some(records)) => match transactional {
+                None => log.submit(records, LEADER_EPOCH, Writer::Client).await.map_err(Refused::from),
+                Some(transactional) => {
+                    transactional.submit(broker, log, &topic.name, data.index, records).await
+                }
+            },
         };
         partitions.push(Queued { index: data.index, outcome });
     }
     (topic.name, partitions)
+}
+
+impl Transactional {
+    /// The producer of a transactional batch; what else is wrong with it is the log's to say.
+    fn producer_of(records: &[u8]) -> Option<Producer> {
+        let header = BatchHeader::parse(records).ok()?;
+        let producer = Producer { id: header.producer_id, epoch: header.producer_epoch };
+        header.is_transactional().then_some(producer)
+    }
+
+    /// Adds all partitions of the request at once.
+    async fn add_missing(&self, broker: &Broker, topics: &[TopicProduceData]) -> Result<(), ResponseError> {
+        let (mut producer, mut partitions) = (None, Partitions::new());
+        for topic in topics {
+            for data in &topic.partition_data {
+                let found = data.records.as_deref().and_then(Self::producer_of);
+                if found.is_some() && broker.topics.partition(&topic.name, data.index).is_ok() {
+                    producer = found;
+                    partitions.entry(topic.name.as_str().into()).or_default().insert(data.index);
+                }
+            }
+        }
+        let Some(producer) = producer else { return Ok(()) };
+        let added = broker.transactions.add_missing(&self.id, producer, partitions).await;
+        added.map_err(|error| self.told(error))
+    }
+
+    async fn submit(
+        &self,
+        broker: &Broker,
+        log: &Arc<Log>,
+        topic: &str,
+        index: i32,
+        records: Bytes,
+    ) -> Result<log::Pending, Refused> {
+        let Some(producer) = Self::producer_of(&records) else {
+            return log.submit(records, LEADER_EPOCH, Writer::Client).await.map_err(Refused::from);
+        };
+        let pass = broker.transactions.admit(&self.id, producer, topic, index).await;
+        let _pass = pass.map_err(|error| Refused::new(self.told(error)))?;
+        log.submit(records, LEADER_EPOCH, Writer::Transaction).await.map_err(Refused::from)
+    }
+
+    /// What clients of this version act on as they should.
+    fn told(&self, error: ResponseError) -> ResponseError {
+        match error {
+            ResponseError::ProducerFenced => ResponseError::InvalidProducerEpoch,
+            ResponseError::InvalidTxnState if self.version >= 11 => ResponseError::TransactionAbortable,
+            // Older ones know no such answer here; this one they try again.
+            ResponseError::ConcurrentTransactions if self.version < ADDS_PARTITIONS_SINCE => {
+                ResponseError::NotEnoughReplicas
+            }
+            error => error,
+        }
+    }
 }
 
 async fn answer(

@@ -1,5 +1,5 @@
 //! Fetch (key 1), versions 4-16.
-//! v4 isolation level; v5 log start offset; v7 sessions (KIP-227: answered with session 0, so each request is whole); v9
+//! v4 isolation level (KIP-98); v5 log start offset; v7 sessions (KIP-227: answered with session 0, so each request is whole); v9
 //! leader epochs (KIP-320); v11 racks (KIP-392); v12 flexible; v13 topic ids; v15 replica state; v16 node endpoints.
 //!
 //! It waits until `min_bytes` are there, `max_wait_ms` has passed, or a partition has an error to tell. The records go from
@@ -11,9 +11,9 @@ use bytes::{BufMut, Bytes, BytesMut};
 use kafka_protocol::{
     ResponseError,
     messages::{
-        FetchRequest, FetchResponse,
+        FetchRequest, FetchResponse, ProducerId,
         fetch_request::{FetchPartition, FetchTopic},
-        fetch_response::{FetchableTopicResponse, PartitionData},
+        fetch_response::{AbortedTransaction, FetchableTopicResponse, PartitionData},
     },
     protocol::Request,
 };
@@ -23,10 +23,12 @@ use super::{Caller, Frame, Handler, Reply, Step, shapes, shapes::Malformed};
 use crate::{
     broker::Broker,
     cluster::LEADER_EPOCH,
-    log::{Fetched, Log, ReadLimit},
+    log::{Aborted, Fetched, Log, LogError, ReadLimit},
     topics::Topic,
 };
 
+/// The isolation level of a reader that is shown no record before its transaction is committed.
+pub const READ_COMMITTED: i8 = 1;
 /// No client is made to wait longer than this, whatever it asks.
 const WAIT_MS_MAX: i32 = 60_000;
 
@@ -45,7 +47,7 @@ pub const HANDLER: Handler = Handler {
         })
     },
     notes: "no fetch sessions: every answer has session id 0 (KIP-227 allows it); an answer has at most \
-            `fetch_bytes_max` bytes of records; the isolation level changes nothing, as there are no transactions",
+            `fetch_bytes_max` bytes of records; read_committed ends at the last stable offset",
 };
 
 /// A partition that is asked for, found or not.
@@ -54,7 +56,14 @@ struct Wanted {
     log: Result<Arc<Log>, ResponseError>,
 }
 
-type Answered = Result<Fetched, ResponseError>;
+struct Read {
+    fetched: Fetched,
+    stable_offset: i64,
+    /// For a reader of what is committed.
+    aborted: Option<Vec<Aborted>>,
+}
+
+type Answered = Result<Read, ResponseError>;
 
 /// The answer without its records, and the records in the order of its partitions.
 async fn act(broker: Arc<Broker>, request: FetchRequest, caller: Caller) -> (FetchResponse, Vec<Bytes>) {
@@ -64,6 +73,7 @@ async fn act(broker: Arc<Broker>, request: FetchRequest, caller: Caller) -> (Fet
     }
     let wanted: Vec<(FetchTopic, Vec<Wanted>)> =
         request.topics.iter().map(|topic| (topic.clone(), find(&broker, topic, caller.version))).collect();
+    let committed = request.isolation_level == READ_COMMITTED;
     let bytes_max = (request.max_bytes.max(0) as usize).min(broker.options.fetch_bytes_max as usize);
     let least = (request.min_bytes.max(0) as usize).min(bytes_max);
     let wait_ms = request.max_wait_ms.clamp(0, WAIT_MS_MAX) as u64;
@@ -78,7 +88,7 @@ async fn act(broker: Arc<Broker>, request: FetchRequest, caller: Caller) -> (Fet
                 }
             }
         }
-        let (answers, bytes, failed) = read_all(&wanted, bytes_max).await;
+        let (answers, bytes, failed) = read_all(&wanted, bytes_max, committed).await;
         if !wait || failed || bytes >= least {
             break answers;
         }
@@ -119,7 +129,11 @@ pub fn check_epoch(epoch: i32) -> Result<(), ResponseError> {
 }
 
 /// Reads each partition once: the answers, the bytes, and whether one of them is an error to tell now.
-async fn read_all(wanted: &[(FetchTopic, Vec<Wanted>)], bytes_max: usize) -> (Vec<Answered>, usize, bool) {
+async fn read_all(
+    wanted: &[(FetchTopic, Vec<Wanted>)],
+    bytes_max: usize,
+    committed: bool,
+) -> (Vec<Answered>, usize, bool) {
     let mut answers = Vec::new();
     let (mut bytes, mut failed) = (0, false);
     for partition in wanted.iter().flat_map(|(_, partitions)| partitions) {
@@ -132,24 +146,36 @@ async fn read_all(wanted: &[(FetchTopic, Vec<Wanted>)], bytes_max: usize) -> (Ve
                 let limit = ReadLimit {
                     bytes_max: (partition.asked.partition_max_bytes.max(0) as usize).min(room),
                     at_least_one,
+                    before: i64::MAX,
                 };
-                read(log, partition.asked.fetch_offset, limit).await
+                read(log, partition.asked.fetch_offset, limit, committed)
+                    .await
+                    .map_err(|error| error.answer())
             }
         };
         failed |= answer.is_err();
-        bytes += answer.as_ref().map_or(0, |fetched| fetched.records.len());
+        bytes += answer.as_ref().map_or(0, |read| read.fetched.records.len());
         answers.push(answer);
     }
     (answers, bytes, failed)
 }
 
-async fn read(log: &Arc<Log>, offset: i64, limit: ReadLimit) -> Answered {
-    let (start_offset, high_watermark) = (log.start_offset(), log.high_watermark());
-    let nothing_to_read = offset == high_watermark || (limit.bytes_max == 0 && !limit.at_least_one);
-    if nothing_to_read && (start_offset..=high_watermark).contains(&offset) {
-        return Ok(Fetched { records: Bytes::new(), high_watermark, start_offset });
-    }
-    log.read(offset, limit).await.map_err(|error| error.answer())
+async fn read(log: &Arc<Log>, offset: i64, limit: ReadLimit, committed: bool) -> Result<Read, LogError> {
+    let (start_offset, stable_offset) = (log.start_offset(), log.last_stable_offset());
+    let high_watermark = log.high_watermark();
+    let before = if committed { stable_offset } else { high_watermark };
+    let nothing_to_read = offset >= before || (limit.bytes_max == 0 && !limit.at_least_one);
+    let fetched = if nothing_to_read && (start_offset..=high_watermark).contains(&offset) {
+        Fetched { records: Bytes::new(), high_watermark, start_offset, next_offset: offset }
+    } else {
+        log.read(offset, ReadLimit { before: if committed { before } else { i64::MAX }, ..limit }).await?
+    };
+    let aborted = match committed {
+        false => None,
+        true if fetched.records.is_empty() => Some(vec![]),
+        true => Some(log.aborted_in(offset..fetched.next_offset)?),
+    };
+    Ok(Read { fetched, stable_offset, aborted })
 }
 
 fn respond(wanted: Vec<(FetchTopic, Vec<Wanted>)>, answers: Vec<Answered>) -> (FetchResponse, Vec<Bytes>) {
@@ -162,11 +188,12 @@ fn respond(wanted: Vec<(FetchTopic, Vec<Wanted>)>, answers: Vec<Answered>) -> (F
         for (partition, answer) in partitions.into_iter().zip(answers.by_ref()) {
             let data = PartitionData::default().with_partition_index(partition.asked.partition);
             let data = match answer {
-                Ok(fetched) => {
+                Ok(Read { fetched, stable_offset, aborted }) => {
                     records.push(fetched.records);
                     data.with_high_watermark(fetched.high_watermark)
-                        .with_last_stable_offset(fetched.high_watermark)
+                        .with_last_stable_offset(stable_offset)
                         .with_log_start_offset(fetched.start_offset)
+                        .with_aborted_transactions(aborted.map(|all| all.into_iter().map(shown).collect()))
                 }
                 Err(error) => {
                     records.push(Bytes::new());
@@ -174,13 +201,20 @@ fn respond(wanted: Vec<(FetchTopic, Vec<Wanted>)>, answers: Vec<Answered>) -> (F
                         .with_high_watermark(-1)
                         .with_last_stable_offset(-1)
                         .with_log_start_offset(-1)
+                        .with_aborted_transactions(None)
                 }
             };
-            answered.partitions.push(data.with_aborted_transactions(None).with_records(Some(Bytes::new())));
+            answered.partitions.push(data.with_records(Some(Bytes::new())));
         }
         response.responses.push(answered);
     }
     (response, records)
+}
+
+fn shown(aborted: Aborted) -> AbortedTransaction {
+    AbortedTransaction::default()
+        .with_producer_id(ProducerId(aborted.producer_id))
+        .with_first_offset(aborted.first_offset)
 }
 
 /// Writes what stands around the records, and puts the records between, by reference. A test holds it against the codec.
@@ -231,11 +265,7 @@ impl Chunks {
         if self.version >= 5 {
             self.head.put_i64(partition.log_start_offset);
         }
-        if self.flexible() {
-            self.head.put_u8(0)
-        } else {
-            self.head.put_i32(-1)
-        } // no aborted transactions
+        self.aborted(partition.aborted_transactions.as_deref());
         if self.version >= 11 {
             self.head.put_i32(-1); // no other replica is preferred
         }
@@ -249,6 +279,21 @@ impl Chunks {
             self.chunks.push(records);
         }
         self.tagged_end();
+    }
+
+    fn aborted(&mut self, transactions: Option<&[AbortedTransaction]>) {
+        match transactions {
+            None if self.flexible() => self.head.put_u8(0),
+            None => self.head.put_i32(-1),
+            Some(transactions) => {
+                self.count(transactions.len());
+                for transaction in transactions {
+                    self.head.put_i64(transaction.producer_id.0);
+                    self.head.put_i64(transaction.first_offset);
+                    self.tagged_end();
+                }
+            }
+        }
     }
 
     fn count(&mut self, count: usize) {
@@ -316,7 +361,13 @@ mod tests {
                     .with_high_watermark(9)
                     .with_last_stable_offset(9);
                 let data = if version >= 5 { data.with_log_start_offset(3) } else { data };
-                topic.partitions.push(data.with_aborted_transactions(None).with_records(Some(Bytes::new())));
+                let aborted =
+                    |id| AbortedTransaction::default().with_producer_id(ProducerId(id)).with_first_offset(7);
+                let aborted =
+                    [None, Some(vec![]), Some(vec![aborted(3), aborted(4)])][usize::from(number)].clone();
+                topic
+                    .partitions
+                    .push(data.with_aborted_transactions(aborted).with_records(Some(Bytes::new())));
                 records.push(Bytes::from(vec![number; usize::from(number) * 100]));
             }
             response.responses.push(topic);

@@ -14,7 +14,11 @@ use kafka_protocol::{
     protocol::Request,
 };
 
-use super::{Handler, k01_fetch::check_epoch, shapes};
+use super::{
+    Handler,
+    k01_fetch::{READ_COMMITTED, check_epoch},
+    shapes,
+};
 use crate::{
     broker::Broker,
     cluster::LEADER_EPOCH,
@@ -33,17 +37,19 @@ pub const HANDLER: Handler = Handler {
     shape: &shapes::LIST_OFFSETS,
     pipelined: false,
     call: |broker, call| call.answer(move |request, caller| act(broker, request, caller.version)),
-    notes: "earliest, latest, by time, largest timestamp (v7), local earliest (v8: the same as earliest)",
+    notes: "earliest, latest, by time, largest timestamp (v7), local earliest (v8: the same as earliest); \
+            read_committed: nothing from the last stable offset on",
 };
 
 async fn act(broker: Arc<Broker>, request: ListOffsetsRequest, version: i16) -> ListOffsetsResponse {
+    let committed = request.isolation_level == READ_COMMITTED;
     let mut response = ListOffsetsResponse::default();
     for topic in request.topics {
         let mut answered = ListOffsetsTopicResponse::default().with_name(topic.name.clone());
         for asked in topic.partitions {
             let index = asked.partition_index;
             let found = match broker.topics.partition(&topic.name, index) {
-                Ok(log) => find(&broker, log, asked).await,
+                Ok(log) => find(&broker, log, asked, committed).await,
                 Err(error) => Err(error),
             };
             let partition = ListOffsetsPartitionResponse::default().with_partition_index(index);
@@ -64,12 +70,14 @@ async fn find(
     broker: &Arc<Broker>,
     log: Arc<Log>,
     asked: ListOffsetsPartition,
+    committed: bool,
 ) -> Result<TimedOffset, ResponseError> {
     check_epoch(asked.current_leader_epoch)?;
     let plain = |offset| TimedOffset { offset, timestamp_ms: -1, leader_epoch: LEADER_EPOCH };
     let nowhere = TimedOffset { offset: -1, timestamp_ms: -1, leader_epoch: -1 };
+    let end = if committed { log.last_stable_offset() } else { log.high_watermark() };
     match asked.timestamp {
-        LATEST => Ok(plain(log.high_watermark())),
+        LATEST => Ok(plain(end)),
         EARLIEST | EARLIEST_LOCAL => Ok(plain(log.start_offset())),
         time_ms if time_ms < MAX_TIMESTAMP => Err(ResponseError::UnsupportedForMessageFormat),
         time_ms => {
@@ -77,7 +85,8 @@ async fn find(
                 MAX_TIMESTAMP => log.offset_of_max_timestamp(),
                 time_ms => log.offset_for_time(time_ms),
             });
-            Ok(found.await.map_err(|error| error.answer())?.unwrap_or(nowhere))
+            let found = found.await.map_err(|error| error.answer())?;
+            Ok(found.filter(|found| found.offset < end).unwrap_or(nowhere))
         }
     }
 }

@@ -38,7 +38,7 @@ async fn act(broker: Arc<Broker>, request: OffsetCommitRequest) -> OffsetCommitR
         let mut answered = OffsetCommitResponseTopic::default().with_name(topic.name.clone());
         let name: Arc<str> = topic.name.as_str().into();
         for partition in &topic.partitions {
-            let staged = stage(&broker, &name, partition).map(|commit| commits.push(commit));
+            let staged = stage(&broker, &name, staging(partition)).map(|commit| commits.push(commit));
             answered.partitions.push(
                 OffsetCommitResponsePartition::default()
                     .with_partition_index(partition.partition_index)
@@ -63,21 +63,29 @@ async fn act(broker: Arc<Broker>, request: OffsetCommitRequest) -> OffsetCommitR
     response
 }
 
-fn stage(
-    broker: &Broker,
-    topic: &Arc<str>,
-    partition: &OffsetCommitRequestPartition,
-) -> Result<Commit, ResponseError> {
-    broker.topics.partition(topic, partition.partition_index)?;
-    let metadata = partition.committed_metadata.as_deref().unwrap_or_default();
-    if !broker.groups.takes_metadata(metadata) {
-        return Err(ResponseError::OffsetMetadataTooLarge);
-    }
-    Ok(Commit {
-        topic: topic.clone(),
+fn staging(partition: &OffsetCommitRequestPartition) -> Staging<'_> {
+    Staging {
         partition: partition.partition_index,
         offset: partition.committed_offset,
         leader_epoch: partition.committed_leader_epoch,
-        metadata: metadata.into(),
-    })
+        metadata: partition.committed_metadata.as_deref().unwrap_or_default(),
+    }
+}
+
+/// What a request wants committed for one partition.
+pub struct Staging<'a> {
+    pub partition: i32,
+    pub offset: i64,
+    pub leader_epoch: i32,
+    pub metadata: &'a str,
+}
+
+/// The commit, if the partition is there and the metadata is short enough.
+pub fn stage(broker: &Broker, topic: &Arc<str>, staging: Staging<'_>) -> Result<Commit, ResponseError> {
+    let Staging { partition, offset, leader_epoch, metadata } = staging;
+    broker.topics.partition(topic, partition)?;
+    if !broker.groups.takes_metadata(metadata) {
+        return Err(ResponseError::OffsetMetadataTooLarge);
+    }
+    Ok(Commit { topic: topic.clone(), partition, offset, leader_epoch, metadata: metadata.into() })
 }

@@ -1,6 +1,7 @@
 //! OffsetFetch (key 9), versions 1-9.
-//! v2 an error at the top, null topics mean all; v5 leader epoch; v6 flexible; v7 require_stable (KIP-447; there are no
-//! transactions to wait for); v8 several groups at once (KIP-709); v9 member id and epoch of the new protocol (not used).
+//! v2 an error at the top, null topics mean all; v5 leader epoch; v6 flexible; v7 require_stable (KIP-447: an offset that an
+//! open transaction is about to change is UNSTABLE_OFFSET_COMMIT, and the client asks again); v8 several groups at once
+//! (KIP-709); v9 member id and epoch of the new protocol (not used).
 //! A partition that was never committed has offset -1 and no error, as has a group that does not exist.
 
 use std::sync::Arc;
@@ -30,16 +31,18 @@ pub const HANDLER: Handler = Handler {
     notes: "",
 };
 
-/// Topic, and partition with what was committed for it.
-type Found = Vec<(TopicName, Vec<(i32, Option<Committed>)>)>;
+/// What was committed for a partition, or why it is not told.
+type Known = Result<Option<Committed>, ResponseError>;
+type Found = Vec<(TopicName, Vec<(i32, Known)>)>;
 type Wanted = Option<Vec<(TopicName, Vec<i32>)>>;
 
 async fn act(broker: Arc<Broker>, request: OffsetFetchRequest, version: i16) -> OffsetFetchResponse {
     let mut response = OffsetFetchResponse::default();
+    let stable = request.require_stable;
     if version < 8 {
         let wanted =
             request.topics.map(|topics| topics.into_iter().map(|t| (t.name, t.partition_indexes)).collect());
-        match find(&broker, &request.group_id, wanted) {
+        match find(&broker, &request.group_id, wanted, stable) {
             Ok(found) => response.topics = found.into_iter().map(old_topic).collect(),
             Err(error) => response.error_code = error.code(),
         }
@@ -48,7 +51,7 @@ async fn act(broker: Arc<Broker>, request: OffsetFetchRequest, version: i16) -> 
     for group in request.groups {
         let wanted =
             group.topics.map(|topics| topics.into_iter().map(|t| (t.name, t.partition_indexes)).collect());
-        let found = find(&broker, &group.group_id, wanted);
+        let found = find(&broker, &group.group_id, wanted, stable);
         let answered = OffsetFetchResponseGroup::default().with_group_id(group.group_id);
         response.groups.push(match found {
             Ok(found) => answered.with_topics(found.into_iter().map(new_topic).collect()),
@@ -58,18 +61,25 @@ async fn act(broker: Arc<Broker>, request: OffsetFetchRequest, version: i16) -> 
     response
 }
 
-fn find(broker: &Broker, group_id: &str, wanted: Wanted) -> Result<Found, ResponseError> {
+fn find(broker: &Broker, group_id: &str, wanted: Wanted, stable: bool) -> Result<Found, ResponseError> {
     if group_id.is_empty() {
         return Err(ResponseError::InvalidGroupId);
     }
     let group = broker.groups.get(group_id);
     let group = group.as_ref().map(|group| group.lock());
-    let Some(wanted) = wanted else {
-        let mut all: std::collections::BTreeMap<String, Vec<(i32, Option<Committed>)>> = Default::default();
-        for ((topic, partition), committed) in group.iter().flat_map(|group| &group.offsets) {
-            all.entry(topic.to_string()).or_default().push((*partition, Some(committed.clone())));
+    let known = |place: &(Arc<str>, i32)| {
+        let Some(group) = &group else { return Ok(None) };
+        match stable && group.is_unsettled(place) {
+            true => Err(ResponseError::UnstableOffsetCommit),
+            false => Ok(group.offsets.get(place).cloned()),
         }
-        let named = |(name, mut partitions): (String, Vec<(i32, Option<Committed>)>)| {
+    };
+    let Some(wanted) = wanted else {
+        let mut all: std::collections::BTreeMap<String, Vec<(i32, Known)>> = Default::default();
+        for place in group.iter().flat_map(|group| group.offsets.keys()) {
+            all.entry(place.0.to_string()).or_default().push((place.1, known(place)));
+        }
+        let named = |(name, mut partitions): (String, Vec<(i32, Known)>)| {
             partitions.sort_by_key(|(partition, _)| *partition);
             (TopicName(StrBytes::from_string(name)), partitions)
         };
@@ -77,48 +87,48 @@ fn find(broker: &Broker, group_id: &str, wanted: Wanted) -> Result<Found, Respon
     };
     let topic = |(name, partitions): (TopicName, Vec<i32>)| {
         let key: Arc<str> = name.as_str().into();
-        let committed = |partition| {
-            let committed =
-                group.as_ref().and_then(|group| group.offsets.get(&(key.clone(), partition)).cloned());
-            (partition, committed)
-        };
-        let partitions = partitions.into_iter().map(committed).collect();
+        let each = |partition| (partition, known(&(key.clone(), partition)));
+        let partitions = partitions.into_iter().map(each).collect();
         (name, partitions)
     };
     Ok(wanted.into_iter().map(topic).collect())
 }
 
-fn old_topic((name, partitions): (TopicName, Vec<(i32, Option<Committed>)>)) -> OffsetFetchResponseTopic {
-    let partition = |(index, committed): (i32, Option<Committed>)| {
-        let (offset, epoch, metadata) = fields(committed);
+fn old_topic((name, partitions): (TopicName, Vec<(i32, Known)>)) -> OffsetFetchResponseTopic {
+    let partition = |(index, known): (i32, Known)| {
+        let (offset, epoch, metadata, error_code) = fields(known);
         OffsetFetchResponsePartition::default()
             .with_partition_index(index)
             .with_committed_offset(offset)
             .with_committed_leader_epoch(epoch)
             .with_metadata(Some(metadata))
+            .with_error_code(error_code)
     };
     let partitions = partitions.into_iter().map(partition).collect();
     OffsetFetchResponseTopic::default().with_name(name).with_partitions(partitions)
 }
 
-fn new_topic((name, partitions): (TopicName, Vec<(i32, Option<Committed>)>)) -> OffsetFetchResponseTopics {
-    let partition = |(index, committed): (i32, Option<Committed>)| {
-        let (offset, epoch, metadata) = fields(committed);
+fn new_topic((name, partitions): (TopicName, Vec<(i32, Known)>)) -> OffsetFetchResponseTopics {
+    let partition = |(index, known): (i32, Known)| {
+        let (offset, epoch, metadata, error_code) = fields(known);
         OffsetFetchResponsePartitions::default()
             .with_partition_index(index)
             .with_committed_offset(offset)
             .with_committed_leader_epoch(epoch)
             .with_metadata(Some(metadata))
+            .with_error_code(error_code)
     };
     let partitions = partitions.into_iter().map(partition).collect();
     OffsetFetchResponseTopics::default().with_name(name).with_partitions(partitions)
 }
 
-fn fields(committed: Option<Committed>) -> (i64, i32, StrBytes) {
-    match committed {
-        Some(committed) => {
-            (committed.offset, committed.leader_epoch, StrBytes::from_string(committed.metadata.to_string()))
+fn fields(known: Known) -> (i64, i32, StrBytes, i16) {
+    match known {
+        Ok(Some(committed)) => {
+            let metadata = StrBytes::from_string(committed.metadata.to_string());
+            (committed.offset, committed.leader_epoch, metadata, 0)
         }
-        None => (-1, -1, StrBytes::default()),
+        Ok(None) => (-1, -1, StrBytes::default(), 0),
+        Err(error) => (-1, -1, StrBytes::default(), error.code()),
     }
 }

@@ -1,7 +1,7 @@
 //! FindCoordinator (key 10), versions 0-6.
 //! v1 key type and error message; v3 flexible; v4 several keys at once (KIP-699); v5 and v6 new errors and share groups
-//! (KIP-890, KIP-932), of which there are none here. Every group's coordinator is this node; `__consumer_offsets` is made
-//! when the first one is asked for, as Kafka does.
+//! (KIP-890, KIP-932), of which there are none here. Every coordinator is this node; `__consumer_offsets` and
+//! `__transaction_state` are made when the first one is asked for, as Kafka does.
 
 use std::sync::Arc;
 
@@ -26,7 +26,7 @@ pub const HANDLER: Handler = Handler {
     shape: &shapes::FIND_COORDINATOR,
     pipelined: false,
     call: |broker, call| call.answer(move |request, caller| act(broker, request, caller.version)),
-    notes: "groups; a transactional id gets this node too, and its refusal from InitProducerId",
+    notes: "groups and transactional ids",
 };
 
 async fn act(broker: Arc<Broker>, request: FindCoordinatorRequest, version: i16) -> FindCoordinatorResponse {
@@ -59,7 +59,7 @@ async fn act(broker: Arc<Broker>, request: FindCoordinatorRequest, version: i16)
 async fn find(broker: &Arc<Broker>, key_type: i8) -> Result<(), ResponseError> {
     match key_type {
         GROUP => broker.offsets_topic().await.map(|_| ()),
-        TRANSACTION => Ok(()),
+        TRANSACTION => broker.transactions_topic().await.map(|_| ()),
         _ => Err(ResponseError::InvalidRequest),
     }
 }

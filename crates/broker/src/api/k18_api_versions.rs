@@ -5,11 +5,18 @@
 
 use kafka_protocol::{
     ResponseError,
-    messages::{ApiVersionsRequest, ApiVersionsResponse, api_versions_response::ApiVersion},
-    protocol::Request,
+    messages::{
+        ApiVersionsRequest, ApiVersionsResponse,
+        api_versions_response::{ApiVersion, FinalizedFeatureKey, SupportedFeatureKey},
+    },
+    protocol::{Request, StrBytes},
 };
 
 use super::{Frame, HANDLERS, Handler, Reply, shapes, shapes::Malformed};
+use crate::transactions::transaction::VERSION_2;
+
+/// Clients that are told of features: a level of 2 makes them use transactions of version 2.
+const FEATURES_SINCE: i16 = 3;
 
 pub const HANDLER: Handler = Handler {
     key: ApiVersionsRequest::KEY,
@@ -17,22 +24,38 @@ pub const HANDLER: Handler = Handler {
     versions: 0..=4,
     shape: &shapes::API_VERSIONS,
     pipelined: false,
-    call: |_, call| call.answer(|_: ApiVersionsRequest, _| async { act() }),
-    notes: "any other version is answered in v0 with error 35 (KIP-511); no features",
+    call: |_, call| call.answer(|_: ApiVersionsRequest, caller| async move { act(caller.version) }),
+    notes: "any other version is answered in v0 with error 35 (KIP-511); the feature transaction.version is 2 (KIP-890)",
 };
 
-fn act() -> ApiVersionsResponse {
+fn act(version: i16) -> ApiVersionsResponse {
     let each = |handler: &Handler| {
         ApiVersion::default()
             .with_api_key(handler.key)
             .with_min_version(*handler.versions.start())
             .with_max_version(*handler.versions.end())
     };
-    ApiVersionsResponse::default().with_api_keys(HANDLERS.iter().map(each).collect())
+    let response = ApiVersionsResponse::default().with_api_keys(HANDLERS.iter().map(each).collect());
+    if version < FEATURES_SINCE {
+        return response;
+    }
+    let name = StrBytes::from_static_str("transaction.version");
+    let supported = SupportedFeatureKey::default()
+        .with_name(name.clone())
+        .with_min_version(1)
+        .with_max_version(VERSION_2);
+    let finalized = FinalizedFeatureKey::default()
+        .with_name(name)
+        .with_min_version_level(VERSION_2)
+        .with_max_version_level(VERSION_2);
+    response
+        .with_supported_features(vec![supported])
+        .with_finalized_features_epoch(0)
+        .with_finalized_features(vec![finalized])
 }
 
 /// The answer to a version that is not spoken here.
 pub fn refuse(reply: Reply) -> Result<Frame, Malformed> {
-    let response = act().with_error_code(ResponseError::UnsupportedVersion.code());
+    let response = act(0).with_error_code(ResponseError::UnsupportedVersion.code());
     reply.encode_in(&response, 0)
 }

@@ -1,7 +1,7 @@
-//! InitProducerId (key 22), versions 0-4.
-//! v2 flexible; v3 an idempotent producer may come back with its id to get the next epoch (KIP-360); v4 new errors.
-//! A transactional id is refused with TRANSACTIONAL_ID_AUTHORIZATION_FAILED: the one fatal error that every client shows
-//! at once, instead of trying again for ever. Transactions are a later part.
+//! InitProducerId (key 22), versions 0-5.
+//! v2 flexible; v3 a producer may come back with its id and epoch to get the next (KIP-360); v4 PRODUCER_FENCED; v5
+//! TRANSACTION_ABORTABLE (KIP-890), which is never needed here. What an earlier producer of the transactional id left open
+//! is aborted before the answer, and he is locked out.
 
 use std::sync::Arc;
 
@@ -12,43 +12,55 @@ use kafka_protocol::{
 };
 
 use super::{Handler, shapes};
-use crate::broker::Broker;
+use crate::{
+    broker::Broker,
+    transactions::{Ask, transaction::Producer},
+};
 
 pub const HANDLER: Handler = Handler {
     key: InitProducerIdRequest::KEY,
     name: "InitProducerId",
-    versions: 0..=4,
+    versions: 0..=5,
     shape: &shapes::INIT_PRODUCER_ID,
     pipelined: false,
-    call: |broker, call| call.answer(move |request, _| act(broker, request)),
-    notes: "idempotent producers; a transactional id is refused with TRANSACTIONAL_ID_AUTHORIZATION_FAILED",
+    call: |broker, call| call.answer(move |request, caller| act(broker, request, caller.version)),
+    notes: "transaction time-outs up to `transaction_timeout_ms_max` (15 min)",
 };
 
-async fn act(broker: Arc<Broker>, request: InitProducerIdRequest) -> InitProducerIdResponse {
-    let given = give(&broker, &request).await;
-    match given {
-        Ok((id, epoch)) => {
+async fn act(broker: Arc<Broker>, request: InitProducerIdRequest, version: i16) -> InitProducerIdResponse {
+    match give(&broker, &request).await {
+        Ok(Producer { id, epoch }) => {
             InitProducerIdResponse::default().with_producer_id(ProducerId(id)).with_producer_epoch(epoch)
         }
         Err(error) => InitProducerIdResponse::default()
-            .with_error_code(error.code())
+            .with_error_code(older(error, version, 4).code())
             .with_producer_id(ProducerId(-1))
             .with_producer_epoch(-1),
     }
 }
 
-async fn give(broker: &Arc<Broker>, request: &InitProducerIdRequest) -> Result<(i64, i16), ResponseError> {
+async fn give(broker: &Arc<Broker>, request: &InitProducerIdRequest) -> Result<Producer, ResponseError> {
     if let Some(id) = &request.transactional_id {
-        if id.is_empty() {
-            return Err(ResponseError::InvalidRequest);
+        let timeout_ms = request.transaction_timeout_ms;
+        if timeout_ms <= 0 || timeout_ms > broker.options.transaction_timeout_ms_max {
+            return Err(ResponseError::InvalidTransactionTimeout);
         }
-        tracing::warn!(transactional_id = %&***id, "a producer asks for transactions, which this broker does not have");
-        return Err(ResponseError::TransactionalIdAuthorizationFailed);
+        let claim = Producer { id: request.producer_id.0, epoch: request.producer_epoch };
+        let claim = Some(claim).filter(|claim| claim.id >= 0);
+        return broker.transactions.ask(id, Ask::Init { claim, timeout_ms }).await;
     }
     // Without a transactional id Kafka gives a new id each time, whatever the producer had before.
     let next = broker.blocking(|broker| broker.producers.next()).await;
-    next.map(|id| (id, 0)).map_err(|error| {
+    next.map(|id| Producer { id, epoch: 0 }).map_err(|error| {
         tracing::error!(%error, "no producer id can be given");
         ResponseError::CoordinatorNotAvailable
     })
+}
+
+/// Before `since` a request's clients know PRODUCER_FENCED by its older name.
+pub fn older(error: ResponseError, version: i16, since: i16) -> ResponseError {
+    match error {
+        ResponseError::ProducerFenced if version < since => ResponseError::InvalidProducerEpoch,
+        error => error,
+    }
 }

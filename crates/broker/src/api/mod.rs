@@ -33,6 +33,10 @@ mod k20_delete_topics;
 mod k21_delete_records;
 mod k22_init_producer_id;
 mod k23_offset_for_leader_epoch;
+mod k24_add_partitions_to_txn;
+mod k25_add_offsets_to_txn;
+mod k26_end_txn;
+mod k28_txn_offset_commit;
 mod k32_describe_configs;
 mod k33_alter_configs;
 mod k37_create_partitions;
@@ -40,6 +44,9 @@ mod k42_delete_groups;
 mod k44_incremental_alter_configs;
 mod k47_offset_delete;
 mod k60_describe_cluster;
+mod k61_describe_producers;
+mod k65_describe_transactions;
+mod k66_list_transactions;
 
 #[cfg(test)]
 mod tests;
@@ -67,6 +74,10 @@ pub const HANDLERS: &[Handler] = &[
     k21_delete_records::HANDLER,
     k22_init_producer_id::HANDLER,
     k23_offset_for_leader_epoch::HANDLER,
+    k24_add_partitions_to_txn::HANDLER,
+    k25_add_offsets_to_txn::HANDLER,
+    k26_end_txn::HANDLER,
+    k28_txn_offset_commit::HANDLER,
     k32_describe_configs::HANDLER,
     k33_alter_configs::HANDLER,
     k37_create_partitions::HANDLER,
@@ -74,6 +85,9 @@ pub const HANDLERS: &[Handler] = &[
     k44_incremental_alter_configs::HANDLER,
     k47_offset_delete::HANDLER,
     k60_describe_cluster::HANDLER,
+    k61_describe_producers::HANDLER,
+    k65_describe_transactions::HANDLER,
+    k66_list_transactions::HANDLER,
 ];
 
 /// One API key.

@@ -370,6 +370,49 @@ pub const INIT_PRODUCER_ID: Shape = Shape {
     parts: &[always(Text), always(Fixed(4)), since(3, Fixed(8)), since(3, Fixed(2))],
 };
 
+pub const ADD_PARTITIONS_TO_TXN: Shape = Shape {
+    flexible_since: 3,
+    parts: &[
+        since(
+            4,
+            Items(&[
+                always(Text),
+                always(Fixed(8)),
+                always(Fixed(2)),
+                always(Fixed(1)),
+                always(Items(&[always(Text), always(Plain(&Fixed(4)))])),
+            ]),
+        ),
+        until(3, Text),
+        until(3, Fixed(8)),
+        until(3, Fixed(2)),
+        until(3, Items(&[always(Text), always(Plain(&Fixed(4)))])),
+    ],
+};
+
+pub const ADD_OFFSETS_TO_TXN: Shape =
+    Shape { flexible_since: 3, parts: &[always(Text), always(Fixed(8)), always(Fixed(2)), always(Text)] };
+
+pub const END_TXN: Shape =
+    Shape { flexible_since: 3, parts: &[always(Text), always(Fixed(8)), always(Fixed(2)), always(Fixed(1))] };
+
+pub const TXN_OFFSET_COMMIT: Shape = Shape {
+    flexible_since: 3,
+    parts: &[
+        always(Text),
+        always(Text),
+        always(Fixed(8)),
+        always(Fixed(2)),
+        since(3, Fixed(4)),
+        since(3, Text),
+        since(3, Text),
+        always(Items(&[
+            always(Text),
+            always(Items(&[always(Fixed(4)), always(Fixed(8)), since(2, Fixed(4)), always(Text)])),
+        ])),
+    ],
+};
+
 pub const OFFSET_FOR_LEADER_EPOCH: Shape = Shape {
     flexible_since: 4,
     parts: &[
@@ -428,3 +471,13 @@ pub const OFFSET_DELETE: Shape = Shape {
 
 pub const DESCRIBE_CLUSTER: Shape =
     Shape { flexible_since: 0, parts: &[always(Fixed(1)), since(1, Fixed(1)), since(2, Fixed(1))] };
+
+pub const DESCRIBE_PRODUCERS: Shape =
+    Shape { flexible_since: 0, parts: &[always(Items(&[always(Text), always(Plain(&Fixed(4)))]))] };
+
+pub const DESCRIBE_TRANSACTIONS: Shape = Shape { flexible_since: 0, parts: &[always(Plain(&Text))] };
+
+pub const LIST_TRANSACTIONS: Shape = Shape {
+    flexible_since: 0,
+    parts: &[always(Plain(&Text)), always(Plain(&Fixed(8))), since(1, Fixed(8)), since(2, Text)],
+};

@@ -78,6 +78,7 @@ fn examples() -> Vec<Example> {
         for version in handler.versions.clone() {
             let made = data_example(handler.key, version)
                 .or_else(|| group_example(handler.key, version))
+                .or_else(|| transaction_example(handler.key, version))
                 .or_else(|| admin_example(handler.key, version));
             all.push(made.unwrap_or_else(|| panic!("no example of {}", handler.name)));
         }
@@ -139,6 +140,57 @@ fn data_example(key: i16, version: i16) -> Option<Example> {
             let topic =
                 OffsetForLeaderTopic::default().with_topic(topic("frames")).with_partitions(vec![partition]);
             example(version, &OffsetForLeaderEpochRequest::default().with_topics(vec![topic]))
+        }
+        _ => return None,
+    })
+}
+
+fn transaction_example(key: i16, version: i16) -> Option<Example> {
+    let id = || TransactionalId(text("frames-id"));
+    Some(match key {
+        24 => {
+            use add_partitions_to_txn_request::{AddPartitionsToTxnTopic, AddPartitionsToTxnTransaction};
+            let topics =
+                vec![AddPartitionsToTxnTopic::default().with_name(topic("frames")).with_partitions(vec![0])];
+            let request = AddPartitionsToTxnRequest::default();
+            if version < 4 {
+                let request =
+                    request.with_v3_and_below_transactional_id(id()).with_v3_and_below_topics(topics);
+                return Some(example(version, &request));
+            }
+            let one =
+                AddPartitionsToTxnTransaction::default().with_transactional_id(id()).with_topics(topics);
+            example(version, &request.with_transactions(vec![one.clone(), one.with_verify_only(true)]))
+        }
+        25 => example(
+            version,
+            &AddOffsetsToTxnRequest::default().with_transactional_id(id()).with_group_id(group()),
+        ),
+        26 => example(version, &EndTxnRequest::default().with_transactional_id(id()).with_committed(true)),
+        28 => {
+            use txn_offset_commit_request::{TxnOffsetCommitRequestPartition, TxnOffsetCommitRequestTopic};
+            let partition = TxnOffsetCommitRequestPartition::default()
+                .with_committed_offset(3)
+                .with_committed_metadata(Some(text("receipt")));
+            let topic = TxnOffsetCommitRequestTopic::default()
+                .with_name(topic("frames"))
+                .with_partitions(vec![partition]);
+            let request =
+                TxnOffsetCommitRequest::default().with_transactional_id(id()).with_group_id(group());
+            example(version, &request.with_topics(vec![topic]))
+        }
+        61 => {
+            let topic = describe_producers_request::TopicRequest::default()
+                .with_name(topic("frames"))
+                .with_partition_indexes(vec![0, 7]);
+            example(version, &DescribeProducersRequest::default().with_topics(vec![topic]))
+        }
+        65 => example(version, &DescribeTransactionsRequest::default().with_transactional_ids(vec![id()])),
+        66 => {
+            let request = ListTransactionsRequest::default()
+                .with_state_filters(vec![text("Ongoing"), text("Strange")])
+                .with_producer_id_filters(vec![ProducerId(7)]);
+            example(version, &if version >= 1 { request.with_duration_filter(5) } else { request })
         }
         _ => return None,
     })
@@ -399,7 +451,8 @@ fn decode_any(key: i16, version: i16, mut bytes: Bytes) {
         ListGroupsRequest ApiVersionsRequest CreateTopicsRequest DeleteTopicsRequest DeleteRecordsRequest
         InitProducerIdRequest OffsetForLeaderEpochRequest DescribeConfigsRequest AlterConfigsRequest
         CreatePartitionsRequest DeleteGroupsRequest IncrementalAlterConfigsRequest OffsetDeleteRequest
-        DescribeClusterRequest);
+        DescribeClusterRequest AddPartitionsToTxnRequest AddOffsetsToTxnRequest EndTxnRequest TxnOffsetCommitRequest
+        DescribeProducersRequest DescribeTransactionsRequest ListTransactionsRequest);
     panic!("no request type for key {key}");
 }
 
@@ -436,7 +489,7 @@ async fn garbage_closes_the_connection_and_nothing_else() {
             seed ^= seed << 17;
             body.push((seed >> 32) as u8);
         }
-        body[5] %= 61; // a key that may exist
+        body[5] %= 67; // a key that may exist
         body[6] = 0;
         body[7] %= 14;
         frames.push(body);

@@ -11,6 +11,7 @@ use kafka_protocol::ResponseError;
 use tokio::{sync::oneshot, time::Instant};
 
 use super::records::{Committed, StoredGroup};
+use crate::log::Ending;
 
 mod joining;
 mod syncing;
@@ -149,6 +150,8 @@ pub struct Group {
     /// The first generation of an empty group: when the phase may end at the latest.
     initial_until: Option<Instant>,
     pub offsets: HashMap<(Arc<str>, i32), Committed>,
+    /// What open transactions will commit, by their producer ids.
+    pub unsettled: HashMap<i64, HashMap<(Arc<str>, i32), Committed>>,
     /// Set when what is stored of the group has changed; the caller takes it and appends it.
     pub store_due: bool,
     /// The leader's assignments are being stored: until then nobody is answered.
@@ -173,6 +176,7 @@ impl Group {
             phase_until: None,
             initial_until: None,
             offsets: HashMap::new(),
+            unsettled: HashMap::new(),
             store_due: false,
             storing_generation: None,
             initial_delay,
@@ -337,6 +341,58 @@ impl Group {
         }
     }
 
+    /// The same for offsets that a transaction commits: its producer may stand outside the group (KIP-447).
+    pub fn check_transactional_commit(
+        &mut self,
+        claim: Claim<'_>,
+        now: Instant,
+    ) -> Result<(), ResponseError> {
+        if self.state == State::Dead {
+            return Err(ResponseError::CoordinatorNotAvailable);
+        }
+        if claim.generation_id < 0 && claim.member_id.is_empty() && claim.instance_id.is_none() {
+            return Ok(());
+        }
+        self.check_claim(claim)?;
+        if let Some(member) = self.members.get_mut(claim.member_id) {
+            member.beat(now);
+        }
+        Ok(())
+    }
+
+    pub fn is_unsettled(&self, place: &(Arc<str>, i32)) -> bool {
+        self.unsettled.values().any(|offsets| offsets.contains_key(place))
+    }
+
+    /// A commit or a deletion that is in the log.
+    pub fn apply(&mut self, place: (Arc<str>, i32), committed: Option<Committed>) {
+        match committed {
+            Some(committed) => {
+                self.offsets.insert(place, committed);
+            }
+            None => {
+                for offsets in self.unsettled.values_mut() {
+                    offsets.remove(&place);
+                }
+                self.offsets.remove(&place);
+            }
+        }
+    }
+
+    /// The producer's transaction has ended: what it committed counts, unless something newer does.
+    pub fn settle(&mut self, producer_id: i64, ending: Ending) {
+        let Some(offsets) = self.unsettled.remove(&producer_id) else { return };
+        if ending == Ending::Abort {
+            return;
+        }
+        for (place, committed) in offsets {
+            let known = self.offsets.get(&place);
+            if known.is_none_or(|known| known.record_offset < committed.record_offset) {
+                self.offsets.insert(place, committed);
+            }
+        }
+    }
+
     /// Acts on what is due. Members that wait in a join are alive as long as the broker holds their request.
     pub fn tick(&mut self, now: Instant) {
         self.pending.retain(|_, until| *until > now);
@@ -384,7 +440,7 @@ impl Group {
 
     /// The offsets that nobody has needed for `retention_ms`: the group is empty, and so is its past (KIP-211).
     pub fn expired(&self, now_ms: i64, retention_ms: i64) -> Vec<(Arc<str>, i32)> {
-        if self.state != State::Empty {
+        if self.state != State::Empty || !self.unsettled.is_empty() {
             return vec![];
         }
         let old = |committed: &Committed| {

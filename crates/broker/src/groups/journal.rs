@@ -1,7 +1,11 @@
 //! The one writer of `__consumer_offsets`: takes what changed, in order, and appends all that waits as one batch a
 //! partition. It also reads the topic back at start.
 
-use std::{collections::BTreeMap, io, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    io,
+    sync::Arc,
+};
 
 use bytes::Bytes;
 use indexmap::IndexMap;
@@ -10,7 +14,7 @@ use tokio::{
     sync::{mpsc, oneshot},
     time::Instant,
 };
-use wire::batch::{BatchBuilder, batches};
+use wire::batch::{BatchBuilder, Record, batches};
 
 use super::{
     Groups,
@@ -19,8 +23,9 @@ use super::{
 use crate::{
     broker::Broker,
     errors::Error,
-    log::{Log, ReadLimit, Writer},
+    log::{Ending, Log, ReadLimit, Writer},
     topics::Topic,
+    transactions::transaction::Producer,
 };
 
 pub const OFFSETS_TOPIC: &str = "__consumer_offsets";
@@ -36,6 +41,11 @@ pub type OffsetChange = ((Arc<str>, i32), Option<Committed>);
 #[derive(Debug)]
 pub enum Change {
     Offsets(Vec<OffsetChange>),
+    /// What an open transaction commits.
+    Unsettled {
+        producer: Producer,
+        offsets: Vec<((Arc<str>, i32), Committed)>,
+    },
     Group(StoredGroup),
     /// The leader's assignments; the members are answered once they are stored.
     Assigned {
@@ -53,6 +63,13 @@ pub struct Entry {
     pub done: Option<oneshot::Sender<Result<(), ResponseError>>>,
 }
 
+/// Where in the topic the records of an entry lie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    pub partition: usize,
+    pub first_offset: i64,
+}
+
 type Stored = BTreeMap<String, StoredGroup>;
 type KeyValue = (Bytes, Option<Bytes>);
 
@@ -66,6 +83,12 @@ impl Entry {
             Change::Offsets(offsets) => {
                 let each = |(place, committed): &OffsetChange| {
                     (offset_key(place), committed.as_ref().map(Committed::encode))
+                };
+                offsets.iter().map(each).collect()
+            }
+            Change::Unsettled { offsets, .. } => {
+                let each = |(place, committed): &((Arc<str>, i32), Committed)| {
+                    (offset_key(place), Some(committed.encode()))
                 };
                 offsets.iter().map(each).collect()
             }
@@ -93,31 +116,54 @@ pub async fn run(broker: Arc<Broker>, mut inbox: mpsc::UnboundedReceiver<Entry>)
     }
 }
 
-async fn write(broker: &Arc<Broker>, entries: &[Entry]) -> Vec<Result<(), ResponseError>> {
+impl Entry {
+    /// Whose transaction its records belong to: those of one batch all belong to the same.
+    fn producer(&self) -> Option<Producer> {
+        match &self.change {
+            Change::Unsettled { producer, .. } => Some(*producer),
+            Change::Offsets(_) | Change::Group(_) | Change::Assigned { .. } | Change::Deleted(_) => None,
+        }
+    }
+}
+
+/// Appends one batch for each partition and producer.
+async fn write(broker: &Arc<Broker>, entries: &[Entry]) -> Vec<Result<Place, ResponseError>> {
     let topic = match broker.offsets_topic().await {
         Ok(topic) => topic,
         Err(error) => return vec![Err(error); entries.len()],
     };
-    let partition_of = |entry: &Entry| partition_for(&entry.group, topic.partitions.len());
-    let mut batches: IndexMap<usize, Vec<KeyValue>> = IndexMap::new();
+    let mut batches: IndexMap<(usize, Option<Producer>), Vec<KeyValue>> = IndexMap::new();
+    let mut places = Vec::with_capacity(entries.len());
     for entry in entries {
-        batches.entry(partition_of(entry)).or_default().extend(entry.records());
+        let batch = (partition_for(&entry.group, topic.partitions.len()), entry.producer());
+        let records = batches.entry(batch).or_default();
+        places.push((batch, records.len() as i64));
+        records.extend(entry.records());
     }
-    let mut outcomes: BTreeMap<usize, Result<(), ResponseError>> = BTreeMap::new();
-    for (partition, records) in batches {
-        let outcome = append(&topic.partitions[partition], records, broker.now_ms()).await;
-        outcomes.insert(partition, outcome);
+    let mut outcomes = HashMap::new();
+    for ((partition, producer), records) in batches {
+        let outcome = append(&topic.partitions[partition], records, producer, broker.now_ms()).await;
+        outcomes.insert((partition, producer), outcome);
     }
-    entries.iter().map(|entry| outcomes.get(&partition_of(entry)).copied().unwrap_or(Ok(()))).collect()
+    let place = |(batch, index): ((usize, Option<Producer>), i64)| {
+        outcomes[&batch].map(|first| Place { partition: batch.0, first_offset: first + index })
+    };
+    places.into_iter().map(place).collect()
 }
 
-async fn append(log: &Arc<Log>, records: Vec<KeyValue>, now_ms: i64) -> Result<(), ResponseError> {
+/// Gives the offset of the first record.
+async fn append(
+    log: &Arc<Log>,
+    records: Vec<KeyValue>,
+    producer: Option<Producer>,
+    now_ms: i64,
+) -> Result<i64, ResponseError> {
     if records.is_empty() {
-        return Ok(());
+        return Ok(-1);
     }
-    let batch = batch(&records, now_ms).map_err(|_| ResponseError::UnknownServerError)?;
+    let batch = batch(&records, producer, now_ms).map_err(|_| ResponseError::UnknownServerError)?;
     match log.append(batch, 0, Writer::Broker).await {
-        Ok(_) => Ok(()),
+        Ok(appended) => Ok(appended.base_offset),
         Err(error) => {
             tracing::error!(%error, "group state cannot be written");
             Err(ResponseError::CoordinatorNotAvailable)
@@ -125,8 +171,11 @@ async fn append(log: &Arc<Log>, records: Vec<KeyValue>, now_ms: i64) -> Result<(
     }
 }
 
-fn batch(records: &[KeyValue], now_ms: i64) -> io::Result<Bytes> {
+fn batch(records: &[KeyValue], producer: Option<Producer>, now_ms: i64) -> io::Result<Bytes> {
     let mut builder = BatchBuilder::new(0);
+    if let Some(Producer { id, epoch }) = producer {
+        builder = builder.producer(id, epoch, 0).transactional(); // 0: nobody counts these, as in Kafka
+    }
     for (place, (key, value)) in records.iter().enumerate() {
         builder.push(place as i64, now_ms, Some(key), value.as_deref(), []);
     }
@@ -146,15 +195,16 @@ pub fn partition_for(group: &str, partitions_count: usize) -> usize {
 /// The log cannot be read.
 pub fn replay(topic: &Topic, groups: &Groups) -> Result<(), Error> {
     let mut stored = Stored::new();
-    for log in &topic.partitions {
+    for (partition, log) in topic.partitions.iter().enumerate() {
         let mut offset = log.start_offset();
         while offset < log.high_watermark() {
-            let limit = ReadLimit { bytes_max: READ_BYTES_MAX, at_least_one: true };
-            let next = replay_some(log, &log.read_blocking(offset, limit)?.records, groups, &mut stored)?;
-            if next <= offset {
+            let limit = ReadLimit { bytes_max: READ_BYTES_MAX, at_least_one: true, before: i64::MAX };
+            let fetched = log.read_blocking(offset, limit)?;
+            if fetched.next_offset <= offset {
                 break; // nothing whole is left
             }
-            offset = next;
+            replay_some(log, partition, &fetched.records, groups, &mut stored)?;
+            offset = fetched.next_offset;
         }
     }
     for (id, group) in stored {
@@ -165,38 +215,57 @@ pub fn replay(topic: &Topic, groups: &Groups) -> Result<(), Error> {
     Ok(())
 }
 
-/// Applies whole batches, and gives the offset after them; compaction may have left some without records.
-fn replay_some(log: &Log, bytes: &[u8], groups: &Groups, stored: &mut Stored) -> Result<i64, Error> {
+/// Applies whole batches; compaction may have left some without records.
+fn replay_some(
+    log: &Log,
+    partition: usize,
+    bytes: &[u8],
+    groups: &Groups,
+    stored: &mut Stored,
+) -> Result<(), Error> {
     let unreadable = |error: wire::batch::BatchError| Error::GroupsUnreadable {
         log: log.name().clone(),
         reason: error.to_string(),
     };
-    let mut next = 0;
     for batch in batches(bytes) {
         let batch = batch.map_err(unreadable)?;
-        next = batch.header.next_offset();
         if batch.header.is_control() {
+            if let Some(ending) = Ending::of(&batch) {
+                groups.settle(partition, batch.header.producer_id, ending);
+            }
             continue;
         }
+        let producer_id = batch.header.is_transactional().then_some(batch.header.producer_id);
         for record in &batch.records(BATCH_BYTES_MAX).map_err(unreadable)? {
             let record = record.map_err(unreadable)?;
-            apply(groups, stored, record.key, record.value);
+            apply(groups, stored, partition, producer_id, &record);
         }
     }
-    Ok(next)
+    Ok(())
 }
 
-fn apply(groups: &Groups, stored: &mut Stored, key: Option<&[u8]>, value: Option<&[u8]>) {
-    match key.and_then(Key::decode) {
+fn apply(
+    groups: &Groups,
+    stored: &mut Stored,
+    journal_partition: usize,
+    producer_id: Option<i64>,
+    record: &Record<'_>,
+) {
+    match record.key.and_then(Key::decode) {
         Some(Key::Offset { group, topic, partition }) => {
             let Some(shared) = groups.restore(&group) else { return };
+            let mut shared = shared.lock();
             let place = (Arc::from(topic), partition);
-            match value.and_then(Committed::decode) {
-                Some(committed) => shared.lock().offsets.insert(place, committed),
-                None => shared.lock().offsets.remove(&place),
-            };
+            let committed = record.value.and_then(Committed::decode);
+            let committed = committed.map(|known| Committed { record_offset: record.offset, ..known });
+            match (producer_id, committed) {
+                (Some(producer_id), Some(committed)) => {
+                    groups.unsettle(journal_partition, &mut shared, producer_id, vec![(place, committed)]);
+                }
+                (_, committed) => shared.apply(place, committed),
+            }
         }
-        Some(Key::Group { group }) => match value.and_then(StoredGroup::decode) {
+        Some(Key::Group { group }) => match record.value.and_then(StoredGroup::decode) {
             Some(value) => {
                 stored.insert(group, value);
             }

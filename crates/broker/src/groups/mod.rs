@@ -1,7 +1,11 @@
 //! The groups of this broker: who is in them and what they have committed. Everything that must survive a restart
 //! goes through the journal into `__consumer_offsets`, in the order in which it happened under the group's lock.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use base::Clock;
 use kafka_protocol::ResponseError;
@@ -20,10 +24,10 @@ pub mod records;
 mod tests;
 
 use group::{Claim, Group, Join, Joined, State, Synced};
-use journal::{Change, Entry};
+use journal::{Change, Entry, Place};
 use records::{Committed, StoredGroup};
 
-use crate::options::Options;
+use crate::{log::Ending, options::Options, transactions::transaction::Producer};
 
 /// Bounds of `session.timeout.ms` (`group.min.session.timeout.ms`, `group.max.session.timeout.ms`).
 pub const SESSION_TIMEOUT_MS: std::ops::RangeInclusive<i32> = 6_000..=1_800_000;
@@ -38,6 +42,8 @@ const EXPIRY_INTERVAL: Duration = Duration::from_secs(600);
 /// A group behind its lock; the lock is never held over an await.
 pub type SharedGroup = Arc<Mutex<Group>>;
 
+type GroupIds = HashSet<Arc<str>>;
+
 pub struct Groups {
     groups: Mutex<HashMap<Arc<str>, SharedGroup>>,
     /// `None` once the service has drained: the journal ends when it has written what was sent.
@@ -48,6 +54,8 @@ pub struct Groups {
     initial_delay: Duration,
     metadata_bytes_max: usize,
     offsets_retention_ms: i64,
+    /// The groups that a transaction commits offsets for: by partition of `__consumer_offsets` and producer id.
+    unsettled: Mutex<HashMap<(usize, i64), GroupIds>>,
 }
 
 /// One offset to commit.
@@ -72,6 +80,7 @@ impl Groups {
             initial_delay: Duration::from_millis(u64::from(options.initial_rebalance_delay_ms)),
             metadata_bytes_max: options.offset_metadata_bytes_max as usize,
             offsets_retention_ms: options.offsets_retention_ms,
+            unsettled: Mutex::default(),
         };
         (groups, inbox)
     }
@@ -178,24 +187,72 @@ impl Groups {
         claim: Claim<'_>,
         commits: Vec<Commit>,
     ) -> Result<(), ResponseError> {
-        let group = match self.get(group_id) {
-            Some(group) => group,
-            None if claim.generation_id < 0 => self.get_or_make(group_id)?,
-            None => return Err(ResponseError::IllegalGeneration),
-        };
         let (done, outcome) = oneshot::channel();
         {
+            let group = self.committing(group_id, claim)?;
             let mut locked = group.lock();
             locked.check_commit(claim, Instant::now())?;
-            let commit_timestamp_ms = self.clock.now_ms();
-            let committed = |commit: Commit| {
-                let Commit { topic, partition, offset, leader_epoch, metadata } = commit;
-                ((topic, partition), Some(Committed { offset, leader_epoch, metadata, commit_timestamp_ms }))
-            };
-            let offsets = commits.into_iter().map(committed).collect();
+            let offsets = self.stamped(commits).map(|(place, committed)| (place, Some(committed))).collect();
             self.write(&locked, Change::Offsets(offsets), Some(done));
         }
         outcome.await.unwrap_or(Err(ResponseError::CoordinatorNotAvailable))
+    }
+
+    /// The same as a part of a transaction: they count when that is committed.
+    pub async fn commit_in_transaction(
+        &self,
+        group_id: &str,
+        claim: Claim<'_>,
+        producer: Producer,
+        commits: Vec<Commit>,
+    ) -> Result<(), ResponseError> {
+        let (done, outcome) = oneshot::channel();
+        {
+            let group = self.committing(group_id, claim)?;
+            let mut locked = group.lock();
+            locked.check_transactional_commit(claim, Instant::now())?;
+            let offsets = self.stamped(commits).collect();
+            self.write(&locked, Change::Unsettled { producer, offsets }, Some(done));
+        }
+        outcome.await.unwrap_or(Err(ResponseError::CoordinatorNotAvailable))
+    }
+
+    fn committing(&self, group_id: &str, claim: Claim<'_>) -> Result<SharedGroup, ResponseError> {
+        match self.get(group_id) {
+            Some(group) => Ok(group),
+            None if claim.generation_id < 0 => self.get_or_make(group_id),
+            None => Err(ResponseError::IllegalGeneration),
+        }
+    }
+
+    fn stamped(&self, commits: Vec<Commit>) -> impl Iterator<Item = ((Arc<str>, i32), Committed)> {
+        let commit_timestamp_ms = self.clock.now_ms();
+        commits.into_iter().map(move |commit| {
+            let Commit { topic, partition, offset, leader_epoch, metadata } = commit;
+            let committed =
+                Committed { offset, leader_epoch, metadata, commit_timestamp_ms, record_offset: -1 };
+            ((topic, partition), committed)
+        })
+    }
+
+    /// The transaction has ended, and its marker is in this partition of `__consumer_offsets`.
+    pub fn settle(&self, partition: usize, producer_id: i64, ending: Ending) {
+        let groups = self.unsettled.lock().remove(&(partition, producer_id)).unwrap_or_default();
+        for group in groups.iter().filter_map(|id| self.get(id)) {
+            group.lock().settle(producer_id, ending);
+        }
+    }
+
+    /// What a transaction will commit for a group, once it is in the log.
+    pub(crate) fn unsettle(
+        &self,
+        partition: usize,
+        group: &mut Group,
+        producer_id: i64,
+        offsets: Vec<((Arc<str>, i32), Committed)>,
+    ) {
+        self.unsettled.lock().entry((partition, producer_id)).or_default().insert(group.id.clone());
+        group.unsettled.entry(producer_id).or_default().extend(offsets);
     }
 
     /// Whether a commit's metadata is short enough.
@@ -263,7 +320,8 @@ impl Groups {
     pub fn forget_topic(&self, topic: &str) {
         for group in self.all() {
             let group = group.lock();
-            let places = group.offsets.keys().filter(|(name, _)| **name == *topic);
+            let unsettled = group.unsettled.values().flat_map(HashMap::keys);
+            let places = group.offsets.keys().chain(unsettled).filter(|(name, _)| **name == *topic);
             let offsets: Vec<_> = places.map(|place| (place.clone(), None)).collect();
             if !offsets.is_empty() {
                 self.write(&group, Change::Offsets(offsets), None);
@@ -287,27 +345,32 @@ impl Groups {
     }
 
     /// What the journal has written (or has failed to) becomes visible, in the journal's order.
-    pub(crate) fn applied(&self, entry: Entry, outcome: Result<(), ResponseError>) {
+    pub(crate) fn applied(&self, entry: Entry, outcome: Result<Place, ResponseError>) {
         if let Some(group) = self.get(&entry.group) {
             let mut group = group.lock();
-            match entry.change {
-                Change::Offsets(offsets) if outcome.is_ok() => {
-                    for (place, committed) in offsets {
-                        match committed {
-                            Some(committed) => group.offsets.insert(place, committed),
-                            None => group.offsets.remove(&place),
-                        };
+            match (entry.change, outcome) {
+                (Change::Offsets(offsets), Ok(at)) => {
+                    for (record_offset, (place, committed)) in (at.first_offset..).zip(offsets) {
+                        group.apply(place, committed.map(|known| Committed { record_offset, ..known }));
                     }
                 }
-                Change::Assigned { generation_id, .. } => {
-                    group.stored(generation_id, outcome, Instant::now());
+                (Change::Unsettled { producer, offsets }, Ok(at)) => {
+                    let offsets = (at.first_offset..).zip(offsets);
+                    let placed = offsets.map(|(record_offset, (place, committed))| {
+                        (place, Committed { record_offset, ..committed })
+                    });
+                    self.unsettle(at.partition, &mut group, producer.id, placed.collect());
+                }
+                (Change::Assigned { generation_id, .. }, outcome) => {
+                    group.stored(generation_id, outcome.map(|_| ()), Instant::now());
                     self.store_if_due(&mut group);
                 }
-                Change::Offsets(_) | Change::Group(_) | Change::Deleted(_) => {}
+                (Change::Offsets(_) | Change::Unsettled { .. }, Err(_))
+                | (Change::Group(_) | Change::Deleted(_), _) => {}
             }
         }
         if let Some(done) = entry.done {
-            done.send(outcome).ok();
+            done.send(outcome.map(|_| ())).ok();
         }
     }
 

@@ -27,6 +27,8 @@ pub struct Committed {
     pub leader_epoch: i32,
     pub metadata: Arc<str>,
     pub commit_timestamp_ms: i64,
+    /// Where its record lies in its partition of the topic: of two, the later one counts.
+    pub record_offset: i64,
 }
 
 /// A group as it is stored: what a coordinator needs to go on after a restart.
@@ -107,7 +109,7 @@ impl Committed {
         let leader_epoch = if version >= 3 { bytes.try_get_i32().ok()? } else { -1 };
         let metadata = get_text(&mut bytes)?.into();
         let commit_timestamp_ms = bytes.try_get_i64().ok()?;
-        Some(Committed { offset, leader_epoch, metadata, commit_timestamp_ms })
+        Some(Committed { offset, leader_epoch, metadata, commit_timestamp_ms, record_offset: -1 })
     }
 }
 
@@ -262,6 +264,7 @@ mod tests {
             leader_epoch: 0,
             metadata: "receipt".into(),
             commit_timestamp_ms: 1_700_000_000_000,
+            record_offset: -1,
         };
         assert_eq!(Committed::decode(&committed.encode()), Some(committed));
         let member = StoredMember {
@@ -290,7 +293,13 @@ mod tests {
     fn the_bytes_are_kafkas() {
         let key = Key::Offset { group: "g".into(), topic: "t".into(), partition: 2 };
         assert_eq!(&key.encode()[..], b"\x00\x01\x00\x01g\x00\x01t\x00\x00\x00\x02");
-        let value = Committed { offset: 5, leader_epoch: -1, metadata: "m".into(), commit_timestamp_ms: 9 };
+        let value = Committed {
+            offset: 5,
+            leader_epoch: -1,
+            metadata: "m".into(),
+            commit_timestamp_ms: 9,
+            record_offset: -1,
+        };
         let expected = b"\x00\x03\x00\x00\x00\x00\x00\x00\x00\x05\xff\xff\xff\xff\x00\x01m\x00\x00\x00\x00\x00\x00\x00\x09";
         assert_eq!(&value.encode()[..], expected);
     }

@@ -295,6 +295,7 @@ fn offsets_are_kept_for_their_time_after_the_last_member() {
         leader_epoch: 0,
         metadata: "".into(),
         commit_timestamp_ms,
+        record_offset: -1,
     };
     play.group.offsets.insert(("t".into(), 0), committed(1_000));
     play.group.offsets.insert(("t".into(), 1), committed(9_000));

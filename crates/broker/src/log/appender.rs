@@ -14,7 +14,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::{
     errors::LogError,
-    partition::{Appended, Log},
+    partition::{Appended, Log, Writer},
 };
 
 /// Appends that share a write and a sync.
@@ -24,6 +24,7 @@ pub(crate) struct Append {
     pub(crate) log: Arc<Log>,
     pub(crate) records: Bytes,
     pub(crate) leader_epoch: i32,
+    pub(crate) writer: Writer,
     pub(crate) done: oneshot::Sender<Result<Appended, LogError>>,
     /// Its share of the queue, given back when it is answered.
     pub(crate) _permit: OwnedSemaphorePermit,

@@ -3,9 +3,12 @@
 //! The keys of the dirty part are gathered (as 128 keyed bits, at most so many a pass), then segments before the last are
 //! written anew, several small ones into one. A finished file is called `<base>.<next base>.swap`: from then on a crash
 //! ends in the new segments, before it in the old ones. Tombstones get their time to go in the batch, as KIP-534 has it.
+//!
+//! Only what lies below the last stable offset is touched. Records of aborted transactions count for nothing and go; a
+//! marker stays as long as it ends something, and then for a tombstone's time.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     fs::File,
     hash::{BuildHasher, RandomState},
     io::{BufWriter, Write},
@@ -17,6 +20,7 @@ use base::crash_point;
 use wire::batch::{Batch, BatchBuilder, BatchHeader};
 
 use super::{
+    aborted::{self, Aborted, AbortedBatches},
     errors::LogError,
     files::{self, CLEANED, INDEX, SWAP, TIME_INDEX, offset_path},
     index::{Index, OffsetEntry, TimeEntry},
@@ -53,10 +57,20 @@ impl Latest {
     }
 }
 
+/// What a pass knows of transactions while it goes through the log from its start.
+struct Transactions {
+    aborted: AbortedBatches,
+    /// The producers of which a batch was kept since their last marker.
+    kept: HashSet<i64>,
+    /// The markers that went, by their offsets.
+    dropped: HashSet<i64>,
+}
+
 /// The output of one group of segments.
 struct Rewrite<'a> {
     log: &'a Log,
     latest: &'a Latest,
+    transactions: &'a mut Transactions,
     options: &'a LogOptions,
     producers: Producers,
     now_ms: i64,
@@ -75,15 +89,17 @@ impl Log {
     pub(crate) fn compact(&self, options: &LogOptions) -> Result<usize, LogError> {
         let mut compacted = 0;
         while let Some(cleanable) = self.cleanable(options) {
-            let latest = self.gather(&cleanable)?;
+            let aborted = AbortedBatches::of(self)?;
+            let latest = self.gather(&cleanable, &aborted)?;
             let (before, upto) = (self.cleaned_to.load(Ordering::SeqCst), latest.upto);
             if upto <= before {
                 break;
             }
             let segments: Vec<_> =
                 cleanable.into_iter().filter(|segment| segment.base_offset < upto).collect();
+            let mut transactions = Transactions { aborted, kept: HashSet::new(), dropped: HashSet::new() };
             for group in groups(&segments, options.segment_bytes) {
-                compacted += self.rewrite(group, &latest, options)?;
+                compacted += self.rewrite(group, &latest, &mut transactions, options)?;
             }
             files::write_atomically(&self.dir.join(CLEANED_TO), upto.to_string().as_bytes(), false)?;
             self.cleaned_to.store(upto, Ordering::SeqCst);
@@ -101,8 +117,10 @@ impl Log {
             options.min_compaction_lag_ms <= 0 || segment.max_timestamp() <= settled_before_ms
         };
         let (_, full) = segments.split_last()?;
-        let cleanable: Vec<Arc<Segment>> = full.iter().take_while(is_settled).cloned().collect();
         let next = |place: usize| segments[place + 1].base_offset;
+        let stable = self.last_stable_offset();
+        let decided = (0..full.len()).take_while(|place| next(*place) <= stable).count();
+        let cleanable: Vec<Arc<Segment>> = full[..decided].iter().take_while(is_settled).cloned().collect();
         let is_dirty = |place: &usize| next(*place) > cleaned_to;
         let dirty_bytes: u64 =
             (0..cleanable.len()).filter(is_dirty).map(|place| cleanable[place].visible()).sum();
@@ -118,7 +136,7 @@ impl Log {
         (overdue || ratio >= options.min_cleanable_dirty_ratio).then_some(cleanable)
     }
 
-    fn gather(&self, segments: &[Arc<Segment>]) -> Result<Latest, LogError> {
+    fn gather(&self, segments: &[Arc<Segment>], aborted: &AbortedBatches) -> Result<Latest, LogError> {
         let from = self.cleaned_to.load(Ordering::SeqCst);
         let mut latest =
             Latest { seeds: (RandomState::new(), RandomState::new()), offsets: HashMap::new(), upto: from };
@@ -138,7 +156,7 @@ impl Log {
                 if full {
                     return Ok(false);
                 }
-                if !header.is_control() {
+                if !header.is_control() && !aborted.has(header) {
                     self.gather_batch(batch, &mut latest)?;
                 }
                 latest.upto = header.next_offset();
@@ -169,6 +187,7 @@ impl Log {
         &self,
         group: &[Arc<Segment>],
         latest: &Latest,
+        transactions: &mut Transactions,
         options: &LogOptions,
     ) -> Result<usize, LogError> {
         let base_offset = group[0].base_offset;
@@ -181,6 +200,7 @@ impl Log {
         let mut rewrite = Rewrite {
             log: self,
             latest,
+            transactions,
             options,
             producers: self.tail.lock().producers.clone(),
             now_ms: self.clock.now_ms(),
@@ -209,11 +229,23 @@ impl Log {
                 .try_for_each(|path| files::remove(path))
                 .map(|()| 0);
         }
-        self.swap(group, &log_path, &index_path, &time_path)?;
+        let mut entries = Vec::new();
+        for segment in group {
+            entries.extend(segment.all_aborted()?);
+        }
+        entries.retain(|entry| !transactions.dropped.contains(&entry.last_offset));
+        self.swap(group, &entries, &log_path, &index_path, &time_path)?;
         Ok(group.len())
     }
 
-    fn swap(&self, group: &[Arc<Segment>], log: &Path, index: &Path, time: &Path) -> Result<(), LogError> {
+    fn swap(
+        &self,
+        group: &[Arc<Segment>],
+        entries: &[Aborted],
+        log: &Path,
+        index: &Path,
+        time: &Path,
+    ) -> Result<(), LogError> {
         let base_offset = group[0].base_offset;
         let last = group.last().expect("a group has at least one segment");
         let segments = self.all_segments();
@@ -231,6 +263,7 @@ impl Log {
         let tail = self.tail.lock();
         let mut segments = self.segments.write();
         group.iter().for_each(|segment| segment.retire());
+        aborted::replace(&self.dir, base_offset, entries)?;
         let replaced: Vec<i64> = group.iter().map(|segment| segment.base_offset).collect();
         recovery::put_in_place(&self.dir, base_offset, &swap, &replaced)?;
         for (cleaned, kind) in [(index, INDEX), (time, TIME_INDEX)] {
@@ -253,20 +286,24 @@ impl Log {
 impl Rewrite<'_> {
     fn batch(&mut self, batch: &Batch<'_>) -> Result<(), LogError> {
         let header = &batch.header;
-        // Markers and what lies beyond the gathered part stay as they are.
-        if header.is_control() || header.base_offset >= self.latest.upto {
+        // What lies beyond the gathered part stays as it is.
+        if header.base_offset >= self.latest.upto {
             return self.put(header, batch.bytes);
+        }
+        if header.is_control() {
+            return self.marker(batch);
         }
         let unsound = |source| LogError::Batch { log: self.log.name.clone(), source };
         let records = batch.records(RECORDS_BYTES_MAX).map_err(unsound)?;
         let horizon_passed = header.delete_horizon_ms().is_some_and(|horizon_ms| horizon_ms <= self.now_ms);
+        let aborted = self.transactions.aborted.has(header);
         let (mut kept, mut tombstones) = (Vec::with_capacity(header.records_count as usize), false);
         for record in &records {
             let record = record.map_err(unsound)?;
             // A record without a key cannot be compacted; Kafka drops it too.
             let Some(key) = record.key else { continue };
             let tombstone = record.value.is_none();
-            if self.latest.is_latest(key, record.offset) && !(tombstone && horizon_passed) {
+            if !aborted && self.latest.is_latest(key, record.offset) && !(tombstone && horizon_passed) {
                 tombstones |= tombstone;
                 kept.push(record);
             }
@@ -286,13 +323,47 @@ impl Rewrite<'_> {
         for record in kept {
             builder.push(record.offset, record.timestamp_ms, record.key, record.value, record.headers());
         }
+        self.put_rebuilt(builder)
+    }
+
+    /// A marker whose transaction has nothing left here is given a time to go, and then goes.
+    fn marker(&mut self, batch: &Batch<'_>) -> Result<(), LogError> {
+        let header = &batch.header;
+        let needed = self.transactions.kept.remove(&header.producer_id);
+        match header.delete_horizon_ms() {
+            _ if needed => self.put(header, batch.bytes),
+            Some(horizon_ms) if horizon_ms > self.now_ms => self.put(header, batch.bytes),
+            Some(_) => {
+                self.transactions.dropped.insert(header.last_offset());
+                self.changed = true;
+                Ok(())
+            }
+            None => {
+                let unsound = |source| LogError::Batch { log: self.log.name.clone(), source };
+                let horizon_ms = self.now_ms.saturating_add(self.options.delete_retention_ms);
+                let mut builder = BatchBuilder::rewriting(header, Some(horizon_ms));
+                for record in &batch.records(RECORDS_BYTES_MAX).map_err(unsound)? {
+                    let record = record.map_err(unsound)?;
+                    builder.push(record.offset, record.timestamp_ms, record.key, record.value, []);
+                }
+                self.changed = true;
+                self.put_rebuilt(builder)
+            }
+        }
+    }
+
+    fn put_rebuilt(&mut self, builder: BatchBuilder) -> Result<(), LogError> {
         let rebuilt =
             builder.finish().map_err(|error| LogError::disk("compress for", &*self.log.dir, error))?;
-        let header = BatchHeader::parse(&rebuilt).map_err(unsound)?;
+        let header = BatchHeader::parse(&rebuilt)
+            .map_err(|source| LogError::Batch { log: self.log.name.clone(), source })?;
         self.put(&header, &rebuilt)
     }
 
     fn put(&mut self, header: &BatchHeader, bytes: &[u8]) -> Result<(), LogError> {
+        if header.is_transactional() && !header.is_control() {
+            self.transactions.kept.insert(header.producer_id);
+        }
         let disk = |error| LogError::disk("compact", &*self.log.dir, error);
         self.file.write_all(bytes).map_err(disk)?;
         let relative = |offset: i64| u32::try_from(offset - self.base_offset).unwrap_or(u32::MAX);

@@ -34,6 +34,8 @@ pub enum LogError {
     OutOfOrderSequence { log: Arc<str>, producer_id: i64, sequence: i32, expected: i32 },
     #[error("producer {producer_id} wrote to {log} with epoch {epoch}, but epoch {current} is in use")]
     ProducerFenced { log: Arc<str>, producer_id: i64, epoch: i16, current: i16 },
+    #[error("producer {producer_id} has no transaction open in {log}")]
+    NoTransaction { log: Arc<str>, producer_id: i64 },
 }
 
 impl LogError {
@@ -61,6 +63,7 @@ impl LogError {
             LogError::InvalidTimestamp { .. } => ResponseError::InvalidTimestamp,
             LogError::OutOfOrderSequence { .. } => ResponseError::OutOfOrderSequenceNumber,
             LogError::ProducerFenced { .. } => ResponseError::InvalidProducerEpoch,
+            LogError::NoTransaction { .. } => ResponseError::InvalidTxnState,
         }
     }
 }
@@ -79,6 +82,7 @@ impl Problem for LogError {
             | LogError::InvalidRecord { .. }
             | LogError::InvalidTimestamp { .. } => code::TM0354,
             LogError::OutOfOrderSequence { .. } | LogError::ProducerFenced { .. } => code::TM0355,
+            LogError::NoTransaction { .. } => code::TM0241,
         }
     }
 
@@ -107,6 +111,9 @@ impl Problem for LogError {
             LogError::InvalidRecord { .. } => "mend the records: each needs what the topic's settings ask for".to_owned(),
             LogError::InvalidTimestamp { .. } => {
                 "mend the record's timestamp, or message.timestamp.before.max.ms and .after.max.ms of the topic".to_owned()
+            }
+            LogError::NoTransaction { .. } => {
+                "begin the transaction before its first record: the client's library does so".to_owned()
             }
             LogError::OutOfOrderSequence { .. } | LogError::ProducerFenced { .. } => {
                 "start the producer anew: it gets a fresh id and epoch".to_owned()

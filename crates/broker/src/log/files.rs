@@ -1,6 +1,6 @@
 //! The few ways in which logs touch the disk, and the names of their files.
 //!
-//! A folder `<topic>-<partition>` has, for each segment, `<base offset>.log`, `.index` and `.timeindex`; for producers
+//! A folder `<topic>-<partition>` has, for each segment, `<base offset>.log`, `.index` and `.timeindex` (and `.txnindex`); for producers
 //! `<offset>.snapshot`; and small text files with one number each (`start-offset`, `recovery-point`, `cleaned-to`).
 
 use std::{
@@ -17,6 +17,8 @@ use super::errors::LogError;
 pub(crate) const LOG: &str = "log";
 pub(crate) const INDEX: &str = "index";
 pub(crate) const TIME_INDEX: &str = "timeindex";
+/// Aborted transactions; only where there are some.
+pub(crate) const TXN_INDEX: &str = "txnindex";
 pub(crate) const SNAPSHOT: &str = "snapshot";
 /// A rewritten segment that is not finished, and one that is but does not stand in its place yet.
 pub(crate) const CLEANED: &str = "cleaned";

@@ -33,7 +33,7 @@ pub(crate) struct TimeEntry {
     pub(crate) offset: u32,
 }
 
-trait Entry: Copy {
+pub(crate) trait Entry: Copy {
     const BYTES: usize;
     fn parse(bytes: &[u8]) -> Self;
     fn put(self, buffer: &mut Vec<u8>);
@@ -68,7 +68,7 @@ fn u32_at(bytes: &[u8], at: usize) -> u32 {
 
 /// Entries in a file, and those that are still to go there.
 #[derive(Debug)]
-struct Column<E> {
+pub(crate) struct Column<E> {
     path: PathBuf,
     written_count: u64,
     last: Option<E>,
@@ -78,7 +78,7 @@ struct Column<E> {
 }
 
 impl<E: Entry> Column<E> {
-    fn open(path: PathBuf) -> io::Result<Self> {
+    pub(crate) fn open(path: PathBuf) -> io::Result<Self> {
         let length = match path.metadata() {
             Ok(metadata) => metadata.len(),
             Err(error) if error.kind() == ErrorKind::NotFound => 0,
@@ -103,12 +103,12 @@ impl<E: Entry> Column<E> {
         Ok(bytes.chunks_exact(E::BYTES).map(E::parse).collect())
     }
 
-    fn push(&mut self, entry: E) {
+    pub(crate) fn push(&mut self, entry: E) {
         self.last = Some(entry);
         self.pending.push(entry);
     }
 
-    fn flush(&mut self) -> io::Result<()> {
+    pub(crate) fn flush(&mut self) -> io::Result<()> {
         if self.pending.is_empty() {
             return Ok(());
         }
@@ -131,17 +131,68 @@ impl<E: Entry> Column<E> {
             return Ok(None);
         }
         let file = File::open(&self.path)?;
+        let (low, high) = self.narrow(&file, &is_before)?;
+        let entries = self.read(&file, low, high - low)?;
+        let count = entries.partition_point(&is_before);
+        Ok(count.checked_sub(1).map(|last| entries[last]))
+    }
+
+    /// A few entries, among which `is_before` turns false if it does so in the file.
+    fn narrow(&self, file: &File, is_before: impl Fn(&E) -> bool) -> io::Result<(u64, u64)> {
         let (mut low, mut high) = (0, self.written_count);
         while high - low > SEARCH_ENTRIES {
             let middle = low + (high - low) / 2;
-            match self.read(&file, middle, 1)?.first().is_some_and(&is_before) {
+            match self.read(file, middle, 1)?.first().is_some_and(&is_before) {
                 true => low = middle,
                 false => high = middle,
             }
         }
-        let entries = self.read(&file, low, high - low)?;
-        let count = entries.partition_point(&is_before);
-        Ok(count.checked_sub(1).map(|last| entries[last]))
+        Ok((low, high))
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.last.is_none()
+    }
+
+    /// Calls `each` with every written entry from the first that is not before, until it says stop (false).
+    pub(crate) fn walk(
+        &self,
+        is_before: impl Fn(&E) -> bool,
+        mut each: impl FnMut(E) -> bool,
+    ) -> io::Result<()> {
+        if self.written_count == 0 {
+            return Ok(());
+        }
+        let file = File::open(&self.path)?;
+        let (mut at, _) = self.narrow(&file, &is_before)?;
+        while at < self.written_count {
+            let entries = self.read(&file, at, SEARCH_ENTRIES.min(self.written_count - at))?;
+            at += entries.len() as u64;
+            if !entries.into_iter().filter(|entry| !is_before(entry)).all(&mut each) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps only what is before.
+    pub(crate) fn cut(&mut self, is_before: impl Fn(&E) -> bool) -> io::Result<()> {
+        let mut after = 0;
+        self.walk(&is_before, |_| {
+            after += 1;
+            true
+        })?;
+        if after == 0 {
+            return Ok(());
+        }
+        let file = File::options().read(true).write(true).open(&self.path)?;
+        self.written_count -= after;
+        file.set_len(self.written_count * E::BYTES as u64)?;
+        self.last = match self.written_count {
+            0 => None,
+            count => self.read(&file, count - 1, 1)?.pop(),
+        };
+        Ok(())
     }
 }
 

@@ -1,9 +1,10 @@
 //! Partition logs on the disk: segments in Kafka's record-batch format, sparse indices, recovery, retention, compaction
-//! and the state of idempotent producers.
+//! and the state of idempotent and transactional producers.
 //!
 //! It knows no protocol request, topic setting text, group or socket. Batches are stored as they came: only base offset
 //! and leader epoch are patched (and the time, where the topic stamps records itself).
 
+mod aborted;
 mod appender;
 mod compaction;
 mod errors;
@@ -22,8 +23,10 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
+pub use aborted::Aborted;
 pub use errors::LogError;
 pub use options::{Cleanup, Durability, LogOptions, LogsOptions, TimestampType};
 pub use partition::{Appended, Log, Pending, Writer};
+pub use producers::{Ending, ProducerState};
 pub use reader::{Fetched, ReadLimit, TimedOffset};
 pub use set::{Logs, Tended};

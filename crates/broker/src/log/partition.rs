@@ -17,6 +17,7 @@ use super::{
     appender::{Append, Queue},
     errors::LogError,
     options::{Durability, LogOptions},
+    producers::ProducerState,
     segment::Segment,
     writer::Tail,
 };
@@ -36,6 +37,10 @@ pub struct Log {
     pub(crate) tending: Mutex<()>,
     pub(crate) start: AtomicI64,
     pub(crate) end: AtomicI64,
+    /// Where the oldest open transaction begins; `i64::MAX` without one.
+    pub(crate) unstable: AtomicI64,
+    /// Most logs never have an aborted transaction: their readers need not look for any.
+    pub(crate) has_aborted: AtomicBool,
     /// Up to here the log is compacted.
     pub(crate) cleaned_to: AtomicI64,
     pub(crate) state: AtomicU8,
@@ -53,10 +58,12 @@ pub(crate) const CLOSED: u8 = 1;
 pub(crate) const DELETED: u8 = 2;
 pub(crate) const FAILED: u8 = 3;
 
-/// Who appends: a client's batches are checked more strictly (one batch, no control batch, whole offsets).
+/// Who appends: a client's batches are checked more strictly (one batch, no control batch, whole offsets, sequences).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Writer {
     Client,
+    /// A client whose transaction the caller has found open for this partition.
+    Transaction,
     Broker,
 }
 
@@ -97,6 +104,8 @@ pub(crate) struct Parts {
 impl Log {
     pub(crate) fn new(parts: Parts) -> Self {
         let end = parts.tail.next_offset;
+        let unstable = parts.tail.producers.first_open().unwrap_or(i64::MAX);
+        let has_aborted = parts.segments.iter().any(|segment| segment.aborted.lock().is_some());
         Self {
             name: parts.name,
             dir: parts.dir,
@@ -109,6 +118,8 @@ impl Log {
             tending: Mutex::new(()),
             start: AtomicI64::new(parts.start),
             end: AtomicI64::new(end),
+            unstable: AtomicI64::new(unstable),
+            has_aborted: AtomicBool::new(has_aborted),
             cleaned_to: AtomicI64::new(parts.cleaned_to),
             state: AtomicU8::new(OPEN),
             failure: Mutex::new("".into()),
@@ -136,7 +147,7 @@ impl Log {
         self.check_records(&records, writer)?;
         let permit = self.queue.room(records.len()).await;
         let (done, answer) = oneshot::channel();
-        let append = Append { log: self.clone(), records, leader_epoch, done, _permit: permit };
+        let append = Append { log: self.clone(), records, leader_epoch, writer, done, _permit: permit };
         self.queue.send(append).map_err(|_| LogError::Closed { log: self.name.clone() })?;
         Ok(Pending { answer, log: self.name.clone() })
     }
@@ -180,9 +191,15 @@ impl Log {
         self.end.load(Ordering::SeqCst)
     }
 
-    /// The same as the high watermark as long as there are no transactions.
+    /// The offset after the last record whose transaction, if it has one, is decided.
     pub fn last_stable_offset(&self) -> i64 {
-        self.high_watermark()
+        let end = self.high_watermark(); // before `unstable`: see `Log::show`
+        end.min(self.unstable.load(Ordering::SeqCst)).max(self.start_offset())
+    }
+
+    /// The producers that the log remembers.
+    pub fn producers(&self) -> Vec<ProducerState> {
+        self.tail.lock().producers.states()
     }
 
     /// Bytes of all segments.

@@ -29,6 +29,8 @@ pub struct Fetched {
     pub records: Bytes,
     pub high_watermark: i64,
     pub start_offset: i64,
+    /// Behind the last batch; where there is none, the offset asked for.
+    pub next_offset: i64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +38,8 @@ pub struct ReadLimit {
     pub bytes_max: usize,
     /// Gives the first batch whole even where it is larger than `bytes_max`, so that a reader gets on.
     pub at_least_one: bool,
+    /// Gives no batch that begins here or later: the last stable offset, for a reader of what is committed.
+    pub before: i64,
 }
 
 /// A record found by its time.
@@ -74,7 +78,8 @@ impl Hints {
 
 /// What lay in one segment.
 enum Found {
-    Records(Bytes),
+    /// Whole batches, and the offset behind them.
+    Records(Bytes, i64),
     /// Nothing at or behind the offset: look in the next segment.
     Beyond,
 }
@@ -106,9 +111,9 @@ impl Log {
         for _ in 0..ATTEMPTS_COUNT_MAX {
             self.check_range(offset)?;
             match self.read_once(offset, limit, wait) {
-                Ok(records) => {
+                Ok((records, next_offset)) => {
                     let (high_watermark, start_offset) = (self.high_watermark(), self.start_offset());
-                    return Ok(Some(Fetched { records, high_watermark, start_offset }));
+                    return Ok(Some(Fetched { records, high_watermark, start_offset, next_offset }));
                 }
                 Err(Trouble::Disk(_, error)) if error.kind() == ErrorKind::WouldBlock => return Ok(None),
                 Err(Trouble::Disk(segment, error)) => {
@@ -136,19 +141,19 @@ impl Log {
         Err(LogError::OffsetOutOfRange { log: self.name.clone(), offset, start, end })
     }
 
-    fn read_once(&self, offset: i64, limit: ReadLimit, wait: Wait) -> Result<Bytes, Trouble> {
-        if offset >= self.high_watermark() {
-            return Ok(Bytes::new());
+    fn read_once(&self, offset: i64, limit: ReadLimit, wait: Wait) -> Result<(Bytes, i64), Trouble> {
+        if offset >= self.high_watermark().min(limit.before) {
+            return Ok((Bytes::new(), offset));
         }
         let segments = self.all_segments();
         let first = segments.partition_point(|segment| segment.base_offset <= offset).saturating_sub(1);
         for segment in &segments[first..] {
             match self.read_segment(segment, offset, limit, wait)? {
-                Found::Records(records) => return Ok(records),
+                Found::Records(records, next_offset) => return Ok((records, next_offset)),
                 Found::Beyond => {}
             }
         }
-        Ok(Bytes::new())
+        Ok((Bytes::new(), offset))
     }
 
     fn read_segment(
@@ -190,20 +195,23 @@ impl Log {
                 position += at as u64;
                 continue;
             };
+            if header.base_offset >= limit.before {
+                return Ok(Found::Records(Bytes::new(), offset));
+            }
             let start = position + at as u64;
-            let (bytes, next_offset) = whole_batches(&buffer[at..], limit.bytes_max);
+            let (bytes, next_offset) = whole_batches(&buffer[at..], limit);
             if bytes > 0 {
                 self.hints.lock().put(offset, next_offset, segment, start + bytes as u64);
-                return Ok(Found::Records(buffer.slice(at..at + bytes)));
+                return Ok(Found::Records(buffer.slice(at..at + bytes), next_offset));
             }
             let size = header.size_bytes();
             if size > limit.bytes_max {
                 if !limit.at_least_one {
-                    return Ok(Found::Records(Bytes::new()));
+                    return Ok(Found::Records(Bytes::new(), offset));
                 }
                 let records = segment.read_at(start, size, wait).map_err(disk)?.freeze();
                 self.hints.lock().put(offset, header.next_offset(), segment, start + size as u64);
-                return Ok(Found::Records(records));
+                return Ok(Found::Records(records, header.next_offset()));
             }
             position = start;
             skip_bytes = 0;
@@ -292,12 +300,12 @@ enum Trouble {
     Log(LogError),
 }
 
-/// How many bytes of whole batches lie at the front within `bytes_max`, and the offset behind them.
-fn whole_batches(buffer: &[u8], bytes_max: usize) -> (usize, i64) {
+/// How many bytes of whole batches lie at the front within the limit, and the offset behind them.
+fn whole_batches(buffer: &[u8], limit: ReadLimit) -> (usize, i64) {
     let (mut end, mut next_offset) = (0, 0);
     while let Ok(header) = BatchHeader::parse(&buffer[end..]) {
         let after = end.saturating_add(header.size_bytes());
-        if after > bytes_max || after > buffer.len() {
+        if after > limit.bytes_max || after > buffer.len() || header.base_offset >= limit.before {
             break;
         }
         (end, next_offset) = (after, header.next_offset());

@@ -12,9 +12,9 @@ use wire::batch::{BATCH_HEADER_BYTES, Batch, BatchHeader};
 use super::{
     compaction::CLEANED_TO,
     errors::LogError,
-    files::{self, CLEANED, INDEX, LOG, SNAPSHOT, SWAP, TIME_INDEX, Wait, offset_path},
+    files::{self, CLEANED, INDEX, LOG, SNAPSHOT, SWAP, TIME_INDEX, TXN_INDEX, Wait, offset_path},
     options::LogOptions,
-    producers::Producers,
+    producers::{Ending, Producers},
     reader::START_OFFSET,
     segment::Segment,
     writer::Tail,
@@ -59,7 +59,9 @@ pub(crate) fn recover(
     let bases = bases(dir)?;
     let start = files::read_number(&dir.join(START_OFFSET)).unwrap_or(0).max(0);
     let synced_to = files::read_number(&dir.join(RECOVERY_POINT)).unwrap_or(0);
-    let (producers_from, producers) = latest_snapshot(dir)?;
+    // What lies behind may be gone, and with it the index of aborted transactions: both are made from the state as of here.
+    let snapshot_max = if ended == Ended::Unknown { synced_to } else { i64::MAX };
+    let (producers_from, producers) = latest_snapshot(dir, snapshot_max)?;
     let mut progress = Progress { next_offset: start, producers, producers_from, now_ms };
     let mut segments: Vec<Arc<Segment>> = Vec::new();
     for (place, &base_offset) in bases.iter().enumerate() {
@@ -90,7 +92,7 @@ pub(crate) fn recover(
 fn finish(
     dir: &Path,
     segments: Vec<Arc<Segment>>,
-    progress: Progress,
+    mut progress: Progress,
     start: i64,
 ) -> Result<Recovered, LogError> {
     let active = segments.last().expect("there is at least the one just made");
@@ -98,16 +100,11 @@ fn finish(
     let snapshots = snapshot_offsets(dir)?;
     let beyond = snapshots.iter().filter(|&&at| at > progress.next_offset);
     beyond.clone().try_for_each(|&at| files::remove(&offset_path(dir, at, SNAPSHOT)))?;
-    let mut producers = progress.producers;
     if progress.producers_from > progress.next_offset {
-        producers = Producers::default();
-        let (from, earlier) = latest_snapshot(dir)?;
-        producers = if from > 0 { earlier } else { producers };
+        (progress.producers_from, progress.producers) = latest_snapshot(dir, progress.next_offset)?;
         for segment in &segments {
-            segment.walk(0, false, |batch, _| {
-                note_producer(&mut producers, batch, from, progress.now_ms);
-                Ok(true)
-            })?;
+            segment.forget_aborted(progress.producers_from)?;
+            segment.walk(0, false, |batch, _| progress.note_producer(segment, batch).map(|()| true))?;
         }
     }
     let rolled_ms = first_time(active)?.unwrap_or(progress.now_ms);
@@ -117,7 +114,7 @@ fn finish(
         next_offset,
         position: active.visible(),
         rolled_ms,
-        producers,
+        producers: progress.producers,
         snapshot_at: if snapshots.contains(&next_offset) { next_offset } else { -1 },
         ..Tail::default()
     };
@@ -125,10 +122,23 @@ fn finish(
     Ok(Recovered { tail, start: start.max(first).min(next_offset), cleaned_to, segments })
 }
 
-fn note_producer(producers: &mut Producers, batch: &Batch<'_>, from: i64, now_ms: i64) {
-    let header = &batch.header;
-    if header.is_idempotent() && header.base_offset >= from {
-        producers.took(header, header.base_offset, now_ms);
+impl Progress {
+    /// A segment as its files are, without the aborted transactions that the walk over the batches finds again.
+    fn open(&self, dir: &Arc<Path>, base_offset: i64) -> Result<Segment, LogError> {
+        let segment = Segment::open(dir, base_offset)?;
+        segment.forget_aborted(self.producers_from)?;
+        Ok(segment)
+    }
+
+    fn note_producer(&mut self, segment: &Segment, batch: &Batch<'_>) -> Result<(), LogError> {
+        let header = &batch.header;
+        if header.is_idempotent() && header.base_offset >= self.producers_from {
+            let took = self.producers.took(header, Ending::of(batch), self.now_ms);
+            if let Some(entry) = took.aborted {
+                segment.note_aborted(entry).map_err(segment.disk("write the index of"))?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -149,7 +159,7 @@ fn sealed(
     options: &LogOptions,
     progress: &mut Progress,
 ) -> Result<(Segment, Option<String>), LogError> {
-    let segment = Segment::open(dir, base_offset)?;
+    let segment = progress.open(dir, base_offset)?;
     let last = segment.index.lock().last_offset();
     let visible = segment.visible();
     let torn = segment.index.lock().is_torn();
@@ -163,7 +173,7 @@ fn sealed(
     }
     if next_base > progress.producers_from || (small && segment.max_timestamp() < 0) {
         segment.walk(0, false, |batch, position| {
-            note_producer(&mut progress.producers, batch, progress.producers_from, progress.now_ms);
+            progress.note_producer(&segment, batch)?;
             segment.note(&batch.header, position, false).map_err(segment.disk("index"))?;
             Ok(true)
         })?;
@@ -181,7 +191,7 @@ fn last(
     options: &LogOptions,
     progress: &mut Progress,
 ) -> Result<(Segment, Option<String>), LogError> {
-    let segment = Segment::open(dir, base_offset)?;
+    let segment = progress.open(dir, base_offset)?;
     let entry = segment.index.lock().last_offset();
     let torn = segment.index.lock().is_torn();
     if torn || entry.is_some_and(|entry| u64::from(entry.position) >= segment.visible()) {
@@ -191,7 +201,7 @@ fn last(
     let indexed_to = entry.map_or(0, |entry| u64::from(entry.position));
     if progress.producers_from < base_offset + entry.map_or(0, |entry| i64::from(entry.offset)) {
         segment.walk(0, false, |batch, position| {
-            note_producer(&mut progress.producers, batch, progress.producers_from, progress.now_ms);
+            progress.note_producer(&segment, batch)?;
             Ok(position < indexed_to)
         })?;
         progress.producers_from =
@@ -210,7 +220,7 @@ fn rebuild(
 ) -> Result<(Segment, Option<String>), LogError> {
     files::remove(&offset_path(dir, base_offset, INDEX))?;
     files::remove(&offset_path(dir, base_offset, TIME_INDEX))?;
-    let segment = Segment::open(dir, base_offset)?;
+    let segment = progress.open(dir, base_offset)?;
     let damage = walk_and_cut(&segment, 0, true, options, progress)?;
     segment.flush_index()?;
     Ok((segment, damage))
@@ -234,7 +244,7 @@ fn walk_and_cut(
         }
         lowest = batch.header.next_offset();
         progress.next_offset = progress.next_offset.max(lowest);
-        note_producer(&mut progress.producers, batch, progress.producers_from, progress.now_ms);
+        progress.note_producer(segment, batch)?;
         let indexed = unindexed_bytes > options.index_interval_bytes;
         unindexed_bytes = if indexed { 0 } else { unindexed_bytes } + batch.bytes.len() as u64;
         segment.note(&batch.header, position, indexed).map_err(segment.disk("index"))?;
@@ -276,8 +286,9 @@ fn offsets_of(dir: &Path, wanted: &str) -> Result<Vec<i64>, LogError> {
     Ok(offsets)
 }
 
-fn latest_snapshot(dir: &Path) -> Result<(i64, Producers), LogError> {
-    for at in snapshot_offsets(dir)?.into_iter().rev() {
+/// The producers' state as of the latest offset up to `offset_max` at which it was written down.
+fn latest_snapshot(dir: &Path, offset_max: i64) -> Result<(i64, Producers), LogError> {
+    for at in snapshot_offsets(dir)?.into_iter().rev().filter(|&at| at <= offset_max) {
         if let Some(producers) = Producers::read(&offset_path(dir, at, SNAPSHOT)) {
             return Ok((at, producers));
         }
@@ -286,7 +297,9 @@ fn latest_snapshot(dir: &Path) -> Result<(i64, Producers), LogError> {
 }
 
 pub(crate) fn remove_segment(dir: &Path, base_offset: i64) -> Result<(), LogError> {
-    [INDEX, TIME_INDEX, LOG].iter().try_for_each(|kind| files::remove(&offset_path(dir, base_offset, kind)))
+    [INDEX, TIME_INDEX, TXN_INDEX, LOG]
+        .iter()
+        .try_for_each(|kind| files::remove(&offset_path(dir, base_offset, kind)))
 }
 
 /// Removes what compaction did not finish, and puts into place what it did.
@@ -323,6 +336,7 @@ pub(crate) fn put_in_place(
         files::remove(&offset_path(dir, base, TIME_INDEX))?;
         // The first one's file is replaced by the rename itself, so its offsets are never without one.
         if base != base_offset {
+            files::remove(&offset_path(dir, base, TXN_INDEX))?; // what stays of it is in the first one's already
             files::remove(&offset_path(dir, base, LOG))?;
         }
     }

@@ -15,9 +15,10 @@ use parking_lot::Mutex;
 use wire::batch::{Batch, BatchHeader};
 
 use super::{
+    aborted::{self, Aborted},
     errors::LogError,
-    files::{self, INDEX, LOG, TIME_INDEX, Wait},
-    index::{Index, OffsetEntry, TimeEntry},
+    files::{self, INDEX, LOG, TIME_INDEX, TXN_INDEX, Wait},
+    index::{Column, Index, OffsetEntry, TimeEntry},
 };
 
 /// Bytes that a walk over a segment reads at once.
@@ -38,6 +39,7 @@ pub(crate) struct Segment {
     /// The last offset of the batch with that time.
     pub(crate) max_timestamp_offset: AtomicI64,
     pub(crate) index: Mutex<Index>,
+    pub(crate) aborted: Mutex<Option<Box<Column<Aborted>>>>,
 }
 
 impl Segment {
@@ -47,6 +49,8 @@ impl Segment {
         let file = files::open_append(&path, true)?;
         let length = file.metadata().map_err(|error| LogError::disk("open", &path, error))?.len();
         let index = Index::open(dir, base_offset)
+            .map_err(|error| LogError::disk("open the index of", &path, error))?;
+        let aborted = aborted::open(dir, base_offset)
             .map_err(|error| LogError::disk("open the index of", &path, error))?;
         let last_time = index.last_time();
         Ok(Self {
@@ -61,6 +65,7 @@ impl Segment {
                 last_time.map_or(-1, |entry| base_offset + i64::from(entry.offset)),
             ),
             index: Mutex::new(index),
+            aborted: Mutex::new(aborted),
         })
     }
 
@@ -148,7 +153,7 @@ impl Segment {
     }
 
     pub(crate) fn sync_index(&self) -> Result<(), LogError> {
-        for kind in [INDEX, TIME_INDEX] {
+        for kind in [INDEX, TIME_INDEX, TXN_INDEX] {
             match File::open(files::offset_path(&self.dir, self.base_offset, kind))
                 .and_then(|file| file.sync_data())
             {

@@ -4,6 +4,7 @@ mod appending;
 mod compacting;
 mod ending;
 mod recovering;
+mod transacting;
 
 use std::{future::Future, path::PathBuf, sync::Arc};
 
@@ -15,7 +16,8 @@ use wire::batch::{BatchBuilder, batches};
 use super::*;
 
 pub(super) const NOW_MS: i64 = 1_700_000_000_000;
-pub(super) const ALL: ReadLimit = ReadLimit { bytes_max: usize::MAX >> 8, at_least_one: true };
+pub(super) const ALL: ReadLimit =
+    ReadLimit { bytes_max: usize::MAX >> 8, at_least_one: true, before: i64::MAX };
 
 /// A folder and a clock that outlive the processes that a test plays.
 pub(super) struct World {

@@ -11,12 +11,13 @@ use parking_lot::MutexGuard;
 use wire::batch::{BATCH_HEADER_BYTES, Batch, BatchHeader, Patch, batches};
 
 use super::{
+    aborted::Aborted,
     appender::Append,
     errors::LogError,
     files::{self, SNAPSHOT},
     options::{Durability, LogOptions, TimestampType},
     partition::{Appended, Log, Writer},
-    producers::{Producer, Producers, Verdict},
+    producers::{Ending, Producer, Producers, Verdict},
     segment::Segment,
 };
 
@@ -49,6 +50,7 @@ struct Run<'a> {
     bodies: Vec<&'a [u8]>,
     noted: Vec<(BatchHeader, u64)>,
     undo: Vec<(i64, Option<Producer>)>,
+    aborted: Vec<Aborted>,
     first_answer: usize,
     bytes: u64,
 }
@@ -70,21 +72,26 @@ impl Log {
                 return Err(LogError::BatchTooLarge { log: log(), bytes, bytes_max });
             }
             count += 1;
-            if writer == Writer::Client {
-                self.check_client_batch(&batch, &options)?;
+            if writer != Writer::Broker {
+                self.check_client_batch(&batch, &options, writer)?;
             }
         }
         match count {
             0 => invalid("there is no record batch"),
             1 => Ok(()),
-            _ if writer == Writer::Client => {
+            _ if writer != Writer::Broker => {
                 invalid("a produce request has more than one batch for the partition")
             }
             _ => Ok(()),
         }
     }
 
-    fn check_client_batch(&self, batch: &Batch<'_>, options: &LogOptions) -> Result<(), LogError> {
+    fn check_client_batch(
+        &self,
+        batch: &Batch<'_>,
+        options: &LogOptions,
+        writer: Writer,
+    ) -> Result<(), LogError> {
         let (log, header) = (|| self.name.clone(), &batch.header);
         let invalid = |why| Err(LogError::InvalidRecord { log: log(), why });
         if header.is_control() {
@@ -98,6 +105,9 @@ impl Log {
         }
         if header.is_transactional() && !header.is_idempotent() {
             return invalid("a transactional batch has no producer id");
+        }
+        if header.is_transactional() && writer != Writer::Transaction {
+            return Err(LogError::NoTransaction { log: log(), producer_id: header.producer_id });
         }
         if options.timestamp_type == TimestampType::CreateTime && header.max_timestamp_ms >= 0 {
             let now_ms = self.clock.now_ms();
@@ -151,7 +161,8 @@ impl Log {
         let append_time_ms = stamps.then_some(now_ms);
         let parsed: Result<Vec<Batch<'a>>, _> = batches(&append.records).collect();
         let parsed = parsed.map_err(|source| LogError::Batch { log: self.name.clone(), source })?;
-        for batch in &parsed {
+        // What the broker writes for a producer (markers, offsets) has no sequence.
+        for batch in parsed.iter().filter(|_| append.writer != Writer::Broker) {
             if let Some(sent) = self.check_producer(&tail.producers, &batch.header)? {
                 return Ok(sent);
             }
@@ -176,7 +187,9 @@ impl Log {
                 ..batch.header
             };
             if header.is_idempotent() {
-                run.undo.push((header.producer_id, tail.producers.took(&header, header.base_offset, now_ms)));
+                let took = tail.producers.took(&header, Ending::of(&batch), now_ms);
+                run.undo.push((header.producer_id, took.before));
+                run.aborted.extend(took.aborted);
             }
             run.noted.push((header, tail.position + run.bytes));
             run.heads.push(head);
@@ -198,7 +211,7 @@ impl Log {
         producers: &Producers,
         header: &BatchHeader,
     ) -> Result<Option<Appended>, LogError> {
-        if !header.is_idempotent() || header.is_control() {
+        if !header.is_idempotent() {
             return Ok(None);
         }
         let (log, producer_id) = (self.name.clone(), header.producer_id);
@@ -260,7 +273,13 @@ impl Log {
             slices.extend([IoSlice::new(head), IoSlice::new(body)]);
         }
         crash_point("broker.log.before_write");
-        let written = segment.file().and_then(|file| files::append_all(&file, &mut slices));
+        // Before its marker, an entry harms nothing: the transaction is to be aborted, whatever happens to this write.
+        let noted = done.aborted.iter().try_for_each(|entry| {
+            self.has_aborted.store(true, Ordering::SeqCst);
+            segment.note_aborted(*entry)
+        });
+        let written =
+            noted.and_then(|()| segment.file()).and_then(|file| files::append_all(&file, &mut slices));
         crash_point("broker.log.after_write");
         if let Err(error) = written {
             let error = segment.disk("write")(error);
@@ -332,17 +351,20 @@ impl Log {
         Ok(())
     }
 
-    /// Writes down the producers' state as of the next offset, and forgets all older snapshots but one.
+    /// Writes down the producers' state as of the next offset, and forgets older snapshots that nobody needs.
     pub(crate) fn snapshot(&self, tail: &mut Tail, sync: bool) -> Result<(), LogError> {
         let at = tail.next_offset;
         if tail.snapshot_at == at {
             return Ok(());
         }
         tail.producers.write(&files::offset_path(&self.dir, at, SNAPSHOT), sync)?;
-        let mut kept = super::recovery::snapshot_offsets(&self.dir)?;
-        kept.truncate(kept.len().saturating_sub(2));
+        let mut old = super::recovery::snapshot_offsets(&self.dir)?;
+        old.truncate(old.len().saturating_sub(2));
+        // After a power cut recovery begins where the log was synced last, and wants the state as of there.
+        let unsynced_from = tail.unsynced.first().map_or(i64::MAX, |segment| segment.base_offset);
+        old.retain(|&at| at < unsynced_from);
         tail.snapshot_at = at;
-        kept.iter().try_for_each(|&old| files::remove(&files::offset_path(&self.dir, old, SNAPSHOT)))
+        old.iter().try_for_each(|&old| files::remove(&files::offset_path(&self.dir, old, SNAPSHOT)))
     }
 
     /// Brings what was written to the disk (`Fsync`) and shows it to readers. A failed fsync is final: the pages may be
@@ -379,6 +401,8 @@ impl Log {
     }
 
     fn show(&self, tail: MutexGuard<'_, Tail>, written: Vec<(Arc<Segment>, u64)>) {
+        // Lowered before the end rises: who reads the end first is never shown more than is stable.
+        self.unstable.store(tail.producers.first_open().unwrap_or(i64::MAX), Ordering::SeqCst);
         let before = self.end.swap(tail.next_offset, Ordering::SeqCst);
         assert!(before <= tail.next_offset, "the end of {} fell from {before}", self.name);
         for (segment, bytes) in written {

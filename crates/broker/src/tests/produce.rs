@@ -146,17 +146,3 @@ async fn what_is_too_large_or_unknown_is_refused() {
     );
     server.stop().await;
 }
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_transactional_producer_is_told_at_once() {
-    let server = Server::start().await;
-    let producer: FutureProducer = server.client(&[("transactional.id", "tx")]).create().unwrap();
-    let refused =
-        tokio::task::spawn_blocking(move || producer.init_transactions(WAIT)).await.unwrap().unwrap_err();
-    assert_eq!(
-        refused.rdkafka_error_code(),
-        Some(RDKafkaErrorCode::TransactionalIdAuthorizationFailed),
-        "{refused}"
-    );
-    server.stop().await;
-}

@@ -63,6 +63,7 @@ fn dying_at_each_named_point_changes_nothing() {
         "scheduler.",
         "firestore.",
         "broker.log.compact.",
+        "broker.transaction.",
         "broker.log.before_delete_segment",
         "objects.part.",
     ];

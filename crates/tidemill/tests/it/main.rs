@@ -22,3 +22,4 @@ mod load_stores;
 mod pipelines;
 mod s3_clients;
 mod shared;
+mod transactions;

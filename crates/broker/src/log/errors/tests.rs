@@ -22,7 +22,8 @@ fn every_error_says_what_why_and_what_to_do() {
         LogError::InvalidRecord { log: log.clone(), why: "a compacted topic takes no record without a key" },
         LogError::InvalidTimestamp { log: log.clone(), timestamp_ms: 9, from_ms: 1, to_ms: 5 },
         LogError::OutOfOrderSequence { log: log.clone(), producer_id: 4, sequence: 9, expected: 5 },
-        LogError::ProducerFenced { log, producer_id: 4, epoch: 0, current: 1 },
+        LogError::ProducerFenced { log: log.clone(), producer_id: 4, epoch: 0, current: 1 },
+        LogError::NoTransaction { log, producer_id: 4 },
     ];
     let shown = |error: &LogError| format!("{}  answer: {:?}\n", plain(error), error.answer());
     insta::assert_snapshot!(errors.iter().map(shown).collect::<Vec<_>>().join("\n"));

@@ -26,8 +26,8 @@ fn what_is_appended_is_read_from_any_offset() {
     for from in 0..=120 {
         for limit in [
             ALL,
-            ReadLimit { bytes_max: 1, at_least_one: true },
-            ReadLimit { bytes_max: 250, at_least_one: true },
+            ReadLimit { bytes_max: 1, at_least_one: true, ..ALL },
+            ReadLimit { bytes_max: 250, at_least_one: true, ..ALL },
         ] {
             let found: Vec<_> =
                 read_from(&log, from, limit).into_iter().map(|(_, _, value)| value.unwrap()).collect();
@@ -45,7 +45,7 @@ fn a_reader_that_may_not_take_a_large_batch_gets_nothing() {
     let logs = world.start();
     let log = logs.log("t", 0, LogOptions::default()).unwrap();
     append(&log, batch(&[&"x".repeat(20_000)])).unwrap();
-    let limit = ReadLimit { bytes_max: 1_000, at_least_one: false };
+    let limit = ReadLimit { bytes_max: 1_000, at_least_one: false, ..ALL };
     assert!(log.read_blocking(0, limit).unwrap().records.is_empty());
     assert_eq!(read_from(&log, 0, ReadLimit { at_least_one: true, ..limit }).len(), 1);
     let read = wait(log.read(0, ALL)).unwrap();

@@ -1,0 +1,55 @@
+//! DescribeTransactions (key 65), version 0 (KIP-664).
+
+use std::sync::Arc;
+
+use kafka_protocol::{
+    ResponseError,
+    messages::{
+        DescribeTransactionsRequest, DescribeTransactionsResponse, ProducerId, TopicName, TransactionalId,
+        describe_transactions_response::{TopicData, TransactionState},
+    },
+    protocol::{Request, StrBytes},
+};
+
+use super::{Handler, shapes};
+use crate::{broker::Broker, transactions::transaction::Transaction};
+
+pub const HANDLER: Handler = Handler {
+    key: DescribeTransactionsRequest::KEY,
+    name: "DescribeTransactions",
+    versions: 0..=0,
+    shape: &shapes::DESCRIBE_TRANSACTIONS,
+    pipelined: false,
+    call: |broker, call| call.answer(move |request, _| async move { act(&broker, request) }),
+    notes: "",
+};
+
+fn act(broker: &Arc<Broker>, request: DescribeTransactionsRequest) -> DescribeTransactionsResponse {
+    let each = |id: TransactionalId| {
+        let described = match broker.transactions.get(&id) {
+            Some(transaction) => described(&transaction),
+            None => TransactionState::default()
+                .with_error_code(ResponseError::TransactionalIdNotFound.code())
+                .with_producer_id(ProducerId(-1))
+                .with_producer_epoch(-1),
+        };
+        described.with_transactional_id(id)
+    };
+    let states = request.transactional_ids.into_iter().map(each).collect();
+    DescribeTransactionsResponse::default().with_transaction_states(states)
+}
+
+fn described(transaction: &Transaction) -> TransactionState {
+    let topic = |(name, partitions): (&Arc<str>, &std::collections::BTreeSet<i32>)| {
+        TopicData::default()
+            .with_topic(TopicName(StrBytes::from_string(name.to_string())))
+            .with_partitions(partitions.iter().copied().collect())
+    };
+    TransactionState::default()
+        .with_transaction_state(StrBytes::from_static_str(transaction.state.word()))
+        .with_transaction_timeout_ms(transaction.timeout_ms)
+        .with_transaction_start_time_ms(if transaction.is_open() { transaction.started_ms } else { -1 })
+        .with_producer_id(ProducerId(transaction.producer.id))
+        .with_producer_epoch(transaction.producer.epoch)
+        .with_topics(transaction.partitions.iter().map(topic).collect())
+}
