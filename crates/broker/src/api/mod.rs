@@ -39,14 +39,19 @@ mod k26_end_txn;
 mod k28_txn_offset_commit;
 mod k32_describe_configs;
 mod k33_alter_configs;
+mod k35_describe_log_dirs;
 mod k37_create_partitions;
 mod k42_delete_groups;
+mod k43_elect_leaders;
 mod k44_incremental_alter_configs;
+mod k45_alter_partition_reassignments;
+mod k46_list_partition_reassignments;
 mod k47_offset_delete;
 mod k60_describe_cluster;
 mod k61_describe_producers;
 mod k65_describe_transactions;
 mod k66_list_transactions;
+mod k75_describe_topic_partitions;
 
 #[cfg(test)]
 mod tests;
@@ -80,14 +85,19 @@ pub const HANDLERS: &[Handler] = &[
     k28_txn_offset_commit::HANDLER,
     k32_describe_configs::HANDLER,
     k33_alter_configs::HANDLER,
+    k35_describe_log_dirs::HANDLER,
     k37_create_partitions::HANDLER,
     k42_delete_groups::HANDLER,
+    k43_elect_leaders::HANDLER,
     k44_incremental_alter_configs::HANDLER,
+    k45_alter_partition_reassignments::HANDLER,
+    k46_list_partition_reassignments::HANDLER,
     k47_offset_delete::HANDLER,
     k60_describe_cluster::HANDLER,
     k61_describe_producers::HANDLER,
     k65_describe_transactions::HANDLER,
     k66_list_transactions::HANDLER,
+    k75_describe_topic_partitions::HANDLER,
 ];
 
 /// One API key.

@@ -4,7 +4,7 @@
 //! The tables follow Kafka's message definitions (`clients/src/main/resources/common/message/*Request.json`, Apache Kafka);
 //! a test encodes every request in every version and holds the walk against the codec.
 
-use Kind::{Bytes, Fixed, Items, Plain, Text};
+use Kind::{Bytes, Fixed, Items, Optional, Plain, Text};
 
 /// More items than any client sends in one request; each may cost the codec some hundred bytes.
 pub const ITEMS_COUNT_MAX: usize = 200_000;
@@ -31,6 +31,8 @@ pub enum Kind {
     Items(&'static [Part]),
     /// An array of plain values.
     Plain(&'static Kind),
+    /// A structure or null: a byte says which.
+    Optional(&'static [Part]),
 }
 
 /// The bytes are not a request of that key and version.
@@ -101,6 +103,10 @@ impl Walk<'_> {
                     self.structure(parts)?;
                 }
                 Ok(())
+            }
+            Optional(parts) => {
+                let [mark] = self.array()?;
+                if (mark as i8) < 0 { Ok(()) } else { self.structure(parts) }
             }
             Plain(inner) => {
                 for _ in 0..self.count()? {
@@ -480,4 +486,35 @@ pub const DESCRIBE_TRANSACTIONS: Shape = Shape { flexible_since: 0, parts: &[alw
 pub const LIST_TRANSACTIONS: Shape = Shape {
     flexible_since: 0,
     parts: &[always(Plain(&Text)), always(Plain(&Fixed(8))), since(1, Fixed(8)), since(2, Text)],
+};
+
+pub const DESCRIBE_LOG_DIRS: Shape =
+    Shape { flexible_since: 2, parts: &[always(Items(&[always(Text), always(Plain(&Fixed(4)))]))] };
+
+pub const ELECT_LEADERS: Shape = Shape {
+    flexible_since: 2,
+    parts: &[since(1, Fixed(1)), always(Items(&[always(Text), always(Plain(&Fixed(4)))])), always(Fixed(4))],
+};
+
+pub const ALTER_PARTITION_REASSIGNMENTS: Shape = Shape {
+    flexible_since: 0,
+    parts: &[
+        always(Fixed(4)),
+        since(1, Fixed(1)),
+        always(Items(&[always(Text), always(Items(&[always(Fixed(4)), always(Plain(&Fixed(4)))]))])),
+    ],
+};
+
+pub const LIST_PARTITION_REASSIGNMENTS: Shape = Shape {
+    flexible_since: 0,
+    parts: &[always(Fixed(4)), always(Items(&[always(Text), always(Plain(&Fixed(4)))]))],
+};
+
+pub const DESCRIBE_TOPIC_PARTITIONS: Shape = Shape {
+    flexible_since: 0,
+    parts: &[
+        always(Items(&[always(Text)])),
+        always(Fixed(4)),
+        always(Optional(&[always(Text), always(Fixed(4))])),
+    ],
 };

@@ -79,7 +79,8 @@ fn examples() -> Vec<Example> {
             let made = data_example(handler.key, version)
                 .or_else(|| group_example(handler.key, version))
                 .or_else(|| transaction_example(handler.key, version))
-                .or_else(|| admin_example(handler.key, version));
+                .or_else(|| admin_example(handler.key, version))
+                .or_else(|| placement_example(handler.key, version));
             all.push(made.unwrap_or_else(|| panic!("no example of {}", handler.name)));
         }
     }
@@ -140,6 +141,44 @@ fn data_example(key: i16, version: i16) -> Option<Example> {
             let topic =
                 OffsetForLeaderTopic::default().with_topic(topic("frames")).with_partitions(vec![partition]);
             example(version, &OffsetForLeaderEpochRequest::default().with_topics(vec![topic]))
+        }
+        _ => return None,
+    })
+}
+
+fn placement_example(key: i16, version: i16) -> Option<Example> {
+    Some(match key {
+        35 => {
+            let topic = describe_log_dirs_request::DescribableLogDirTopic::default()
+                .with_topic(topic("frames"))
+                .with_partitions(vec![0]);
+            example(version, &DescribeLogDirsRequest::default().with_topics(Some(vec![topic])))
+        }
+        43 => {
+            let topic = elect_leaders_request::TopicPartitions::default()
+                .with_topic(topic("frames"))
+                .with_partitions(vec![0, 7]);
+            let request = ElectLeadersRequest::default().with_topic_partitions(Some(vec![topic]));
+            example(version, &if version >= 1 { request.with_election_type(1) } else { request })
+        }
+        45 => {
+            use alter_partition_reassignments_request::{ReassignablePartition, ReassignableTopic};
+            let partition = ReassignablePartition::default().with_replicas(Some(vec![BrokerId(1)]));
+            let topic =
+                ReassignableTopic::default().with_name(topic("frames")).with_partitions(vec![partition]);
+            example(version, &AlterPartitionReassignmentsRequest::default().with_topics(vec![topic]))
+        }
+        46 => {
+            let topic = list_partition_reassignments_request::ListPartitionReassignmentsTopics::default()
+                .with_name(topic("frames"))
+                .with_partition_indexes(vec![0]);
+            example(version, &ListPartitionReassignmentsRequest::default().with_topics(Some(vec![topic])))
+        }
+        75 => {
+            use describe_topic_partitions_request::{Cursor, TopicRequest};
+            let cursor = Cursor::default().with_topic_name(topic("frames"));
+            let request = DescribeTopicPartitionsRequest::default().with_cursor(Some(cursor));
+            example(version, &request.with_topics(vec![TopicRequest::default().with_name(topic("frames"))]))
         }
         _ => return None,
     })
@@ -452,7 +491,9 @@ fn decode_any(key: i16, version: i16, mut bytes: Bytes) {
         InitProducerIdRequest OffsetForLeaderEpochRequest DescribeConfigsRequest AlterConfigsRequest
         CreatePartitionsRequest DeleteGroupsRequest IncrementalAlterConfigsRequest OffsetDeleteRequest
         DescribeClusterRequest AddPartitionsToTxnRequest AddOffsetsToTxnRequest EndTxnRequest TxnOffsetCommitRequest
-        DescribeProducersRequest DescribeTransactionsRequest ListTransactionsRequest);
+        DescribeProducersRequest DescribeTransactionsRequest ListTransactionsRequest
+        DescribeLogDirsRequest ElectLeadersRequest AlterPartitionReassignmentsRequest
+        ListPartitionReassignmentsRequest DescribeTopicPartitionsRequest);
     panic!("no request type for key {key}");
 }
 
@@ -489,7 +530,7 @@ async fn garbage_closes_the_connection_and_nothing_else() {
             seed ^= seed << 17;
             body.push((seed >> 32) as u8);
         }
-        body[5] %= 67; // a key that may exist
+        body[5] %= 76; // a key that may exist
         body[6] = 0;
         body[7] %= 14;
         frames.push(body);

@@ -20,6 +20,7 @@ mod kcat;
 mod lifecycle;
 mod load_stores;
 mod pipelines;
+mod placement;
 mod s3_clients;
 mod shared;
 mod transactions;

@@ -1,0 +1,58 @@
+//! DescribeLogDirs (key 35), versions 1-4.
+//! v2 flexible; v3 an error at the top; v4 the size of the disk (KIP-827; -1: not told). There is one log dir, the data
+//! folder, and no replica behind the end of a log.
+
+use std::sync::Arc;
+
+use kafka_protocol::{
+    messages::{
+        DescribeLogDirsRequest, DescribeLogDirsResponse, TopicName,
+        describe_log_dirs_response::{DescribeLogDirsPartition, DescribeLogDirsResult, DescribeLogDirsTopic},
+    },
+    protocol::{Request, StrBytes},
+};
+
+use super::{Handler, shapes};
+use crate::{broker::Broker, topics::Topic};
+
+pub const HANDLER: Handler = Handler {
+    key: DescribeLogDirsRequest::KEY,
+    name: "DescribeLogDirs",
+    versions: 1..=4,
+    shape: &shapes::DESCRIBE_LOG_DIRS,
+    pipelined: false,
+    call: |broker, call| call.answer(move |request, _| async move { act(&broker, request) }),
+    notes: "the data folder; the size of the disk is not told (-1)",
+};
+
+fn act(broker: &Arc<Broker>, request: DescribeLogDirsRequest) -> DescribeLogDirsResponse {
+    let topics = match request.topics {
+        None => broker.topics.all().iter().map(|topic| described(topic, |_| true)).collect(),
+        Some(wanted) => {
+            let found = wanted.iter().filter_map(|wanted| {
+                let topic = broker.topics.get(&wanted.topic)?;
+                Some(described(&topic, |index| wanted.partitions.contains(&index)))
+            });
+            found.collect()
+        }
+    };
+    let dir = StrBytes::from_string(broker.topics.data_dir().display().to_string());
+    let result = DescribeLogDirsResult::default()
+        .with_log_dir(dir)
+        .with_topics(topics)
+        .with_total_bytes(-1)
+        .with_usable_bytes(-1);
+    DescribeLogDirsResponse::default().with_results(vec![result])
+}
+
+fn described(topic: &Topic, is_wanted: impl Fn(i32) -> bool) -> DescribeLogDirsTopic {
+    let partitions =
+        (0..).zip(&topic.partitions).filter(|(index, _)| is_wanted(*index)).map(|(index, log)| {
+            DescribeLogDirsPartition::default()
+                .with_partition_index(index)
+                .with_partition_size(log.size_bytes() as i64)
+        });
+    DescribeLogDirsTopic::default()
+        .with_name(TopicName(StrBytes::from_string(topic.name.to_string())))
+        .with_partitions(partitions.collect())
+}
