@@ -13,6 +13,7 @@ use crate::{
     log::Logs,
     options::Options,
     producers::ProducerIds,
+    sessions::Sessions,
     topics::{Refusal, Topic, Topics, settings::Settings},
     transactions::{TRANSACTIONS_TOPIC, Transactions},
 };
@@ -27,6 +28,7 @@ pub struct Broker {
     pub groups: Groups,
     pub producers: Arc<ProducerIds>,
     pub transactions: Transactions,
+    pub sessions: Sessions,
     pub logs: Arc<Logs>,
     pub clock: Arc<dyn Clock>,
     /// Requests that wait for records or members give up when it is cancelled.

@@ -16,6 +16,7 @@ pub mod log;
 mod options;
 mod producers;
 mod service;
+mod sessions;
 mod topics;
 mod transactions;
 

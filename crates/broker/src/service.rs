@@ -27,6 +27,7 @@ use crate::{
     log::{self, Logs, LogsOptions},
     options::{Durability, Options},
     producers::ProducerIds,
+    sessions::Sessions,
     topics::Topics,
     transactions::{Command, TRANSACTIONS_TOPIC, Transactions, coordinator, replay},
 };
@@ -166,6 +167,7 @@ fn open(
         groups,
         producers,
         transactions,
+        sessions: Sessions::default(),
         logs,
         clock,
         stop,

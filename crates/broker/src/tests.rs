@@ -13,6 +13,7 @@ mod admin;
 mod consumers;
 mod produce;
 mod restart;
+mod sessions;
 mod transactions;
 
 /// A broker with a folder of its own; both go when it is dropped.

@@ -1,5 +1,5 @@
 //! Fetch (key 1), versions 4-16.
-//! v4 isolation level (KIP-98); v5 log start offset; v7 sessions (KIP-227: answered with session 0, so each request is whole); v9
+//! v4 isolation level (KIP-98); v5 log start offset; v7 sessions (KIP-227); v9
 //! leader epochs (KIP-320); v11 racks (KIP-392); v12 flexible; v13 topic ids; v15 replica state; v16 node endpoints.
 //!
 //! It waits until `min_bytes` are there, `max_wait_ms` has passed, or a partition has an error to tell. The records go from
@@ -12,7 +12,7 @@ use kafka_protocol::{
     ResponseError,
     messages::{
         FetchRequest, FetchResponse, ProducerId,
-        fetch_request::{FetchPartition, FetchTopic},
+        fetch_request::FetchPartition,
         fetch_response::{AbortedTransaction, FetchableTopicResponse, PartitionData},
     },
     protocol::Request,
@@ -24,7 +24,7 @@ use crate::{
     broker::Broker,
     cluster::LEADER_EPOCH,
     log::{Aborted, Fetched, Log, LogError, ReadLimit},
-    topics::Topic,
+    sessions::{Session, Subject},
 };
 
 /// The isolation level of a reader that is shown no record before its transaction is committed.
@@ -46,15 +46,9 @@ pub const HANDLER: Handler = Handler {
             encode(reply, response, records).map(Step::answer)
         })
     },
-    notes: "no fetch sessions: every answer has session id 0 (KIP-227 allows it); an answer has at most \
-            `fetch_bytes_max` bytes of records; read_committed ends at the last stable offset",
+    notes: "fetch sessions, 1,000 of them; an answer has at most `fetch_bytes_max` bytes of records; \
+            read_committed ends at the last stable offset",
 };
-
-/// A partition that is asked for, found or not.
-struct Wanted {
-    asked: FetchPartition,
-    log: Result<Arc<Log>, ResponseError>,
-}
 
 struct Read {
     fetched: Fetched,
@@ -67,12 +61,13 @@ type Answered = Result<Read, ResponseError>;
 
 /// The answer without its records, and the records in the order of its partitions.
 async fn act(broker: Arc<Broker>, request: FetchRequest, caller: Caller) -> (FetchResponse, Vec<Bytes>) {
-    if request.session_id != 0 || request.session_epoch > 0 {
-        let error = ResponseError::FetchSessionIdNotFound;
-        return (FetchResponse::default().with_error_code(error.code()), vec![]);
-    }
-    let wanted: Vec<(FetchTopic, Vec<Wanted>)> =
-        request.topics.iter().map(|topic| (topic.clone(), find(&broker, topic, caller.version))).collect();
+    let uses_ids = caller.version >= 13;
+    let begun =
+        broker.sessions.begin(&request, uses_ids, |topic, asked| find(&broker, topic, asked, uses_ids));
+    let mut session = match begun {
+        Ok(session) => session,
+        Err(error) => return (FetchResponse::default().with_error_code(error.code()), vec![]),
+    };
     let committed = request.isolation_level == READ_COMMITTED;
     let bytes_max = (request.max_bytes.max(0) as usize).min(broker.options.fetch_bytes_max as usize);
     let least = (request.min_bytes.max(0) as usize).min(bytes_max);
@@ -82,13 +77,11 @@ async fn act(broker: Arc<Broker>, request: FetchRequest, caller: Caller) -> (Fet
     let answers = loop {
         let wait = Instant::now() < deadline && least > 0 && !broker.stop.is_cancelled();
         if wait {
-            for (_, partitions) in &wanted {
-                for log in partitions.iter().filter_map(|partition| partition.log.as_ref().ok()) {
-                    log.wake_on_append(&woken);
-                }
+            for log in session.wanted.iter().filter_map(|partition| partition.log.as_ref().ok()) {
+                log.wake_on_append(&woken);
             }
         }
-        let (answers, bytes, failed) = read_all(&wanted, bytes_max, committed).await;
+        let (answers, bytes, failed) = read_all(&session, bytes_max, committed).await;
         if !wait || failed || bytes >= least {
             break answers;
         }
@@ -98,25 +91,22 @@ async fn act(broker: Arc<Broker>, request: FetchRequest, caller: Caller) -> (Fet
             () = broker.stop.cancelled() => {}
         }
     };
-    respond(wanted, answers)
+    let (response, records) = respond(&mut session, answers);
+    (response.with_session_id(broker.sessions.end(session)), records)
 }
 
-fn find(broker: &Broker, topic: &FetchTopic, version: i16) -> Vec<Wanted> {
-    let found: Result<Arc<Topic>, ResponseError> = if version >= 13 {
-        broker.topics.by_id(topic.topic_id).ok_or(ResponseError::UnknownTopicId)
-    } else {
-        broker.topics.get(&topic.topic).ok_or(ResponseError::UnknownTopicOrPartition)
+fn find(
+    broker: &Broker,
+    topic: &Subject,
+    asked: &FetchPartition,
+    uses_ids: bool,
+) -> Result<Arc<Log>, ResponseError> {
+    let found = match uses_ids {
+        true => broker.topics.by_id(topic.id).ok_or(ResponseError::UnknownTopicId)?,
+        false => broker.topics.get(&topic.name).ok_or(ResponseError::UnknownTopicOrPartition)?,
     };
-    let each = |asked: &FetchPartition| {
-        let log = found
-            .as_ref()
-            .map_err(|error| *error)
-            .and_then(|topic| topic.partition(asked.partition))
-            .cloned();
-        let log = log.and_then(|log| check_epoch(asked.current_leader_epoch).map(|()| log));
-        Wanted { asked: asked.clone(), log }
-    };
-    topic.partitions.iter().map(each).collect()
+    let log = found.partition(asked.partition)?.clone();
+    check_epoch(asked.current_leader_epoch).map(|()| log)
 }
 
 /// Whether the client believes in the epoch that is ours (KIP-320); -1: it does not say.
@@ -128,15 +118,11 @@ pub fn check_epoch(epoch: i32) -> Result<(), ResponseError> {
     }
 }
 
-/// Reads each partition once: the answers, the bytes, and whether one of them is an error to tell now.
-async fn read_all(
-    wanted: &[(FetchTopic, Vec<Wanted>)],
-    bytes_max: usize,
-    committed: bool,
-) -> (Vec<Answered>, usize, bool) {
-    let mut answers = Vec::new();
+/// Reads each partition once: the answers in the session's order, the bytes, and whether one of them is an error to tell now.
+async fn read_all(session: &Session, bytes_max: usize, committed: bool) -> (Vec<Answered>, usize, bool) {
+    let mut answers = Vec::with_capacity(session.wanted.len());
     let (mut bytes, mut failed) = (0, false);
-    for partition in wanted.iter().flat_map(|(_, partitions)| partitions) {
+    for partition in session.order().map(|place| &session.wanted[place]) {
         let answer = match &partition.log {
             Err(error) => Err(*error),
             Ok(log) => {
@@ -178,37 +164,58 @@ async fn read(log: &Arc<Log>, offset: i64, limit: ReadLimit, committed: bool) ->
     Ok(Read { fetched, stable_offset, aborted })
 }
 
-fn respond(wanted: Vec<(FetchTopic, Vec<Wanted>)>, answers: Vec<Answered>) -> (FetchResponse, Vec<Bytes>) {
+/// What the client is told: everything, or in a session what has changed.
+fn respond(session: &mut Session, answers: Vec<Answered>) -> (FetchResponse, Vec<Bytes>) {
     let mut response = FetchResponse::default();
     let mut records = Vec::with_capacity(answers.len());
-    let mut answers = answers.into_iter();
-    for (topic, partitions) in wanted {
-        let mut answered =
-            FetchableTopicResponse::default().with_topic(topic.topic).with_topic_id(topic.topic_id);
-        for (partition, answer) in partitions.into_iter().zip(answers.by_ref()) {
-            let data = PartitionData::default().with_partition_index(partition.asked.partition);
-            let data = match answer {
-                Ok(Read { fetched, stable_offset, aborted }) => {
-                    records.push(fetched.records);
-                    data.with_high_watermark(fetched.high_watermark)
-                        .with_last_stable_offset(stable_offset)
-                        .with_log_start_offset(fetched.start_offset)
-                        .with_aborted_transactions(aborted.map(|all| all.into_iter().map(shown).collect()))
-                }
-                Err(error) => {
-                    records.push(Bytes::new());
-                    data.with_error_code(error.code())
-                        .with_high_watermark(-1)
-                        .with_last_stable_offset(-1)
-                        .with_log_start_offset(-1)
-                        .with_aborted_transactions(None)
-                }
-            };
-            answered.partitions.push(data.with_records(Some(Bytes::new())));
+    let is_whole = session.is_whole();
+    let mut last: Option<Subject> = None;
+    for (place, answer) in session.order().zip(answers) {
+        let partition = &mut session.wanted[place];
+        let told = answer.as_ref().ok().map(|read| (read.fetched.high_watermark, read.fetched.start_offset));
+        let is_empty = answer.as_ref().is_ok_and(|read| read.fetched.records.is_empty());
+        let is_news = !is_empty || partition.told != told;
+        partition.told = told;
+        if !is_empty && told.is_some() {
+            session.first = place + 1;
         }
-        response.responses.push(answered);
+        if !is_whole && !is_news {
+            continue;
+        }
+        let partition = &session.wanted[place];
+        if last.as_ref() != Some(&partition.topic) {
+            let Subject { name, id } = partition.topic.clone();
+            response.responses.push(FetchableTopicResponse::default().with_topic(name).with_topic_id(id));
+            last = Some(partition.topic.clone());
+        }
+        let (data, bytes) = answered(partition.asked.partition, answer);
+        records.push(bytes);
+        response.responses.last_mut().expect("just pushed").partitions.push(data);
     }
     (response, records)
+}
+
+fn answered(index: i32, answer: Answered) -> (PartitionData, Bytes) {
+    let data = PartitionData::default().with_partition_index(index).with_records(Some(Bytes::new()));
+    match answer {
+        Ok(Read { fetched, stable_offset, aborted }) => {
+            let data = data
+                .with_high_watermark(fetched.high_watermark)
+                .with_last_stable_offset(stable_offset)
+                .with_log_start_offset(fetched.start_offset)
+                .with_aborted_transactions(aborted.map(|all| all.into_iter().map(shown).collect()));
+            (data, fetched.records)
+        }
+        Err(error) => {
+            let data = data
+                .with_error_code(error.code())
+                .with_high_watermark(-1)
+                .with_last_stable_offset(-1)
+                .with_log_start_offset(-1)
+                .with_aborted_transactions(None);
+            (data, Bytes::new())
+        }
+    }
 }
 
 fn shown(aborted: Aborted) -> AbortedTransaction {

@@ -202,6 +202,11 @@ impl Log {
         self.tail.lock().producers.states()
     }
 
+    /// Its topic is gone; another log may have its name by now.
+    pub fn is_deleted(&self) -> bool {
+        self.state.load(Ordering::SeqCst) == DELETED
+    }
+
     /// Bytes of all segments.
     pub fn size_bytes(&self) -> u64 {
         self.segments.read().iter().map(|segment| segment.visible()).sum()

@@ -18,7 +18,7 @@ use super::Server;
 
 const WAIT: Duration = Duration::from_secs(10);
 
-fn admin(server: &Server) -> AdminClient<DefaultClientContext> {
+pub(super) fn admin(server: &Server) -> AdminClient<DefaultClientContext> {
     server.client(&[]).create().unwrap()
 }
 

@@ -69,7 +69,8 @@ impl Transactions {
 
     /// Asks the coordinator; the answer is who the producer is from now on.
     pub async fn ask(&self, id: &str, ask: Ask) -> Result<Producer, ResponseError> {
-        if id.is_empty() {
+        // Its length stands in two bytes in the log.
+        if id.is_empty() || id.len() > i16::MAX as usize {
             return Err(ResponseError::InvalidRequest);
         }
         if self.finished.is_cancelled() {
