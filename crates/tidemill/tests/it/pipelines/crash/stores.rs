@@ -162,7 +162,8 @@ fn ways_of(point: &str) -> Vec<Way> {
     if point.starts_with("objects.") {
         return vec![Way::Parts];
     }
-    if !["engine.", "pipelines."].iter().any(|start| point.starts_with(start)) {
+    let is_of_a_run = ["engine.", "pipelines."].iter().any(|start| point.starts_with(start));
+    if !is_of_a_run || point.starts_with(super::GIVE_UP) {
         return Vec::new();
     }
     let has_documents = documents_too.iter().any(|start| point.starts_with(start))
