@@ -19,6 +19,8 @@ use serde_json::Value;
 const SEQUENTIAL: &str = "sequential";
 const DAGS_COUNT: usize = 1_000;
 const TASKS_COUNT: usize = 10;
+/// A file of more than 1 MiB is refused.
+const FILE_DAGS_COUNT: usize = 100;
 /// Instances of a page of the API.
 const PAGE: usize = 100;
 
@@ -40,9 +42,11 @@ fn chain(command: &str) -> String {
     tasks
 }
 
-async fn started(project: &Path, text: &str) -> Result<Handle, BoxError> {
+async fn started(project: &Path, files: &[String]) -> Result<Handle, BoxError> {
     fs::create_dir_all(project.join("dags"))?;
-    fs::write(project.join("dags/all.yml"), text)?;
+    for (number, text) in files.iter().enumerate() {
+        fs::write(project.join(format!("dags/{number}.yml")), text)?;
+    }
     let mut options = Options::at("127.0.0.1:0".parse()?, project);
     options.environment = std::env::vars().collect();
     Ok(Service::start(options).await?)
@@ -52,7 +56,8 @@ async fn started(project: &Path, text: &str) -> Result<Handle, BoxError> {
 async fn sequential() -> Result<(), BoxError> {
     let project = tempfile::tempdir()?;
     let header = "  start_date: 2026-01-01\n  schedule: none\n  tasks:\n";
-    let handle = started(project.path(), &format!("{SEQUENTIAL}:\n{header}{}", chain("sleep 0.05"))).await?;
+    let handle =
+        started(project.path(), &[format!("{SEQUENTIAL}:\n{header}{}", chain("sleep 0.05"))]).await?;
     let url = format!("http://{}/api/v2/dags/{SEQUENTIAL}/dagRuns", handle.addr);
     let client = cloud::http::client();
     client
@@ -79,16 +84,16 @@ async fn sequential() -> Result<(), BoxError> {
 /// How long any task waited while slots were free, and what it took.
 async fn at_once() -> Result<(), BoxError> {
     let project = tempfile::tempdir()?;
-    let mut text = String::new();
+    let mut files = vec![String::new(); DAGS_COUNT / FILE_DAGS_COUNT];
     for number in 0..DAGS_COUNT {
         write!(
-            text,
+            files[number / FILE_DAGS_COUNT],
             "d{number}:\n  start_date: 2026-01-01\n  schedule: '@once'\n  tasks:\n{}",
             chain("'true'")
         )?;
     }
     let began = Instant::now();
-    let handle = started(project.path(), &text).await?;
+    let handle = started(project.path(), &files).await?;
     let url = format!("http://{}/api/v2/dags/~/dagRuns", handle.addr);
     let client = cloud::http::client();
     let count = async |rest: &str| -> Result<u64, Box<dyn Error + Send + Sync>> {
