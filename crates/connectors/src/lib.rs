@@ -10,6 +10,7 @@ pub mod files;
 pub mod firestore;
 pub mod kafka;
 pub mod mongodb;
+pub mod names;
 pub mod objects;
 pub mod record;
 pub mod rows;

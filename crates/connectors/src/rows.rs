@@ -25,11 +25,11 @@ use contracts::{
     validate::{RecordEncoder, RowEncoder, cast_text, cast_word, write_json},
 };
 use engine::Stage;
-use json::Names;
 
 use crate::{
     column::Column,
     files,
+    names::Names,
     record::{self, Refusal, Shape, broken, find_field, malformed},
 };
 

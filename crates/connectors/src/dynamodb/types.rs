@@ -13,38 +13,19 @@
 //! Nothing is lost in rows. An item has no order of its own, so attributes stand sorted by name, the keys first: the same
 //! item gives the same row in every life.
 
-use std::{borrow::Cow, cell::RefCell, collections::HashSet, fmt, sync::Arc};
+use std::{borrow::Cow, fmt, sync::Arc};
 
 use base::Value;
 use contracts::{json_schema::base64, validate::write_json};
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Unexpected, Visitor};
 
 use super::tables::{KeyAttribute, Keys};
+use crate::names::{Name, Names};
 
-/// Names that are shared between rows; what has more is no set of names but data.
-const NAMES_COUNT_MAX: usize = 4_096;
 /// Decimal digits that a number of DynamoDB keeps, and places behind the point that every format of ours has.
 const DIGITS_COUNT_MAX: usize = 38;
 /// How deep lists and maps may lie in each other.
 const DEPTH_MAX: usize = 32;
-
-/// Names of attributes, each once.
-#[derive(Default)]
-pub(super) struct Names(RefCell<HashSet<Arc<str>>>);
-
-impl Names {
-    fn shared(&self, name: &str) -> Arc<str> {
-        let mut names = self.0.borrow_mut();
-        if let Some(known) = names.get(name) {
-            return known.clone();
-        }
-        let new: Arc<str> = name.into();
-        if names.len() < NAMES_COUNT_MAX {
-            names.insert(new.clone());
-        }
-        new
-    }
-}
 
 /// The items of a page, as rows.
 pub(super) fn rows(items: &[u8], keys: &Keys) -> Result<Vec<Value>, serde_json::Error> {
@@ -117,26 +98,6 @@ impl<'de> Visitor<'de> for Fields<'_> {
             rank(one).cmp(&rank(other)).then_with(|| one.as_bytes().cmp(other.as_bytes()))
         });
         Ok(Value::Struct(fields))
-    }
-}
-
-#[derive(Clone, Copy)]
-struct Name<'a>(&'a Names);
-
-impl<'de> DeserializeSeed<'de> for Name<'_> {
-    type Value = Arc<str>;
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Arc<str>, D::Error> {
-        deserializer.deserialize_str(self)
-    }
-}
-
-impl Visitor<'_> for Name<'_> {
-    type Value = Arc<str>;
-    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str("a name")
-    }
-    fn visit_str<E: serde::de::Error>(self, name: &str) -> Result<Arc<str>, E> {
-        Ok(self.0.shared(name))
     }
 }
 

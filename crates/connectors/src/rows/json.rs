@@ -1,31 +1,12 @@
 //! JSON text to values with the types that JSON has, straight from the bytes; names of fields are shared between the records
 //! of a batch.
 
-use std::{cell::RefCell, collections::HashSet, fmt, sync::Arc};
+use std::{fmt, sync::Arc};
 
 use base::Value;
-use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
-/// Names kept; objects with keys that are data have no end of them.
-const NAMES_COUNT_MAX: usize = 10_000;
-
-/// The field names of one batch.
-#[derive(Default)]
-pub(super) struct Names(RefCell<HashSet<Arc<str>>>);
-
-impl Names {
-    pub(super) fn shared(&self, name: &str) -> Arc<str> {
-        let mut names = self.0.borrow_mut();
-        if let Some(known) = names.get(name) {
-            return known.clone();
-        }
-        let new: Arc<str> = name.into();
-        if names.len() < NAMES_COUNT_MAX {
-            names.insert(new.clone());
-        }
-        new
-    }
-}
+use crate::names::{Name, Names};
 
 pub(super) fn read(bytes: &[u8], names: &Names) -> Result<Value, serde_json::Error> {
     let mut input = serde_json::Deserializer::from_slice(bytes);
@@ -96,26 +77,5 @@ impl<'de> Visitor<'de> for Seed<'_> {
             }
         }
         Ok(Value::Struct(fields))
-    }
-}
-
-struct Name<'a>(&'a Names);
-
-impl<'de> DeserializeSeed<'de> for Name<'_> {
-    type Value = Arc<str>;
-    fn deserialize<D: Deserializer<'de>>(self, input: D) -> Result<Arc<str>, D::Error> {
-        input.deserialize_str(self)
-    }
-}
-
-impl Visitor<'_> for Name<'_> {
-    type Value = Arc<str>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a name")
-    }
-
-    fn visit_str<E: de::Error>(self, name: &str) -> Result<Arc<str>, E> {
-        Ok(self.0.shared(name))
     }
 }

@@ -1,9 +1,10 @@
 //! JSON documents as text into values. Names of fields are shared between the documents of a batch.
 
-use std::{cell::RefCell, collections::HashSet, fmt, sync::Arc};
+use std::{fmt, sync::Arc};
 
 use arrow_array::{Array as _, BinaryViewArray};
 use base::{Batch, Rejects, Value, code};
+use connectors::names::{Name, Names};
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use super::STAGE;
@@ -14,7 +15,7 @@ pub(super) fn values(
     texts: &BinaryViewArray,
     rejects: &mut Rejects,
 ) -> (Vec<Value>, Vec<bool>) {
-    let names = RefCell::new(HashSet::new());
+    let names = Names::default();
     let read = (0..texts.len()).map(|row| {
         if texts.is_null(row) {
             return (Value::Null, false);
@@ -30,8 +31,6 @@ pub(super) fn values(
     });
     read.unzip()
 }
-
-type Names = RefCell<HashSet<Arc<str>>>;
 
 fn value(text: &[u8], names: &Names) -> Result<Value, serde_json::Error> {
     let mut deserializer = serde_json::Deserializer::from_slice(text);
@@ -97,33 +96,5 @@ impl<'de> Visitor<'de> for Seed<'_> {
             fields.push((name, value));
         }
         Ok(Value::Struct(fields))
-    }
-}
-
-/// A field's name, the same `Arc` for each document that has it.
-struct Name<'n>(&'n Names);
-
-impl<'de> DeserializeSeed<'de> for Name<'_> {
-    type Value = Arc<str>;
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Arc<str>, D::Error> {
-        deserializer.deserialize_str(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Name<'_> {
-    type Value = Arc<str>;
-
-    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str("a field's name")
-    }
-
-    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Arc<str>, E> {
-        let mut names = self.0.try_borrow_mut().map_err(E::custom)?;
-        if let Some(name) = names.get(text) {
-            return Ok(name.clone());
-        }
-        let name: Arc<str> = text.into();
-        names.insert(name.clone());
-        Ok(name)
     }
 }
