@@ -121,6 +121,17 @@ impl FileCheckpoints {
         Ok(Self { inner: Arc::new(Mutex::new(Inner { path, document, _lock: lock })) })
     }
 
+    /// Nothing is saved any more; the lock and the epoch stay.
+    ///
+    /// # Errors
+    /// `CheckpointFile`.
+    pub fn forget(&self) -> Result<(), Error> {
+        let mut inner = self.inner.lock();
+        inner.document.splits.clear();
+        let path = &inner.path;
+        write(path, &inner.document).map_err(|source| Error::CheckpointFile { path: path.clone(), source })
+    }
+
     /// What is saved of every split, by its id.
     ///
     /// # Errors

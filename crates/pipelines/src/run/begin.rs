@@ -23,16 +23,15 @@ pub(super) async fn begin(options: Options) -> Result<Run, BoxError> {
         // What cannot be read is told before anything is begun.
         options.file.open_source(stream, &super::selection(stream, None), &options.places)?;
     }
-    let mut checkpoints = folder.lock()?;
+    let checkpoints = folder.lock()?;
     let mut state = folder.state()?;
     let mut journal = folder.journal()?;
-    if let (Some(running), Some(state)) = (&journal, &state)
-        && state.last_load_id.as_ref() == Some(&running.load_id)
-    {
-        // It is complete, and died while it tidied up.
-        drop(checkpoints);
+    let last_load_id = state.as_ref().and_then(|state| state.last_load_id.as_ref());
+    let is_complete = |running: &Journal| last_load_id == Some(&running.load_id);
+    if journal.as_ref().map_or_else(|| folder.open_files().exists(), is_complete) {
+        // The load before died while it tidied up; it is complete.
         folder.clear_load()?;
-        checkpoints = folder.lock()?;
+        checkpoints.forget()?;
         journal = None;
     }
     let mut is_restored = false;
@@ -54,7 +53,8 @@ pub(super) async fn begin(options: Options) -> Result<Run, BoxError> {
         declare(&tables, &options)?;
     }
     let saved_revision = Arc::new(Mutex::new(tables.revision()));
-    let memory_bytes = usize::try_from(options.file.memory_bytes_max / 2).unwrap_or(usize::MAX);
+    let memory_bytes = options.file.memory_bytes_max - options.file.memory_bytes_max / super::RECORDS_SHARE;
+    let memory_bytes = usize::try_from(memory_bytes).unwrap_or(usize::MAX);
     Ok(Run {
         journal,
         state,

@@ -2,13 +2,13 @@
 
 use std::{fs, path::Path};
 
-use base::{ManualClock, problem::plain};
+use base::{ManualClock, Place, Split, problem::plain};
 use engine::Ended;
 use project::TextFile;
 use tempfile::TempDir;
 
 use super::*;
-use crate::{CursorValue, LOADS, STATE, VERSION, incremental::scalar_value};
+use crate::{CursorValue, LOADS, STATE, VERSION, incremental::scalar_value, target::open_files::OpenFiles};
 
 struct World {
     folder: TempDir,
@@ -123,6 +123,26 @@ async fn a_second_run_takes_only_what_is_new() {
     let history = world.options(PLANES).state.history().expect("it is ours");
     assert_eq!(history.iter().map(|load| load.status.as_str()).collect::<Vec<_>>(), ["loaded"; 3]);
     assert!(world.options(PLANES).state.journal().expect("it is ours").is_none());
+}
+
+/// A program that died between two steps of tidying up left the list of its last extents, and no load that they belong to.
+#[tokio::test]
+async fn what_a_complete_load_has_left_lying_is_not_taken_for_the_next_ones() {
+    let world = World::new();
+    world.write("data/1.jsonl", "{\"n\":1,\"at\":5}\n{\"n\":2,\"at\":7}\n");
+    world.run(PLANES).await;
+    let state = world.options(PLANES).state;
+    let path: Arc<str> = world.path("data/1.jsonl").display().to_string().into();
+    let split = Split { id: path.clone(), place: Arc::new(Place::File { path }) };
+    let key = |path: &PathBuf| {
+        let below = path.strip_prefix(world.path("lake")).expect("it lies there");
+        below.display().to_string()
+    };
+    let keys = files(&world.path("lake/planes/planes")).iter().map(key).collect();
+    OpenFiles::of(&state, "planes", &split).write(0, keys).expect("it is ours");
+    world.write("data/1.jsonl", "{\"n\":1,\"at\":5}\n{\"n\":2,\"at\":7}\n{\"n\":3,\"at\":9}\n");
+    world.run(PLANES).await;
+    assert_eq!(world.numbers("planes"), [1, 2, 3]);
 }
 
 #[tokio::test]

@@ -16,6 +16,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use base::crash_point;
 use engine::checkpoints::FileCheckpoints;
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -128,17 +129,20 @@ impl StateFolder {
         }
     }
 
-    /// The load is over: nothing of it is needed any more.
+    /// The load is over: nothing of it is needed any more. `load.json` goes last: as long as it lies there, the next life
+    /// does this again, and no other load takes the files of these extents for its own.
     pub fn clear_load(&self) -> Result<(), Error> {
-        self.remove(&format!("checkpoints/{}.json", self.pipeline))?;
-        self.remove("load.schema.json")?;
-        self.remove("load.json")?;
         match fs::remove_dir_all(self.open_files()) {
             Err(source) if source.kind() != io::ErrorKind::NotFound => {
-                Err(Error::StateFile { path: self.open_files(), source })
+                return Err(Error::StateFile { path: self.open_files(), source });
             }
-            _ => Ok(()),
+            _ => {}
         }
+        crash_point("pipelines.clear.after_open");
+        self.remove(&format!("checkpoints/{}.json", self.pipeline))?;
+        self.remove("load.schema.json")?;
+        crash_point("pipelines.clear.before_journal");
+        self.remove("load.json")
     }
 
     /// State, schema and the load that runs are forgotten; the history stays. An empty state says that this was meant:

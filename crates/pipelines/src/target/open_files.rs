@@ -25,18 +25,18 @@ struct OpenText {
 const VERSION: u32 = 1;
 
 /// The list of one split.
-pub(super) struct OpenFiles {
+pub(crate) struct OpenFiles {
     path: PathBuf,
 }
 
 impl OpenFiles {
-    pub(super) fn of(state: &StateFolder, stream: &str, split: &Split) -> Self {
+    pub(crate) fn of(state: &StateFolder, stream: &str, split: &Split) -> Self {
         let name = Sha256::digest(format!("{stream}\0{}", split.id));
         let name: String = name[..16].iter().map(|byte| format!("{byte:02x}")).collect();
         Self { path: state.open_files().join(format!("{name}.json")) }
     }
 
-    pub(super) fn write(&self, extent: u64, keys: Vec<String>) -> Result<(), Error> {
+    pub(crate) fn write(&self, extent: u64, keys: Vec<String>) -> Result<(), Error> {
         let at = |source| Error::StateFile { path: self.path.clone(), source };
         if let Some(folder) = self.path.parent() {
             fs::create_dir_all(folder).map_err(at)?;
