@@ -185,7 +185,7 @@ fn row_bytes(body: &Body, row: usize) -> u64 {
 }
 
 /// Rows of a body that are looked at for its bytes; of more, every so-manieth speaks for those behind it.
-const ROWS_SAMPLED: usize = 256;
+const ROWS_SAMPLED: usize = 64;
 
 /// The bytes of all values of a body: exact where it is raw, near enough elsewhere.
 pub(crate) fn body_bytes(body: &Body) -> u64 {

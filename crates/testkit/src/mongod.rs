@@ -65,7 +65,7 @@ fn start() -> io::Result<Option<Mongod>> {
         "tests",
         "--nounixsocket",
         "--wiredTigerCacheSizeGB",
-        "0.5",
+        "1",
     ]);
     command.args(["--setParameter", "enableTestCommands=1"]).arg("--port").arg(port.to_string());
     command.arg("--dbpath").arg(&data).arg("--logpath").arg(&log);

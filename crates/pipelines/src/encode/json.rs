@@ -82,8 +82,14 @@ pub(crate) fn quoted(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
 }
 
 pub(crate) fn string(text: &str, out: &mut Vec<u8>) {
-    // Writing into a Vec does not fail.
-    serde_json::to_writer(&mut *out, text).ok();
+    let is_escaped = |byte: &u8| *byte < b' ' || *byte == b'"' || *byte == b'\\';
+    // Without a way out of the loop it takes many bytes at once.
+    if text.as_bytes().iter().fold(false, |any, byte| any | is_escaped(byte)) {
+        // Writing into a Vec does not fail.
+        serde_json::to_writer(&mut *out, text).ok();
+    } else {
+        quoted(out, |out| out.extend_from_slice(text.as_bytes()));
+    }
 }
 
 pub(crate) fn integer(number: i64, out: &mut Vec<u8>) {

@@ -162,10 +162,15 @@ impl View {
     }
 
     /// The field `name` of a frame; `guess` is where it stood in the row before.
-    pub(super) fn known_field(&self, frame: usize, guess: usize, name: &Arc<str>) -> Option<usize> {
-        let frame = &self.frames[frame];
-        match frame.fields.get(guess) {
-            Some(field) if Arc::ptr_eq(&field.name, name) || field.name == *name => Some(guess),
+    pub(super) fn known_field(&mut self, frame: usize, guess: usize, name: &Arc<str>) -> Option<usize> {
+        let frame = &mut self.frames[frame];
+        match frame.fields.get_mut(guess) {
+            Some(field) if Arc::ptr_eq(&field.name, name) => Some(guess),
+            Some(field) if field.name == *name => {
+                // Documents of a batch share their names: the next one's is found without a look at its letters.
+                field.name = name.clone();
+                Some(guess)
+            }
             _ => frame.by_name.get(name).copied(),
         }
     }

@@ -34,6 +34,10 @@ pub struct Lake {
 
 /// Files that are not shown yet lie below this folder, by pipeline and load.
 pub(crate) const STAGING: &str = "_staging";
+/// S3 takes no part below 5 MiB but the last; a larger one only holds more memory.
+const PART_BYTES: usize = 5 << 20;
+/// A folder takes any.
+const LOCAL_PART_BYTES: usize = 1 << 20;
 /// A file of dlt's that says that the dataset is one.
 const INIT: &str = "init";
 const INIT_TEXT: &str = "{\"initial_version\":2,\"current_version\":2}";
@@ -63,6 +67,11 @@ impl Lake {
     /// A path below the dataset as the store's key.
     pub(crate) fn key(&self, path: &str) -> String {
         format!("{}/{path}", self.folder)
+    }
+
+    /// How much of a file goes to the store at once.
+    pub(crate) fn part_bytes(&self) -> usize {
+        if self.local.is_some() { LOCAL_PART_BYTES } else { PART_BYTES }
     }
 
     fn path(&self, path: &str) -> Path {

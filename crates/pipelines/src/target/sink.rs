@@ -27,8 +27,6 @@ use crate::{
 
 /// Files of one extent that are completed at once.
 const COMPLETED_AT_ONCE_MAX: usize = 8;
-/// S3 takes no part below 5 MiB but the last; a larger one only holds more memory.
-const PART_BYTES: usize = 5 << 20;
 /// Less than this is not worth a trip to the disk.
 const SPILL_BYTES_MIN: usize = 64 << 10;
 const RECEIPT_VERSION: u32 = 1;
@@ -210,7 +208,7 @@ impl Writer for LakeWriter {
         })
         .await?;
         let work = self.work.insert(work);
-        if work.begins_an_upload() {
+        if work.begins_an_upload(self.sink.lake.part_bytes()) {
             let (open_files, keys) = (self.open_files.clone(), work.keys());
             blocking(move || open_files.write(extent, keys).map_err(Error::fatal)).await?;
         }
@@ -339,14 +337,14 @@ impl Work {
         self.open.values().chain(&self.done).map(|file| file.upload.key().to_string()).collect()
     }
 
-    fn begins_an_upload(&self) -> bool {
-        self.open.values().chain(&self.done).any(|file| file.upload.is_about_to_begin(PART_BYTES))
+    fn begins_an_upload(&self, part_bytes: usize) -> bool {
+        self.open.values().chain(&self.done).any(|file| file.upload.is_about_to_begin(part_bytes))
     }
 
     /// Full parts go to the store; what is too much for the memory goes to the disk, the largest first.
     async fn send(&mut self, sink: &LakeSink) -> Result<(), Fault> {
         for file in self.open.values_mut().chain(&mut self.done) {
-            file.upload.send_full_part(&sink.lake.target, PART_BYTES).await?;
+            file.upload.send_full_part(&sink.lake.target, sink.lake.part_bytes()).await?;
             file.count();
         }
         while sink.memory.is_over() {
