@@ -63,8 +63,8 @@ pub fn run() -> Result<()> {
         line("the same, highest memory", "MiB", at_once.1, None, "<= 150 MB"),
         line("the same, from start to the last task's end", "s", at_once.2, None, ""),
     ];
-    let note = "The same DAG file on both sides, by the dag-factory package there. Airflow 3.3.2 with LocalExecutor on SQLite. A run is from \\
-                its start to its end as the server tells them; tasks are bash -c. Median of 3. The thousand DAGs come from \\
+    let note = "The same DAG file on both sides, by the dag-factory package there. Airflow 3.3.2 with LocalExecutor on SQLite. A run is from \
+                its start to its end as the server tells them; tasks are bash -c. Median of 3. The thousand DAGs come from \
                 `cargo run --release -p tidemill-scheduler --example measure`.";
     publish("dags", "tasks of DAGs, one after the other and all at once", note, &lines)
 }
