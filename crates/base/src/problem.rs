@@ -164,6 +164,11 @@ codes! {
     TM0410 Unreachable "the registry does not answer";
     TM0411 Usage "the registry refused a command";
     TM0412 Settings "there is no contract file for a subject";
+    TM0413 DataRefused "a Protobuf schema is not valid";
+    TM0414 DataRefused "a schema refers to one that is not there";
+    TM0415 Usage "a schema is still referred to";
+    TM0416 Unreachable "the registry that leads does not answer";
+    TM0417 Settings "another kind of registry leads the topic";
     TM0501 DataRefused "a schema is not valid JSON";
     TM0502 DataRefused "an Avro schema is not valid";
     TM0503 DataRefused "a JSON Schema is not valid";

@@ -253,7 +253,7 @@ impl Typing {
         };
         let avro = match Document::parse(contract.kind, &contract.subject, &contract.text)? {
             Document::Avro(avro) => Some(Box::new(Decoder::of(&contract.subject, &avro)?)),
-            Document::JsonSchema(_) => None,
+            Document::JsonSchema(_) | Document::Protobuf(_) => None,
         };
         Ok(match (shape, avro) {
             (Shape::Csv { header, .. }, avro) => {

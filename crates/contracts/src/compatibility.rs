@@ -6,7 +6,7 @@
 
 use std::{fmt, str::FromStr};
 
-use crate::{Document, Error, avro, json_schema};
+use crate::{Document, Error, avro, json_schema, protobuf};
 
 /// Confluent's levels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -105,6 +105,9 @@ pub fn can_read(reader: &Document, writer: &Document) -> Vec<Incompatibility> {
         (Document::JsonSchema(reader), Document::JsonSchema(writer)) => {
             json_schema::compatibility::can_read(reader, writer)
         }
+        (Document::Protobuf(reader), Document::Protobuf(writer)) => {
+            protobuf::compatibility::can_read(reader, writer)
+        }
         _ => vec![Incompatibility {
             kind: "SCHEMA_TYPE_CHANGED",
             path: "/".to_owned(),
@@ -140,7 +143,7 @@ pub fn check(level: Level, new: &Document, earlier: &[Earlier<'_>]) -> Vec<Strin
         if !messages.is_empty() {
             messages.push(format!("{{oldSchemaVersion: {}}}", old.version));
             messages.push(format!("{{oldSchema: '{}'}}", old.text));
-            messages.push(format!("{{compatibility: '{level}'}}"));
+            messages.push(format!("{{validateFields: 'false', compatibility: '{level}'}}"));
             return messages;
         }
     }

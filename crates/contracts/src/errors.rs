@@ -86,6 +86,7 @@ impl Problem for Error {
         match self {
             Error::Syntax { .. } => code::TM0501,
             Error::Invalid { kind: ContractKind::Avro, .. } => code::TM0502,
+            Error::Invalid { kind: ContractKind::Protobuf, .. } => code::TM0413,
             Error::Invalid { .. } => code::TM0503,
             Error::Unsupported { .. } => code::TM0504,
             Error::NotFramed { .. } => code::TM0505,
@@ -118,7 +119,10 @@ impl Problem for Error {
             Error::Syntax { .. } => "mend the JSON at the place shown".to_owned(),
             Error::Invalid { kind, .. } => match kind {
                 ContractKind::Avro => "mend it as the Avro specification says, section \"Schema Declaration\"".to_owned(),
-                ContractKind::JsonSchema | ContractKind::Protobuf => {
+                ContractKind::Protobuf => {
+                    "mend it as protoc would want it; what it imports has to be among its references".to_owned()
+                }
+                ContractKind::JsonSchema => {
                     "mend it by the draft that its $schema names (draft 7 where it names none)".to_owned()
                 }
             },

@@ -1,5 +1,5 @@
-//! Contracts: Avro and JSON Schema texts, parsed with their places, in the registry's canonical form, compared for
-//! compatibility, mapped to the row model, and held against records; and Confluent's wire format.
+//! Contracts: Avro, JSON Schema and Protobuf texts, parsed with their places, in the registry's canonical form, compared for
+//! compatibility, mapped to the row model (but for Protobuf), and held against records; and Confluent's wire format.
 //!
 //! It speaks to nobody: no HTTP, no Kafka, no file. Fetching a schema by its id is the caller's work.
 
@@ -10,6 +10,7 @@ pub mod framing;
 pub mod infer;
 pub mod json_schema;
 mod place;
+pub mod protobuf;
 pub mod validate;
 
 use std::sync::Arc;
@@ -17,26 +18,45 @@ use std::sync::Arc;
 use base::{Contract, ContractKind};
 
 pub use errors::{Error, Violation, kind_name, shorten};
-pub use framing::{frame, unframe};
+pub use framing::{frame, frame_message_index, unframe, unframe_message_index};
 pub use validate::{RowEncoder, Validator};
 
-/// A schema of either kind, parsed.
+/// Another schema that one refers to: by its full name (Avro says nothing of it), its `$ref` or its import.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Referenced {
+    pub name: String,
+    pub text: String,
+}
+
+/// A schema of any kind, parsed.
 #[derive(Debug, Clone)]
 pub enum Document {
     Avro(avro::Avro),
     JsonSchema(json_schema::JsonSchema),
+    Protobuf(protobuf::Protobuf),
 }
 
 impl Document {
     /// Parses and checks `text`; `path` is what errors call it.
     pub fn parse(kind: ContractKind, path: &str, text: &str) -> Result<Self, Error> {
+        Self::parse_with(kind, path, text, &[])
+    }
+
+    /// The same for a schema that refers to others; each of them comes after those that it needs itself.
+    pub fn parse_with(
+        kind: ContractKind,
+        path: &str,
+        text: &str,
+        references: &[Referenced],
+    ) -> Result<Self, Error> {
         match kind {
-            ContractKind::Avro => avro::Avro::parse(path, text).map(Document::Avro),
-            ContractKind::JsonSchema => json_schema::JsonSchema::parse(path, text).map(Document::JsonSchema),
-            ContractKind::Protobuf => Err(Error::Unsupported {
-                what: "a Protobuf schema".to_owned(),
-                instead: "use JSON Schema or Avro".to_owned(),
-            }),
+            ContractKind::Avro => avro::Avro::parse_with(path, text, references).map(Document::Avro),
+            ContractKind::JsonSchema => {
+                json_schema::JsonSchema::parse_with(path, text, references).map(Document::JsonSchema)
+            }
+            ContractKind::Protobuf => {
+                protobuf::Protobuf::parse_with(path, text, references).map(Document::Protobuf)
+            }
         }
     }
 
@@ -44,6 +64,7 @@ impl Document {
         match self {
             Document::Avro(_) => ContractKind::Avro,
             Document::JsonSchema(_) => ContractKind::JsonSchema,
+            Document::Protobuf(_) => ContractKind::Protobuf,
         }
     }
 
@@ -52,6 +73,7 @@ impl Document {
         match self {
             Document::Avro(avro) => avro.canonical(),
             Document::JsonSchema(json) => json.canonical(),
+            Document::Protobuf(protobuf) => protobuf.canonical(),
         }
     }
 
@@ -60,6 +82,16 @@ impl Document {
         match self {
             Document::Avro(avro) => avro.normalized(),
             Document::JsonSchema(json) => json.normalized(),
+            Document::Protobuf(protobuf) => protobuf.normalized(),
+        }
+    }
+
+    /// Confluent's `format`: `resolved` for Avro, `serialized` for Protobuf; any other leaves the text as it is.
+    pub fn formatted(&self, format: &str) -> Option<String> {
+        match (self, format) {
+            (Document::Avro(avro), "resolved") => Some(avro.resolved()),
+            (Document::Protobuf(protobuf), "serialized") => Some(protobuf.serialized()),
+            _ => None,
         }
     }
 
@@ -68,6 +100,7 @@ impl Document {
         match self {
             Document::Avro(avro) => avro::schema_of(path, avro),
             Document::JsonSchema(json) => json_schema::schema_of(path, json, json_schema::Mapping::default()),
+            Document::Protobuf(_) => Err(protobuf::no_rows()),
         }
     }
 }

@@ -49,8 +49,20 @@ pub enum Error {
          forward_transitive, and full_transitive"
     )]
     InvalidLevel,
-    #[error("Invalid mode. Valid values are READWRITE, READONLY, IMPORT")]
+    #[error("Invalid mode. Valid values are READWRITE, READONLY, READONLY_OVERRIDE, IMPORT")]
     InvalidMode,
+    #[error("The specified subject '{subject}' is not a valid subject.")]
+    InvalidSubject { subject: String },
+    #[error(
+        "Invalid schema for subject '{subject}', details: No schema reference found for subject \"{reference}\" and version \
+         {version}"
+    )]
+    NoReference { subject: String, name: String, reference: String, version: i32 },
+    /// In the words that Confluent's prints its keys with.
+    #[error(
+        "One or more references exist to the schema {{magic=1,keytype=SCHEMA,subject={subject},version={version}}}."
+    )]
+    Referenced { subject: String, version: i32 },
     #[error("{reason}")]
     NotPermitted { reason: String },
     #[error(
@@ -78,6 +90,14 @@ pub enum Error {
     NoSuchPage,
     #[error("HTTP 405 Method Not Allowed")]
     NoSuchMethod,
+    #[error("HTTP 406 Not Acceptable")]
+    NotAcceptable,
+    #[error("the request was not written, since no registry leads the topic: {reason}")]
+    NoLeader { reason: String },
+    #[error("the registry that leads the topic, {leader}, cannot be reached: {reason}")]
+    Forward { leader: String, reason: String },
+    #[error("the group {group} belongs to another kind of registry, which leads the topic {topic}")]
+    OtherKind { group: String, topic: String },
 }
 
 impl Error {
@@ -98,6 +118,12 @@ impl Error {
             Error::InvalidLevel => (422, 42203),
             Error::InvalidMode => (422, 42204),
             Error::NotPermitted { .. } => (422, 42205),
+            Error::NoReference { .. } => (422, 42201),
+            Error::Referenced { .. } => (422, 42206),
+            Error::InvalidSubject { .. } => (422, 42208),
+            Error::NotAcceptable => (406, 406),
+            Error::Forward { .. } => (500, 50003),
+            Error::NoLeader { .. } | Error::OtherKind { .. } => (500, 50004),
             Error::Incompatible { .. } => (409, 409),
             Error::Body { .. } => (400, 400),
             Error::NoSuchPage => (404, 404),
@@ -158,14 +184,21 @@ impl Problem for Error {
             Error::InvalidVersion { .. }
             | Error::InvalidLevel
             | Error::InvalidMode
+            | Error::InvalidSubject { .. }
             | Error::Body { .. }
             | Error::NoSuchPage
-            | Error::NoSuchMethod => code::TM0407,
+            | Error::NoSuchMethod
+            | Error::NotAcceptable => code::TM0407,
+            Error::NoReference { .. } => code::TM0414,
+            Error::Referenced { .. } => code::TM0415,
+            Error::NoLeader { .. } | Error::Forward { .. } => code::TM0416,
+            Error::OtherKind { .. } => code::TM0417,
             Error::NotPermitted { .. } => code::TM0408,
             Error::Incompatible { .. } | Error::CheckFailed { .. } => code::TM0409,
             Error::Unreachable { .. } => code::TM0410,
             Error::Refused { status: 409, .. } => code::TM0409,
             Error::Refused { status: 404, .. } => code::TM0404,
+            Error::Refused { error_code: 42206, .. } => code::TM0415,
             Error::Refused { error_code: 42201, .. } => code::TM0406,
             Error::Refused { .. } => code::TM0411,
             Error::NoContractFile { .. } => code::TM0412,
@@ -205,7 +238,20 @@ impl Problem for Error {
                 "delete it without permanent=true first"
             }
             Error::InvalidSchema { .. } => "mend the schema at the place shown",
-            Error::Unsupported { .. } => "register a schema without references, as AVRO or JSON",
+            Error::Unsupported { .. } => "send a schema, as AVRO, JSON or PROTOBUF",
+            Error::InvalidSubject { .. } => "name it without control characters, and not as a registry's own",
+            Error::NoReference { .. } => {
+                "register what it refers to first, or name the version that is there"
+            }
+            Error::Referenced { .. } => "delete what refers to it first: GET …/referencedby has the ids",
+            Error::NotAcceptable => "accept application/json, or leave the header out",
+            Error::NoLeader { .. } => "try again; where it stays so, look at the consumer group's members",
+            Error::Forward { .. } => {
+                "start it again, or set registry.advertised to an address that others reach"
+            }
+            Error::OtherKind { .. } => {
+                "stop the other registry, or give this one a topic of its own: registry.topic"
+            }
             Error::InvalidVersion { .. } => "give a version's number, or latest",
             Error::InvalidLevel => "give one of the levels named",
             Error::InvalidMode => "give one of the modes named",
@@ -217,6 +263,7 @@ impl Problem for Error {
                 "give new fields a default or make them optional; see: tidemill schema diff SUBJECT"
             }
             Error::Refused { status: 404, .. } => "see what there is: tidemill schema list",
+            Error::Refused { error_code: 42206, .. } => "delete what refers to it first",
             Error::Refused { error_code: 42201, .. } => "mend the schema: tidemill contract validate FILE",
             Error::Refused { .. } => "see Confluent's Schema Registry API reference for what it asks",
             Error::NoContractFile { .. } => {

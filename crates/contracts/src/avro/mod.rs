@@ -33,6 +33,8 @@ pub type NodeId = usize;
 pub struct Avro {
     pub(crate) nodes: Vec<Node>,
     pub(crate) root: NodeId,
+    /// The nodes before this one come from other schemas that this one refers to.
+    pub(crate) own_from: NodeId,
 }
 
 #[derive(Debug, Clone)]

@@ -6,7 +6,7 @@ use base::ContractKind;
 use serde_json::{Map, Value as Json};
 
 use super::{Avro, AvroField, Name, Node, NodeId, Shape};
-use crate::{Error, place, read_json};
+use crate::{Error, Referenced, place, read_json};
 
 /// Deeper nesting than any schema of use; it bounds the recursion below.
 const DEPTH_MAX: usize = 64;
@@ -31,25 +31,37 @@ struct Parser {
 impl Avro {
     /// Parses and checks; `path` is what an error calls the text.
     pub fn parse(path: &str, text: &str) -> Result<Self, Error> {
+        Self::parse_with(path, text, &[])
+    }
+
+    /// The same for a schema that uses the named types of others, each of which comes after those that it needs.
+    pub fn parse_with(path: &str, text: &str, references: &[Referenced]) -> Result<Self, Error> {
+        let mut parser = Parser { nodes: Vec::new(), names: HashMap::new(), at: Vec::new() };
+        for reference in references {
+            parser.root(&reference.name, &reference.text)?;
+        }
+        let own_from = parser.nodes.len();
+        let root = parser.root(path, text)?;
+        Ok(Avro { nodes: parser.nodes, root, own_from })
+    }
+}
+
+impl Parser {
+    fn root(&mut self, path: &str, text: &str) -> Result<NodeId, Error> {
         // A bare word is what people write for a primitive, and what Java prints and takes.
         let bare = text.trim();
         let json = match bare.bytes().all(|byte| byte.is_ascii_alphanumeric()) && !bare.is_empty() {
             true => Json::String(bare.to_owned()),
             false => read_json(path, text)?,
         };
-        let mut parser = Parser { nodes: Vec::new(), names: HashMap::new(), at: Vec::new() };
-        let read =
-            parser.node(&json, None).map(|root| Avro { nodes: std::mem::take(&mut parser.nodes), root });
-        read.map_err(|Fail { at, reason }| Error::Invalid {
+        self.node(&json, None).map_err(|Fail { at, reason }| Error::Invalid {
             kind: ContractKind::Avro,
             path: path.into(),
             spot: Box::new(place::spot(path, text, &at, "here")),
             reason,
         })
     }
-}
 
-impl Parser {
     fn fail<T>(&self, reason: impl Into<String>) -> Result<T, Fail> {
         Err(Fail { at: self.at.clone(), reason: reason.into() })
     }

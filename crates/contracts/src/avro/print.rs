@@ -11,16 +11,22 @@ use super::{Avro, AvroField, Name, NodeId, Shape, parse::primitive};
 impl Avro {
     /// The text that the registry keeps and compares; free attributes stay in their order.
     pub fn canonical(&self) -> String {
-        self.print(false)
+        self.print(false, true)
     }
 
     /// The same with free attributes sorted by name: Confluent's `normalize=true`.
     pub fn normalized(&self) -> String {
-        self.print(true)
+        self.print(true, true)
     }
 
-    fn print(&self, sorted: bool) -> String {
-        let mut printer = Printer { avro: self, out: String::new(), known: HashSet::new(), sorted };
+    /// The whole schema, with the types of other schemas where they are first used.
+    pub fn resolved(&self) -> String {
+        self.print(false, false)
+    }
+
+    fn print(&self, sorted: bool, by_name: bool) -> String {
+        let known = if by_name { (0..self.own_from).collect() } else { HashSet::new() };
+        let mut printer = Printer { avro: self, out: String::new(), known, sorted };
         printer.node(self.root, None);
         printer.out
     }

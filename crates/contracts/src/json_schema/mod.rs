@@ -1,8 +1,9 @@
 //! JSON Schema documents, drafts 4 to 2020-12: parsed and checked, printed as the registry keeps them, mapped to rows.
 //!
-//! A document that names no draft is draft 7, as for Confluent's registry. References outside the document are refused:
-//! nothing here fetches.
+//! A document that names no draft is draft 7, as for Confluent's registry. A reference outside the document leads to one
+//! that was given with it (`bundle`) or is refused: nothing here fetches.
 
+mod bundle;
 mod changes;
 pub mod compatibility;
 mod connect;
@@ -16,7 +17,7 @@ use base::ContractKind;
 use jsonschema::Draft;
 use serde_json::{Map, Value as Json};
 
-use crate::{Error, place, read_json, validate::format};
+use crate::{Error, Referenced, place, read_json, validate::format};
 
 /// Bounds the recursion over a document.
 const DEPTH_MAX: usize = 128;
@@ -24,11 +25,19 @@ const DEPTH_MAX: usize = 128;
 /// A JSON Schema that its draft's meta-schema accepts.
 #[derive(Debug, Clone, PartialEq)]
 pub struct JsonSchema {
+    /// With the documents that it refers to, if there are any.
     pub(crate) json: Json,
+    /// The document as it was given, where that is another.
+    own: Option<Json>,
 }
 
 impl JsonSchema {
     pub fn parse(path: &str, text: &str) -> Result<Self, Error> {
+        Self::parse_with(path, text, &[])
+    }
+
+    /// The same for a document that refers to others.
+    pub fn parse_with(path: &str, text: &str, references: &[Referenced]) -> Result<Self, Error> {
         let json = read_json(path, text)?;
         let refuse = |pointer: &[String], reason: String| {
             let spot = Box::new(place::spot(path, text, pointer, "here"));
@@ -37,22 +46,31 @@ impl JsonSchema {
         if !json.is_object() && !json.is_boolean() {
             return refuse(&[], "a schema is an object, or true or false".to_owned());
         }
+        let (json, own) = match references {
+            [] => (json, None),
+            references => {
+                let read =
+                    |other: &Referenced| Ok((other.name.clone(), read_json(&other.name, &other.text)?));
+                let others = references.iter().map(read).collect::<Result<Vec<_>, Error>>()?;
+                (bundle::bundled(&json, &others), Some(json))
+            }
+        };
         if let Err(error) = validator(&json) {
             let pointer = error.instance_path().to_string();
             let pointer: Vec<String> = pointer.split('/').skip(1).map(unescape).collect();
             return refuse(&pointer, error.to_string());
         }
-        Ok(Self { json })
+        Ok(Self { json, own })
     }
 
     /// Compact, in the order of the text: the registry's identity.
     pub fn canonical(&self) -> String {
-        self.json.to_string()
+        self.own.as_ref().unwrap_or(&self.json).to_string()
     }
 
     /// Compact, with the members of every object sorted: Confluent's `normalize=true`.
     pub fn normalized(&self) -> String {
-        sorted(&self.json).to_string()
+        sorted(self.own.as_ref().unwrap_or(&self.json)).to_string()
     }
 
     pub(crate) fn draft(&self) -> Draft {

@@ -15,7 +15,7 @@ pub(crate) use row::{boolean, float, integer};
 use base::{Contract, ContractKind, Value};
 use serde_json::Value as Json;
 
-use crate::{Document, Error, Violation, avro, errors::shorten, json_schema};
+use crate::{Document, Error, Violation, avro, errors::shorten, json_schema, protobuf};
 use flat::{Flat, Verdict};
 
 /// Decides whether a record keeps its contract.
@@ -107,6 +107,7 @@ impl RecordEncoder {
             Document::JsonSchema(_) => {
                 Validator::compile(contract).map(|validator| RecordEncoder::Json(Box::new(validator)))
             }
+            Document::Protobuf(_) => Err(protobuf::no_rows()),
         }
     }
 

@@ -15,7 +15,7 @@ use super::{
     json::{write_integer, write_text},
     rule::{Rule, Types},
 };
-use crate::{Document, Error, Violation, avro, errors::shorten};
+use crate::{Document, Error, Violation, avro, errors::shorten, protobuf};
 
 /// Encodes rows whose columns are in the order of one header.
 #[derive(Debug)]
@@ -55,6 +55,7 @@ impl RowEncoder {
         let (plan, unmatched) = match Document::parse(contract.kind, &contract.subject, &contract.text)? {
             Document::Avro(avro) => avro_plan(contract, &avro, header)?,
             Document::JsonSchema(document) => json_plan(contract, &document.json, header)?,
+            Document::Protobuf(_) => return Err(protobuf::no_rows()),
         };
         Ok(Self { plan, nulls, unmatched })
     }

@@ -25,13 +25,18 @@ fn all() -> Vec<Error> {
         Error::NoSubjectLevel { subject: subject() },
         Error::NoSubjectMode { subject: subject() },
         Error::InvalidSchema { subject: subject(), source },
-        Error::Unsupported {
-            subject: subject(),
-            reason: "schemas with references are not supported yet".to_owned(),
-        },
+        Error::Unsupported { subject: subject(), reason: "Invalid schema type XML".to_owned() },
         Error::InvalidVersion { version: "first".to_owned() },
         Error::InvalidLevel,
         Error::InvalidMode,
+        Error::InvalidSubject { subject: "__GLOBAL".to_owned() },
+        Error::NoReference {
+            subject: subject(),
+            name: "planes.Plane".to_owned(),
+            reference: "planes-value".to_owned(),
+            version: 3,
+        },
+        Error::Referenced { subject: "planes-value".to_owned(), version: 3 },
         Error::NotPermitted { reason: "Subject flights-value is in read-only mode".to_owned() },
         Error::Incompatible { subject: subject(), messages: vec!["{oldSchemaVersion: 1}".to_owned()] },
         Error::Store { reason: "Message timed out".to_owned() },
@@ -55,6 +60,13 @@ fn all() -> Vec<Error> {
         },
         Error::NoSuchPage,
         Error::NoSuchMethod,
+        Error::NotAcceptable,
+        Error::NoLeader { reason: "the group has no member that answers".to_owned() },
+        Error::Forward {
+            leader: "http://127.0.0.1:8081".to_owned(),
+            reason: "Connection refused".to_owned(),
+        },
+        Error::OtherKind { group: "schema-registry".to_owned(), topic: "_schemas".to_owned() },
     ]
 }
 
