@@ -34,6 +34,8 @@ const PARTITION: i32 = 0;
 
 pub(crate) struct Journal {
     topic: String,
+    group: String,
+    cluster_id: Option<String>,
     config: ClientConfig,
     /// Made with the first write: a registry that is only read holds one client.
     producer: OnceCell<FutureProducer>,
@@ -65,7 +67,7 @@ impl Journal {
             let (config, kafka, topic) = (config.clone(), kafka.clone(), topic.clone());
             tokio::task::spawn_blocking(move || connect(&config, &kafka, &topic))
         };
-        let (consumer, brokers) =
+        let Opened { consumer, brokers, cluster_id } =
             opening.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))?;
         if let Some(brokers) = brokers {
             create(&config, &kafka, &topic, brokers).await?;
@@ -92,8 +94,19 @@ impl Journal {
                 .await
                 .map_err(|_| Error::StoreTimeout { timeout_ms: READ_BACK_TIMEOUT.as_millis() as u64 })??;
         }
-        let journal = Journal { topic, config, producer: OnceCell::new(), shared, writing: Mutex::new(()) };
-        Ok((journal, reader))
+        let (producer, writing) = (OnceCell::new(), Mutex::new(()));
+        let group = options.group.clone();
+        Ok((Journal { topic, group, cluster_id, config, producer, shared, writing }, reader))
+    }
+
+    /// What Kafka calls itself, where it says so.
+    pub(crate) fn cluster_id(&self) -> Option<&str> {
+        self.cluster_id.as_deref()
+    }
+
+    /// The name that registries on one topic share.
+    pub(crate) fn group(&self) -> &str {
+        &self.group
     }
 
     /// Asks the state.
@@ -227,12 +240,15 @@ fn client(options: &Options) -> ClientConfig {
     config
 }
 
-/// A consumer that has reached Kafka; the brokers' count where the topic has to be made.
-fn connect(
-    config: &ClientConfig,
-    kafka: &str,
-    topic: &str,
-) -> Result<(StreamConsumer, Option<usize>), Error> {
+/// A consumer that has reached Kafka.
+struct Opened {
+    consumer: StreamConsumer,
+    /// Their count, where the topic has to be made.
+    brokers: Option<usize>,
+    cluster_id: Option<String>,
+}
+
+fn connect(config: &ClientConfig, kafka: &str, topic: &str) -> Result<Opened, Error> {
     let unreachable = |error: KafkaError| Error::Kafka { kafka: kafka.to_owned(), reason: error.to_string() };
     let consumer: StreamConsumer = config.create().map_err(unreachable)?;
     let metadata = consumer.fetch_metadata(Some(topic), KAFKA_TIMEOUT).map_err(unreachable)?;
@@ -242,7 +258,10 @@ fn connect(
         let reason = format!("it has {partitions} partitions, and the registry needs the order of one");
         return Err(Error::Topic { topic: topic.to_owned(), reason });
     }
-    Ok((consumer, (partitions == 0).then(|| metadata.brokers().len())))
+    let brokers = (partitions == 0).then(|| metadata.brokers().len());
+    // It came with the metadata: nothing is asked again.
+    let cluster_id = consumer.client().fetch_cluster_id(Duration::ZERO);
+    Ok(Opened { consumer, brokers, cluster_id })
 }
 
 async fn create(config: &ClientConfig, kafka: &str, topic: &str, brokers: usize) -> Result<(), Error> {

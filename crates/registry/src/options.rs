@@ -12,11 +12,19 @@ pub struct Options {
     pub kafka_properties: BTreeMap<String, String>,
     /// The compacted topic that keeps everything; made with one partition where it is missing.
     pub topic: String,
+    /// What registries on one topic share: the consumer group in which they find out who writes.
+    pub group: String,
 }
 
 impl Options {
     /// The topic's usual name and no further properties.
     pub fn at(listen: SocketAddr, kafka: impl Into<String>) -> Self {
-        Self { listen, kafka: kafka.into(), kafka_properties: BTreeMap::new(), topic: "_schemas".to_owned() }
+        Self {
+            listen,
+            kafka: kafka.into(),
+            kafka_properties: BTreeMap::new(),
+            topic: "_schemas".to_owned(),
+            group: "schema-registry".to_owned(),
+        }
     }
 }

@@ -1,15 +1,21 @@
 //! The records of the `_schemas` topic, in Confluent's format: JSON keys with a `keytype`, JSON values.
 //!
-//! Source: Confluent Schema Registry, storage package (`SchemaKey`, `SchemaValue`, `ConfigKey`, `ModeKey`,
+//! Source: Confluent Schema Registry, storage package (`SchemaKey`, `SchemaValue`, `ConfigKey`, `ModeKey`, `ContextKey`,
 //! `DeleteSubjectKey`, `ClearSubjectKey`, `NoopKey`). Members that we do not know are kept out of our way, not an error.
 
 use base::ContractKind;
 use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
+
+use crate::entities::{Config, Metadata, Reference, RuleSet};
+
+/// The one that a registry has where it does not share its topic among several.
+const TENANT: &str = "default";
 
 /// What one record of the topic says.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Entry {
-    Schema(SchemaValue),
+    Schema(Box<SchemaValue>),
     /// A permanent delete of one version.
     SchemaGone {
         subject: String,
@@ -23,10 +29,14 @@ pub(crate) enum Entry {
     SubjectCleared {
         subject: String,
     },
-    /// `None` removes the setting; a subject of `None` is the global one.
+    /// A context that has, or had, subjects.
+    Context {
+        name: String,
+    },
+    /// `None` removes the settings; a subject of `None` is the global one.
     Config {
         subject: Option<String>,
-        level: Option<String>,
+        config: Option<Box<Config>>,
     },
     Mode {
         subject: Option<String>,
@@ -44,31 +54,45 @@ pub(crate) struct SchemaValue {
     /// Left out for Avro.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) schema_type: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) references: Option<Vec<Reference>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) metadata: Option<Metadata>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) rule_set: Option<RuleSet>,
     pub(crate) schema: String,
     #[serde(default)]
     pub(crate) deleted: bool,
 }
 
 #[derive(Serialize)]
-struct Key {
-    keytype: String,
+struct Key<'a> {
+    keytype: &'a str,
     /// Missing in `NOOP`, null for the global config and mode.
     #[serde(skip_serializing_if = "Option::is_none")]
-    subject: Option<Option<String>>,
+    subject: Option<Option<&'a str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     version: Option<i32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tenant: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    context: Option<&'a str>,
     magic: i32,
 }
 
 #[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct ConfigValue {
-    compatibility_level: Option<String>,
+struct ConfigValue<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subject: Option<&'a str>,
+    #[serde(flatten)]
+    config: &'a Config,
 }
 
 #[derive(Serialize)]
-struct ModeValue {
-    mode: String,
+struct ModeValue<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subject: Option<&'a str>,
+    mode: &'a str,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -76,6 +100,12 @@ struct SubjectValue {
     subject: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     version: Option<i32>,
+}
+
+#[derive(Serialize)]
+struct ContextValue<'a> {
+    tenant: &'a str,
+    context: &'a str,
 }
 
 /// Confluent's word for a kind; Avro is the one that is not written.
@@ -99,9 +129,9 @@ pub(crate) fn type_of(name: Option<&str>) -> Option<ContractKind> {
 impl Entry {
     /// Reads a record; `None` for one that is not of this format (it is passed over, and a warning says so).
     pub(crate) fn read(key: &[u8], value: Option<&[u8]>) -> Option<Entry> {
-        let key: serde_json::Value = serde_json::from_slice(key).ok()?;
-        let subject = key.get("subject").and_then(|subject| subject.as_str()).map(str::to_owned);
-        let parsed = |value: &[u8]| serde_json::from_slice::<serde_json::Value>(value).ok();
+        let key: Json = serde_json::from_slice(key).ok()?;
+        let text = |name: &str| key.get(name).and_then(Json::as_str).map(str::to_owned);
+        let subject = text("subject");
         Some(match key.get("keytype")?.as_str()? {
             "SCHEMA" => match value {
                 Some(value) => Entry::Schema(serde_json::from_slice(value).ok()?),
@@ -121,13 +151,16 @@ impl Entry {
                 Some(_) => Entry::SubjectCleared { subject: subject? },
                 None => Entry::Noop,
             },
+            "CONTEXT" => match value {
+                Some(_) => Entry::Context { name: text("context")? },
+                None => Entry::Noop,
+            },
             "CONFIG" => {
-                let value = value.and_then(parsed);
-                let level = value.as_ref().and_then(|value| value.get("compatibilityLevel")?.as_str());
-                Entry::Config { subject, level: level.map(str::to_owned) }
+                let config = value.map(serde_json::from_slice).transpose().ok()?;
+                Entry::Config { subject, config: config.map(Box::new) }
             }
             "MODE" => {
-                let value = value.and_then(parsed);
+                let value: Option<Json> = value.and_then(|value| serde_json::from_slice(value).ok());
                 let mode = value.as_ref().and_then(|value| value.get("mode")?.as_str());
                 Entry::Mode { subject, mode: mode.map(str::to_owned) }
             }
@@ -139,9 +172,9 @@ impl Entry {
     /// The record's key and value; no value is a tombstone.
     pub(crate) fn write(&self) -> (Vec<u8>, Option<Vec<u8>>) {
         let key = |keytype: &str, subject: Option<Option<&str>>, version, magic| {
-            let subject = subject.map(|subject| subject.map(str::to_owned));
-            json(&Key { keytype: keytype.to_owned(), subject, version, magic })
+            json(&Key { keytype, subject, version, tenant: None, context: None, magic })
         };
+        let of = |keytype: &str, subject: &str| key(keytype, Some(Some(subject)), None, 0);
         match self {
             Entry::Schema(value) => {
                 (key("SCHEMA", Some(Some(&value.subject)), Some(value.version), 1), Some(json(value)))
@@ -151,21 +184,26 @@ impl Entry {
             }
             Entry::SubjectDeleted { subject, version } => {
                 let value = SubjectValue { subject: subject.clone(), version: Some(*version) };
-                (key("DELETE_SUBJECT", Some(Some(subject)), None, 0), Some(json(&value)))
+                (of("DELETE_SUBJECT", subject), Some(json(&value)))
             }
             Entry::SubjectCleared { subject } => {
                 let value = SubjectValue { subject: subject.clone(), version: None };
-                (key("CLEAR_SUBJECT", Some(Some(subject)), None, 0), Some(json(&value)))
+                (of("CLEAR_SUBJECT", subject), Some(json(&value)))
             }
-            Entry::Config { subject, level } => {
-                let value = level
-                    .as_ref()
-                    .map(|level| json(&ConfigValue { compatibility_level: Some(level.clone()) }));
-                (key("CONFIG", Some(subject.as_deref()), None, 0), value)
+            Entry::Context { name } => {
+                let (tenant, context) = (Some(TENANT), Some(name.as_str()));
+                let key = Key { keytype: "CONTEXT", subject: None, version: None, tenant, context, magic: 0 };
+                (json(&key), Some(json(&ContextValue { tenant: TENANT, context: name })))
+            }
+            Entry::Config { subject, config } => {
+                let subject = subject.as_deref();
+                let value = config.as_ref().map(|config| json(&ConfigValue { subject, config }));
+                (key("CONFIG", Some(subject), None, 0), value)
             }
             Entry::Mode { subject, mode } => {
-                let value = mode.as_ref().map(|mode| json(&ModeValue { mode: mode.clone() }));
-                (key("MODE", Some(subject.as_deref()), None, 0), value)
+                let subject = subject.as_deref();
+                let value = mode.as_ref().map(|mode| json(&ModeValue { subject, mode }));
+                (key("MODE", Some(subject), None, 0), value)
             }
             Entry::Noop => (key("NOOP", None, None, 0), None),
         }
@@ -180,6 +218,8 @@ fn json(value: &impl Serialize) -> Vec<u8> {
 mod tests {
     use super::*;
 
+    const CONTEXT: &str = r#"{"keytype":"CONTEXT","tenant":"default","context":".c","magic":0}"#;
+
     #[track_caller]
     fn check(entry: Entry, key: &str, value: Option<&str>) {
         let (written_key, written_value) = entry.write();
@@ -188,28 +228,58 @@ mod tests {
         assert_eq!(Entry::read(key.as_bytes(), value.map(str::as_bytes)), Some(entry));
     }
 
-    #[test]
-    fn records_are_confluents() {
-        let schema = SchemaValue {
+    fn schema() -> SchemaValue {
+        SchemaValue {
             subject: "s-value".to_owned(),
             version: 2,
             id: 7,
             schema_type: None,
+            references: None,
+            metadata: None,
+            rule_set: None,
             schema: "\"int\"".to_owned(),
             deleted: false,
-        };
+        }
+    }
+
+    #[test]
+    fn records_of_schemas_are_confluents() {
+        let schema = schema();
         check(
-            Entry::Schema(schema.clone()),
+            Entry::Schema(Box::new(schema.clone())),
             r#"{"keytype":"SCHEMA","subject":"s-value","version":2,"magic":1}"#,
             Some(r#"{"subject":"s-value","version":2,"id":7,"schema":"\"int\"","deleted":false}"#),
         );
         check(
-            Entry::Schema(SchemaValue { schema_type: Some("JSON".to_owned()), deleted: true, ..schema }),
+            Entry::Schema(Box::new(SchemaValue {
+                schema_type: Some("JSON".to_owned()),
+                deleted: true,
+                ..schema.clone()
+            })),
             r#"{"keytype":"SCHEMA","subject":"s-value","version":2,"magic":1}"#,
             Some(
                 r#"{"subject":"s-value","version":2,"id":7,"schemaType":"JSON","schema":"\"int\"","deleted":true}"#,
             ),
         );
+        let reference = Reference { name: "a.B".to_owned(), subject: "b".to_owned(), version: 1 };
+        let metadata =
+            Metadata { properties: [("owner".to_owned(), "me".to_owned())].into(), ..Metadata::default() };
+        check(
+            Entry::Schema(Box::new(SchemaValue {
+                references: Some(vec![reference]),
+                metadata: Some(metadata),
+                rule_set: Some(RuleSet::default()),
+                ..schema
+            })),
+            r#"{"keytype":"SCHEMA","subject":"s-value","version":2,"magic":1}"#,
+            Some(
+                r#"{"subject":"s-value","version":2,"id":7,"references":[{"name":"a.B","subject":"b","version":1}],"metadata":{"properties":{"owner":"me"}},"ruleSet":{},"schema":"\"int\"","deleted":false}"#,
+            ),
+        );
+    }
+
+    #[test]
+    fn records_are_confluents() {
         let gone = Entry::SchemaGone { subject: "s".to_owned(), version: 1 };
         check(gone, r#"{"keytype":"SCHEMA","subject":"s","version":1,"magic":1}"#, None);
         check(
@@ -218,9 +288,29 @@ mod tests {
             Some(r#"{"subject":"s","version":3}"#),
         );
         check(
-            Entry::Config { subject: None, level: Some("FULL".to_owned()) },
+            Entry::Context { name: ".c".to_owned() },
+            CONTEXT,
+            Some(r#"{"tenant":"default","context":".c"}"#),
+        );
+        let config = Config {
+            compatibility_level: Some("FULL".to_owned()),
+            normalize: Some(true),
+            ..Config::default()
+        };
+        check(
+            Entry::Config { subject: None, config: Some(Box::new(config.clone())) },
             r#"{"keytype":"CONFIG","subject":null,"magic":0}"#,
-            Some(r#"{"compatibilityLevel":"FULL"}"#),
+            Some(r#"{"normalize":true,"compatibilityLevel":"FULL"}"#),
+        );
+        check(
+            Entry::Config { subject: Some("s".to_owned()), config: Some(Box::new(config)) },
+            r#"{"keytype":"CONFIG","subject":"s","magic":0}"#,
+            Some(r#"{"subject":"s","normalize":true,"compatibilityLevel":"FULL"}"#),
+        );
+        check(
+            Entry::Mode { subject: Some("s".to_owned()), mode: Some("READONLY".to_owned()) },
+            r#"{"keytype":"MODE","subject":"s","magic":0}"#,
+            Some(r#"{"subject":"s","mode":"READONLY"}"#),
         );
         check(
             Entry::Mode { subject: Some("s".to_owned()), mode: None },
@@ -233,7 +323,7 @@ mod tests {
     #[test]
     fn a_later_registrys_members_are_no_error() {
         let key = br#"{"keytype":"SCHEMA","subject":"s","version":1,"magic":1}"#;
-        let value = br#"{"subject":"s","version":1,"id":1,"md5":"x","guid":"y","ts":1,"schema":"\"int\"","deleted":false,"offset":0}"#;
+        let value = br#"{"subject":"s","version":1,"id":1,"md5":"x","guid":"y","ts":1,"schemaTags":null,"references":null,"schema":"\"int\"","deleted":false,"offset":0}"#;
         assert!(matches!(Entry::read(key, Some(value)), Some(Entry::Schema(_))));
         assert_eq!(Entry::read(br#"{"keytype":"ASSOCIATION"}"#, None), None);
         assert_eq!(Entry::read(b"garbage", None), None);

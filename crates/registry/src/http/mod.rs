@@ -1,58 +1,56 @@
-//! The REST API: routes, bodies in and out, errors as Confluent's JSON. One file for each noun below.
+//! The REST API: routes, bodies in and out, errors as Confluent's JSON. One file for each noun below; `ask` reads requests.
 
+mod ask;
 mod compatibility;
 mod schemas;
 mod settings;
 mod subjects;
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use axum::{
     Router,
-    body::Bytes,
-    extract::{DefaultBodyLimit, Query},
-    http::{StatusCode, header},
+    extract::{DefaultBodyLimit, Request},
+    http::{HeaderValue, header},
+    middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
 use serde_json::{Value as Json, json};
 
-use crate::{
-    Error,
-    journal::Journal,
-    records::{type_name, type_of},
-    state::{Found, Given},
-};
+use crate::{Error, journal::Journal, state::Found};
+use ask::{Answer, Ask};
 
 const CONTENT_TYPE: &str = "application/vnd.schemaregistry.v1+json";
+/// What may be accepted instead.
+const CONTENT_TYPES: [&str; 3] = [CONTENT_TYPE, "application/vnd.schemaregistry+json", "application/json"];
 /// The largest request body; a schema of that size is no schema.
 const BODY_BYTES_MAX: usize = 8 << 20;
-/// What the schemas of one answer may be at most: Confluent's `schema.search.default.limit`.
+/// What the schemas of one answer may be at most: Confluent's `schema.search.max.limit`.
 const SCHEMAS_COUNT_MAX: usize = 1_000;
+/// The same for names and numbers: `subject.search.max.limit`, `subject.version.search.max.limit`.
+const NAMES_COUNT_MAX: usize = 20_000;
 
 type Shared = axum::extract::State<Arc<Journal>>;
-type Params = Query<HashMap<String, String>>;
-
-/// What every handler gives back.
-struct Answer(Result<Json, Error>);
-
-impl IntoResponse for Answer {
-    fn into_response(self) -> Response {
-        let (status, body) = match self.0 {
-            Ok(body) => (StatusCode::OK, body),
-            Err(error) => {
-                let (status, error_code) = error.answer();
-                let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-                (status, json!({ "error_code": error_code, "message": error.message() }))
-            }
-        };
-        (status, [(header::CONTENT_TYPE, CONTENT_TYPE)], body.to_string()).into_response()
-    }
-}
 
 pub(crate) fn router(journal: Arc<Journal>) -> Router {
     Router::new()
         .route("/", get(async || Answer(Ok(json!({})))).post(async || Answer(Ok(json!({})))))
+        .route("/contexts", get(schemas::contexts))
+        .route("/v1/metadata/id", get(schemas::cluster))
+        .route("/v1/metadata/version", get(schemas::server_version))
+        .merge(of_a_context())
+        .nest("/contexts/{context}", of_a_context())
+        .fallback(async || Answer(Err(Error::NoSuchPage)))
+        .method_not_allowed_fallback(async || Answer(Err(Error::NoSuchMethod)))
+        .layer(middleware::from_fn(accept))
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .with_state(journal)
+}
+
+/// What there is for the default context and, below `/contexts/{context}`, for every other one.
+fn of_a_context() -> Router<Arc<Journal>> {
+    Router::new()
         .route("/schemas", get(schemas::all))
         .route("/schemas/types", get(schemas::types))
         .route("/schemas/ids/{id}", get(schemas::by_id))
@@ -61,6 +59,7 @@ pub(crate) fn router(journal: Arc<Journal>) -> Router {
         .route("/schemas/ids/{id}/versions", get(schemas::versions_of_id))
         .route("/subjects", get(subjects::all))
         .route("/subjects/{subject}", post(subjects::lookup).delete(subjects::delete))
+        .route("/subjects/{subject}/metadata", get(subjects::with_properties))
         .route("/subjects/{subject}/versions", get(subjects::versions).post(subjects::register))
         .route(
             "/subjects/{subject}/versions/{version}",
@@ -70,66 +69,69 @@ pub(crate) fn router(journal: Arc<Journal>) -> Router {
         .route("/subjects/{subject}/versions/{version}/referencedby", get(subjects::referenced_by))
         .route("/compatibility/subjects/{subject}/versions", post(compatibility::with_all))
         .route("/compatibility/subjects/{subject}/versions/{version}", post(compatibility::with_one))
-        .route("/config", get(settings::level).put(settings::set_level).delete(settings::delete_level))
+        .route("/config", get(settings::config).put(settings::set_config).delete(settings::delete_config))
         .route(
             "/config/{subject}",
-            get(settings::subject_level)
-                .put(settings::set_subject_level)
-                .delete(settings::delete_subject_level),
+            get(settings::config).put(settings::set_config).delete(settings::delete_config),
         )
         .route("/mode", get(settings::mode).put(settings::set_mode).delete(settings::delete_mode))
-        .route(
-            "/mode/{subject}",
-            get(settings::subject_mode).put(settings::set_subject_mode).delete(settings::delete_subject_mode),
-        )
-        .route("/contexts", get(async || Answer(Ok(json!(["."])))))
-        .route("/v1/metadata/id", get(schemas::cluster))
-        .route("/v1/metadata/version", get(schemas::server_version))
-        .fallback(async || Answer(Err(Error::NoSuchPage)))
-        .method_not_allowed_fallback(async || Answer(Err(Error::NoSuchMethod)))
-        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
-        .with_state(journal)
+        .route("/mode/{subject}", get(settings::mode).put(settings::set_mode).delete(settings::delete_mode))
 }
 
-/// Whether a query's switch is on: `deleted=true`.
-fn is_on(params: &Params, name: &str) -> bool {
-    params.get(name).is_some_and(|value| value.eq_ignore_ascii_case("true"))
+/// Answers with the media type that was asked for, of those that Confluent's has.
+async fn accept(request: Request, next: Next) -> Response {
+    let accepted = request.headers().get(header::ACCEPT).and_then(|value| value.to_str().ok());
+    let Some(content_type) = content_type(accepted) else {
+        return Answer(Err(Error::NotAcceptable)).into_response();
+    };
+    let mut response = next.run(request).await;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
 }
 
-/// The body as a JSON object, whatever content type it came with, as curl users expect.
-fn object(body: &Bytes) -> Result<Json, Error> {
-    let parsed: Json =
-        serde_json::from_slice(body).map_err(|error| Error::Body { reason: error.to_string() })?;
-    match parsed.is_object() {
-        true => Ok(parsed),
-        false => Err(Error::Body { reason: "it is not a JSON object".to_owned() }),
+/// The best of our media types by an Accept header, `a/b;q=0.5, */*`; the first of equals.
+fn content_type(accepted: Option<&str>) -> Option<&'static str> {
+    let Some(accepted) = accepted else { return Some(CONTENT_TYPE) };
+    let mut best: Option<(f32, &'static str)> = None;
+    for range in accepted.split(',') {
+        let mut parts = range.split(';').map(str::trim);
+        let name = parts.next().unwrap_or_default();
+        let weight = parts.find_map(|part| part.strip_prefix("q=")?.parse().ok()).unwrap_or(1.0);
+        let found = match name {
+            "*/*" | "application/*" | "" => Some(CONTENT_TYPE),
+            name => CONTENT_TYPES.into_iter().find(|known| known.eq_ignore_ascii_case(name)),
+        };
+        if let Some(found) = found.filter(|_| weight > 0.0 && best.is_none_or(|(known, _)| weight > known)) {
+            best = Some((weight, found));
+        }
     }
+    best.map(|(_, found)| found)
 }
 
-/// The schema of a request: `{"schema": "...", "schemaType": "JSON", "references": []}`.
-fn given(subject: &str, body: &Json, normalize: bool) -> Result<Given, Error> {
-    let refuse = |reason: String| Error::Unsupported { subject: subject.to_owned(), reason };
-    let kind = body.get("schemaType").filter(|kind| !kind.is_null());
-    let name = kind.map(|kind| kind.as_str().unwrap_or("?"));
-    let kind = type_of(name).ok_or_else(|| refuse(format!("Invalid schema type {}", name.unwrap_or("?"))))?;
-    if kind == base::ContractKind::Protobuf {
-        return Err(refuse("schemas of type PROTOBUF are not supported yet".to_owned()));
-    }
-    if body.get("references").and_then(Json::as_array).is_some_and(|references| !references.is_empty()) {
-        return Err(refuse("schemas with references are not supported yet".to_owned()));
-    }
-    match body.get("schema").and_then(Json::as_str) {
-        Some(text) if !text.trim().is_empty() => Given::parse(subject, kind, text, normalize),
-        _ => Err(refuse("Empty schema".to_owned())),
-    }
-}
-
-/// A version with all that the API shows; `schemaType` is left out for Avro.
-fn shown(found: &Found) -> Json {
+/// A version with all that the API shows.
+fn shown(found: &Found, text: Option<&str>) -> Json {
     let mut json = json!({ "subject": found.subject, "version": found.version, "id": found.id });
-    if found.text.kind != base::ContractKind::Avro {
-        json["schemaType"] = type_name(found.text.kind).into();
+    if let Json::Object(members) = &mut json {
+        members.extend(found.content.shown(text));
     }
-    json["schema"] = found.text.text.as_str().into();
     json
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_media_type_is_the_one_asked_for() {
+        for (accepted, expected) in [
+            (None, Some(CONTENT_TYPE)),
+            (Some("*/*"), Some(CONTENT_TYPE)),
+            (Some("application/json"), Some("application/json")),
+            (Some("text/html, application/json;q=0.9, */*;q=0.8"), Some("application/json")),
+            (Some("application/vnd.schemaregistry.v1+json, application/json; q=0.9"), Some(CONTENT_TYPE)),
+            (Some("text/html"), None),
+        ] {
+            assert_eq!(content_type(accepted), expected, "{accepted:?}");
+        }
+    }
 }

@@ -1,84 +1,93 @@
-//! `/schemas`: by id, all of them, and what the server says of itself.
+//! `/schemas`: by id, all of them; `/contexts`; and what the server says of itself.
 
-use std::sync::Arc;
-
-use axum::extract::{Path, State};
+use axum::{
+    extract::State,
+    response::{IntoResponse, Response},
+};
 use serde_json::{Value as Json, json};
 
-use super::{Answer, Params, SCHEMAS_COUNT_MAX, Shared, is_on, shown};
-use crate::{Error, records::type_name, state::Text};
-
-fn id_of(text: &str) -> Result<i32, Error> {
-    text.parse().map_err(|_| Error::NoSuchPage)
-}
+use super::{Answer, Ask, NAMES_COUNT_MAX, SCHEMAS_COUNT_MAX, Shared, ask::text, shown};
+use crate::{Error, journal::Journal};
 
 pub(super) async fn types() -> Answer {
-    Answer(Ok(json!(["JSON", "AVRO"])))
+    Answer(Ok(json!(["JSON", "PROTOBUF", "AVRO"])))
 }
 
-pub(super) async fn by_id(State(journal): Shared, Path(id): Path<String>, params: Params) -> Answer {
-    Answer(id_of(&id).and_then(|id| {
-        journal.read(|state| {
-            let mut json = text_json(&state.by_id(id)?);
-            if is_on(&params, "fetchMaxId") {
-                json["maxId"] = state.id_max().into();
-            }
-            Ok(json)
-        })
-    }))
-}
-
-fn text_json(text: &Arc<Text>) -> Json {
-    match text.kind {
-        base::ContractKind::Avro => json!({ "schema": text.text }),
-        kind => json!({ "schemaType": type_name(kind), "schema": text.text }),
+/// `?subject&format&fetchMaxId`; without them the answer lies ready.
+pub(super) async fn by_id(State(journal): Shared, ask: Ask) -> Response {
+    let format = ask.param("format").filter(|format| !format.is_empty());
+    if format.is_none() && !ask.is_on("fetchMaxId") {
+        let subject = ask.subject_param();
+        let answer = ask.id().and_then(|id| journal.read(|state| state.answer(id, &subject)));
+        return answer.map_or_else(|error| Answer(Err(error)).into_response(), text);
     }
+    Answer(by_id_with(&journal, &ask, format)).into_response()
+}
+
+fn by_id_with(journal: &Journal, ask: &Ask, format: Option<&str>) -> Result<Json, Error> {
+    let (id, subject) = (ask.id()?, ask.subject_param());
+    journal.read(|state| {
+        let content = state.by_id(id, &subject)?;
+        let text = match format {
+            Some(format) => state.document(&subject, &content)?.formatted(format),
+            None => None,
+        };
+        let mut members = content.shown(text.as_deref());
+        if ask.is_on("fetchMaxId") {
+            members.insert("maxId".to_owned(), state.id_max(&subject).into());
+        }
+        Ok(Json::Object(members))
+    })
 }
 
 /// The schema itself, not as a text within JSON.
-pub(super) async fn text_by_id(State(journal): Shared, Path(id): Path<String>) -> Answer {
-    let text = id_of(&id).and_then(|id| journal.read(|state| state.by_id(id)));
-    Answer(text.map(|text| as_json(&text.text)))
+pub(super) async fn text_by_id(State(journal): Shared, ask: Ask) -> Response {
+    let subject = ask.subject_param();
+    let content = ask.id().and_then(|id| {
+        journal.read(|state| {
+            let content = state.by_id(id, &subject)?;
+            let format = ask.param("format").filter(|format| !format.is_empty());
+            let formatted = format.map(|format| Ok(state.document(&subject, &content)?.formatted(format)));
+            Ok(formatted.transpose()?.flatten().unwrap_or_else(|| content.text.clone()))
+        })
+    });
+    content.map_or_else(|error| Answer(Err(error)).into_response(), text)
 }
 
-/// Schemas are JSON but for Avro's bare words, which become JSON texts.
-pub(super) fn as_json(text: &str) -> Json {
-    serde_json::from_str(text).unwrap_or_else(|_| text.into())
-}
-
-pub(super) async fn subjects_of_id(State(journal): Shared, Path(id): Path<String>, params: Params) -> Answer {
-    Answer(id_of(&id).and_then(|id| {
-        let uses = journal.read(|state| state.uses(id, is_on(&params, "deleted")))?;
+/// `?subject&deleted&offset&limit`
+pub(super) async fn subjects_of_id(State(journal): Shared, ask: Ask) -> Answer {
+    Answer(ask.id().and_then(|id| {
+        let uses = journal.read(|state| state.uses(id, &ask.subject_param(), ask.is_on("deleted")))?;
         let mut subjects: Vec<String> = uses.into_iter().map(|(subject, _)| subject).collect();
         subjects.dedup();
-        Ok(json!(subjects))
+        Ok(ask.page(subjects, NAMES_COUNT_MAX).collect())
     }))
 }
 
-pub(super) async fn versions_of_id(State(journal): Shared, Path(id): Path<String>, params: Params) -> Answer {
-    Answer(id_of(&id).and_then(|id| {
-        let uses = journal.read(|state| state.uses(id, is_on(&params, "deleted")))?;
-        let uses =
-            uses.into_iter().map(|(subject, version)| json!({ "subject": subject, "version": version }));
-        Ok(uses.collect())
+/// `?subject&deleted&offset&limit`
+pub(super) async fn versions_of_id(State(journal): Shared, ask: Ask) -> Answer {
+    Answer(ask.id().and_then(|id| {
+        let uses = journal.read(|state| state.uses(id, &ask.subject_param(), ask.is_on("deleted")))?;
+        let page = ask.page(uses, NAMES_COUNT_MAX);
+        Ok(page.map(|(subject, version)| json!({ "subject": subject, "version": version })).collect())
     }))
 }
 
 /// `?subjectPrefix&deleted&latestOnly&offset&limit`
-pub(super) async fn all(State(journal): Shared, params: Params) -> Answer {
-    let number = |name: &str| params.get(name).and_then(|value| value.parse::<usize>().ok());
-    let prefix = params.get("subjectPrefix").map_or("", String::as_str);
-    let found =
-        journal.read(|state| state.all(prefix, is_on(&params, "deleted"), is_on(&params, "latestOnly")));
-    let limit =
-        number("limit").filter(|limit| *limit > 0).unwrap_or(SCHEMAS_COUNT_MAX).min(SCHEMAS_COUNT_MAX);
-    let page = found.iter().skip(number("offset").unwrap_or(0)).take(limit);
-    Answer(Ok(page.map(shown).collect()))
+pub(super) async fn all(State(journal): Shared, ask: Ask) -> Answer {
+    let found = journal.read(|state| state.all(&ask.prefix(), ask.is_on("deleted"), ask.is_on("latestOnly")));
+    Answer(Ok(ask.page(found, SCHEMAS_COUNT_MAX).map(|found| shown(&found, None)).collect()))
 }
 
-pub(super) async fn cluster() -> Answer {
-    let clusters = json!({ "kafka-cluster": "", "schema-registry-cluster": "schema-registry" });
-    Answer(Ok(json!({ "id": "", "scope": { "path": [], "clusters": clusters } })))
+pub(super) async fn contexts(State(journal): Shared, ask: Ask) -> Answer {
+    let contexts = journal.read(|state| state.contexts().into_iter().map(str::to_owned).collect());
+    Answer(Ok(ask.page::<String>(contexts, NAMES_COUNT_MAX).collect()))
+}
+
+pub(super) async fn cluster(State(journal): Shared) -> Answer {
+    let kafka = journal.cluster_id();
+    let clusters = json!({ "kafka-cluster": kafka, "schema-registry-cluster": journal.group() });
+    Answer(Ok(json!({ "id": null, "scope": { "path": [], "clusters": clusters } })))
 }
 
 pub(super) async fn server_version() -> Answer {

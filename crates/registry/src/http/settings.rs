@@ -1,143 +1,131 @@
-//! `/config` and `/mode`: the compatibility level and the mode, for everything or for one subject.
+//! `/config` and `/mode`: the settings and the mode, for everything, for one context or for one subject.
 
-use axum::{
-    body::Bytes,
-    extract::{Path, State},
-};
+use axum::{body::Bytes, extract::State};
 use contracts::compatibility::Level;
-use serde_json::{Value as Json, json};
+use serde_json::{Map, Value as Json, json};
 
-use super::{Answer, Params, Shared, is_on, object};
-use crate::{Error, journal::Journal, records::Entry, state::Mode};
+use super::{Answer, Ask, Shared, ask::object};
+use crate::{
+    Error,
+    entities::Config,
+    journal::Journal,
+    records::Entry,
+    state::{Mode, State as Registered},
+};
 
-pub(super) async fn level(State(journal): Shared) -> Answer {
-    let level = journal.read(|state| state.level(None)).unwrap_or_default();
-    Answer(Ok(json!({ "compatibilityLevel": level.name() })))
+/// The members that a request may have, and what they are called where they are kept.
+const MEMBERS: [(&str, &str); 11] = [
+    ("alias", "alias"),
+    ("normalize", "normalize"),
+    ("validateFields", "validateFields"),
+    ("validateNames", "validateNames"),
+    ("compatibility", "compatibilityLevel"),
+    ("compatibilityPolicy", "compatibilityPolicy"),
+    ("compatibilityGroup", "compatibilityGroup"),
+    ("defaultMetadata", "defaultMetadata"),
+    ("overrideMetadata", "overrideMetadata"),
+    ("defaultRuleSet", "defaultRuleSet"),
+    ("overrideRuleSet", "overrideRuleSet"),
+];
+
+fn as_json(config: &Config) -> Json {
+    serde_json::to_value(config).unwrap_or_default()
+}
+
+/// The settings at a place; with a level in any case for everything.
+fn standing(state: &Registered, scope: Option<&str>) -> Option<Config> {
+    match scope {
+        None => Some(state.config_that_holds(None)),
+        scope => state.config(scope).cloned(),
+    }
 }
 
 /// `?defaultToGlobal`
-pub(super) async fn subject_level(
-    State(journal): Shared,
-    Path(subject): Path<String>,
-    params: Params,
-) -> Answer {
-    let level = journal.read(|state| match is_on(&params, "defaultToGlobal") {
-        true => Some(state.level_that_holds(&subject)),
-        false => state.level(Some(&subject)),
+pub(super) async fn config(State(journal): Shared, ask: Ask) -> Answer {
+    let scope = ask.scope();
+    let config = journal.read(|state| match ask.is_on("defaultToGlobal") {
+        true => Some(state.config_that_holds(scope.as_deref())),
+        false => standing(state, scope.as_deref()),
     });
-    let level = level.ok_or(Error::NoSubjectLevel { subject });
-    Answer(level.map(|level| json!({ "compatibilityLevel": level.name() })))
+    let config = config.ok_or_else(|| Error::NoSubjectLevel { subject: scope.unwrap_or_default() });
+    Answer(config.map(|config| as_json(&config)))
 }
 
-pub(super) async fn set_level(State(journal): Shared, body: Bytes) -> Answer {
-    Answer(put_level(&journal, None, &body).await)
+pub(super) async fn set_config(State(journal): Shared, ask: Ask, body: Bytes) -> Answer {
+    Answer(put_config(&journal, ask.scope(), &body).await)
 }
 
-pub(super) async fn set_subject_level(
-    State(journal): Shared,
-    Path(subject): Path<String>,
-    body: Bytes,
-) -> Answer {
-    Answer(put_level(&journal, Some(subject), &body).await)
-}
-
-async fn put_level(journal: &Journal, subject: Option<String>, body: &Bytes) -> Result<Json, Error> {
-    let body = object(body)?;
-    let level = body.get("compatibility").and_then(Json::as_str).unwrap_or("");
-    let level: Level = level.parse().map_err(|_| Error::InvalidLevel)?;
-    let level = level.name().to_owned();
+/// What is named changes, what is null goes, what is not named stays.
+async fn put_config(journal: &Journal, scope: Option<String>, body: &Bytes) -> Result<Json, Error> {
+    let mut body = object(body)?;
+    if let Some(level) = body.get("compatibility").filter(|level| !level.is_null()) {
+        let level: Level = level.as_str().unwrap_or("").parse().map_err(|_| Error::InvalidLevel)?;
+        body["compatibility"] = level.name().into();
+    }
+    let named: Vec<(&str, Json)> =
+        MEMBERS.iter().filter_map(|(name, kept)| Some((*kept, body.get(name)?.clone()))).collect();
+    if named.is_empty() {
+        return Err(Error::InvalidLevel);
+    }
     journal
-        .change(|_| {
-            let entry = Entry::Config { subject, level: Some(level.clone()) };
-            Ok((json!({ "compatibility": level }), vec![entry]))
+        .change(|state| {
+            let before = state.config(scope.as_deref()).map(as_json).unwrap_or_default();
+            let mut members: Map<String, Json> = before.as_object().cloned().unwrap_or_default();
+            members.extend(named.into_iter().map(|(kept, value)| (kept.to_owned(), value)));
+            let read = serde_json::from_value(Json::Object(members));
+            let config: Config = read.map_err(|error| Error::Body { reason: error.to_string() })?;
+            Ok((body, vec![Entry::Config { subject: scope, config: Some(Box::new(config)) }]))
         })
         .await
 }
 
-pub(super) async fn delete_level(State(journal): Shared) -> Answer {
-    let deleted = journal.change(|state| {
-        let before = state.level(None).unwrap_or_default();
-        let entry = Entry::Config { subject: None, level: None };
-        Ok((json!({ "compatibilityLevel": before.name() }), vec![entry]))
+pub(super) async fn delete_config(State(journal): Shared, ask: Ask) -> Answer {
+    let scope = ask.scope();
+    let deleted = journal.change(|state| match standing(state, scope.as_deref()) {
+        None => Err(Error::SubjectNotFound { subject: scope.unwrap_or_default() }),
+        Some(before) => Ok((as_json(&before), vec![Entry::Config { subject: scope, config: None }])),
     });
     Answer(deleted.await)
-}
-
-pub(super) async fn delete_subject_level(State(journal): Shared, Path(subject): Path<String>) -> Answer {
-    let deleted = journal.change(|state| match state.level(Some(&subject)) {
-        None => Err(Error::SubjectNotFound { subject }),
-        Some(before) => {
-            let entry = Entry::Config { subject: Some(subject), level: None };
-            Ok((json!({ "compatibilityLevel": before.name() }), vec![entry]))
-        }
-    });
-    Answer(deleted.await)
-}
-
-pub(super) async fn mode(State(journal): Shared) -> Answer {
-    let mode = journal.read(|state| state.mode(None)).unwrap_or_default();
-    Answer(Ok(json!({ "mode": mode.name() })))
 }
 
 /// `?defaultToGlobal`
-pub(super) async fn subject_mode(
-    State(journal): Shared,
-    Path(subject): Path<String>,
-    params: Params,
-) -> Answer {
-    let mode = journal.read(|state| match is_on(&params, "defaultToGlobal") {
-        true => Some(state.mode_that_holds(&subject)),
-        false => state.mode(Some(&subject)),
+pub(super) async fn mode(State(journal): Shared, ask: Ask) -> Answer {
+    let scope = ask.scope();
+    let mode = journal.read(|state| match scope.is_none() || ask.is_on("defaultToGlobal") {
+        true => Some(state.mode_that_holds(scope.as_deref())),
+        false => state.mode(scope.as_deref()),
     });
-    let mode = mode.ok_or(Error::NoSubjectMode { subject });
+    let mode = mode.ok_or_else(|| Error::NoSubjectMode { subject: scope.unwrap_or_default() });
     Answer(mode.map(|mode| json!({ "mode": mode.name() })))
 }
 
 /// `?force`
-pub(super) async fn set_mode(State(journal): Shared, params: Params, body: Bytes) -> Answer {
-    Answer(put_mode(&journal, None, &params, &body).await)
-}
-
-/// `?force`
-pub(super) async fn set_subject_mode(
-    State(journal): Shared,
-    Path(subject): Path<String>,
-    params: Params,
-    body: Bytes,
-) -> Answer {
-    Answer(put_mode(&journal, Some(&subject), &params, &body).await)
-}
-
-async fn put_mode(
-    journal: &Journal,
-    subject: Option<&str>,
-    params: &Params,
-    body: &Bytes,
-) -> Result<Json, Error> {
-    let body = object(body)?;
-    let mode = Mode::parse(body.get("mode").and_then(Json::as_str).unwrap_or(""))?;
-    let force = is_on(params, "force");
+pub(super) async fn set_mode(State(journal): Shared, ask: Ask, body: Bytes) -> Answer {
+    let read =
+        object(&body).and_then(|body| Mode::parse(body.get("mode").and_then(Json::as_str).unwrap_or("")));
+    let mode = match read {
+        Ok(mode) => mode,
+        Err(error) => return Answer(Err(error)),
+    };
     let changed = journal.change(|state| {
-        let entry = state.change_mode(subject, mode, force)?;
+        let entry = state.change_mode(ask.scope().as_deref(), mode, ask.is_on("force"))?;
         Ok((json!({ "mode": mode.name() }), vec![entry]))
     });
-    changed.await
+    Answer(changed.await)
 }
 
-pub(super) async fn delete_mode(State(journal): Shared) -> Answer {
+pub(super) async fn delete_mode(State(journal): Shared, ask: Ask) -> Answer {
+    let scope = ask.scope();
     let deleted = journal.change(|state| {
-        let before = state.mode(None).unwrap_or_default();
-        Ok((json!({ "mode": before.name() }), vec![Entry::Mode { subject: None, mode: None }]))
-    });
-    Answer(deleted.await)
-}
-
-pub(super) async fn delete_subject_mode(State(journal): Shared, Path(subject): Path<String>) -> Answer {
-    let deleted = journal.change(|state| match state.mode(Some(&subject)) {
-        None => Err(Error::SubjectNotFound { subject }),
-        Some(before) => {
-            let entry = Entry::Mode { subject: Some(subject), mode: None };
-            Ok((json!({ "mode": before.name() }), vec![entry]))
+        let before = match scope.is_none() {
+            true => Some(state.mode_that_holds(None)),
+            false => state.mode(scope.as_deref()),
+        };
+        match before {
+            None => Err(Error::SubjectNotFound { subject: scope.unwrap_or_default() }),
+            Some(before) => {
+                Ok((json!({ "mode": before.name() }), vec![Entry::Mode { subject: scope, mode: None }]))
+            }
         }
     });
     Answer(deleted.await)

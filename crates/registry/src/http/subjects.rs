@@ -2,134 +2,128 @@
 
 use axum::{
     body::Bytes,
-    extract::{Path, State},
+    extract::State,
+    response::{IntoResponse, Response},
 };
 use serde_json::{Value as Json, json};
 
-use super::{Answer, Params, Shared, given, is_on, object, schemas::as_json, shown};
-use crate::{Error, records::Entry, state::Wanted};
+use super::{
+    Answer, Ask, NAMES_COUNT_MAX, Shared,
+    ask::{asked, object, text as as_text},
+    shown,
+};
+use crate::{Error, journal::Journal, state::Found};
 
-/// `?deleted&deletedOnly&subjectPrefix`
-pub(super) async fn all(State(journal): Shared, params: Params) -> Answer {
-    let prefix = params.get("subjectPrefix").map_or("", String::as_str);
-    let (deleted, only) = (is_on(&params, "deleted"), is_on(&params, "deletedOnly"));
-    Answer(Ok(journal.read(|state| json!(state.subjects(prefix, deleted, only)))))
+/// `?subjectPrefix&deleted&deletedOnly&offset&limit`
+pub(super) async fn all(State(journal): Shared, ask: Ask) -> Answer {
+    let (deleted, only) = (ask.is_on("deleted"), ask.is_on("deletedOnly"));
+    let subjects = journal.read(|state| {
+        let subjects = state.subjects(&ask.prefix(), deleted, only);
+        subjects.into_iter().map(str::to_owned).collect::<Vec<_>>()
+    });
+    Answer(Ok(ask.page(subjects, NAMES_COUNT_MAX).collect()))
 }
 
-/// Whether the subject has this schema, and as which version.
-pub(super) async fn lookup(
-    State(journal): Shared,
-    Path(subject): Path<String>,
-    params: Params,
-    body: Bytes,
-) -> Answer {
+/// Whether the subject has this schema, and as which version. `?normalize&deleted&format`
+pub(super) async fn lookup(State(journal): Shared, ask: Ask, body: Bytes) -> Answer {
     Answer(object(&body).and_then(|body| {
-        let deleted = is_on(&params, "deleted");
-        // An unknown subject is told before a schema that does not parse.
-        journal.read(|state| state.versions(&subject, deleted, false))?;
-        let given = given(&subject, &body, is_on(&params, "normalize"))?;
-        journal.read(|state| state.lookup(&subject, &given, deleted)).map(|found| shown(&found))
+        let (subject, deleted) = (ask.subject(), ask.is_on("deleted"));
+        let asked = asked(&subject, &body)?;
+        let found = journal.read(|state| state.lookup(&subject, &asked, ask.is_on("normalize"), deleted))?;
+        formatted(&journal, &ask, &found)
     }))
 }
 
-pub(super) async fn versions(State(journal): Shared, Path(subject): Path<String>, params: Params) -> Answer {
-    let (deleted, only) = (is_on(&params, "deleted"), is_on(&params, "deletedOnly"));
-    Answer(journal.read(|state| state.versions(&subject, deleted, only)).map(|versions| json!(versions)))
-}
-
-pub(super) async fn version(
-    State(journal): Shared,
-    Path((subject, version)): Path<(String, String)>,
-    params: Params,
-) -> Answer {
-    Answer(Wanted::parse(&version).and_then(|wanted| {
-        let found = journal.read(|state| state.version(&subject, wanted, is_on(&params, "deleted")));
-        found.map(|found| shown(&found))
-    }))
-}
-
-pub(super) async fn text(
-    State(journal): Shared,
-    Path((subject, version)): Path<(String, String)>,
-    params: Params,
-) -> Answer {
-    Answer(Wanted::parse(&version).and_then(|wanted| {
-        let found = journal.read(|state| state.version(&subject, wanted, is_on(&params, "deleted")));
-        found.map(|found| as_json(&found.text.text))
-    }))
-}
-
-/// Nothing refers to anything until references are supported.
-pub(super) async fn referenced_by(
-    State(journal): Shared,
-    Path((subject, version)): Path<(String, String)>,
-) -> Answer {
-    Answer(
-        Wanted::parse(&version).and_then(|wanted| {
-            journal.read(|state| state.version(&subject, wanted, false)).map(|_| json!([]))
-        }),
-    )
-}
-
-/// `{"schema": …, "schemaType": …}`; with `id` and `version` in import mode. `?normalize`
-pub(super) async fn register(
-    State(journal): Shared,
-    Path(subject): Path<String>,
-    params: Params,
-    body: Bytes,
-) -> Answer {
-    let read = object(&body).and_then(|body| {
-        let given = given(&subject, &body, is_on(&params, "normalize"))?;
-        Ok((given, imported(&body)?))
-    });
-    let (given, import) = match read {
-        Ok(read) => read,
-        Err(error) => return Answer(Err(error)),
+/// A version in the form that `format` asks for.
+fn formatted(journal: &Journal, ask: &Ask, found: &Found) -> Result<Json, Error> {
+    let text = match ask.param("format").filter(|format| !format.is_empty()) {
+        None => None,
+        Some(format) => {
+            journal.read(|state| state.document(&found.subject, &found.content))?.formatted(format)
+        }
     };
-    let registered = journal.change(|state| {
-        let (id, entry) = state.register(&subject, &given, import)?;
-        Ok((id, entry.into_iter().collect()))
-    });
-    Answer(registered.await.map(|id| json!({ "id": id })))
+    Ok(shown(found, text.as_deref()))
 }
 
-/// The id and version that a request brings along; a version of 0 is the next one.
-fn imported(body: &Json) -> Result<Option<(i32, i32)>, Error> {
-    let number = |name: &str| body.get(name).and_then(Json::as_i64).filter(|number| *number > 0);
-    let narrow = |number: i64| {
-        i32::try_from(number).map_err(|_| Error::Body { reason: "a number is too large".to_owned() })
-    };
-    match number("id") {
-        None => Ok(None),
-        Some(id) => Ok(Some((narrow(id)?, narrow(number("version").unwrap_or(0))?))),
+/// `?deleted&deletedOnly&offset&limit`
+pub(super) async fn versions(State(journal): Shared, ask: Ask) -> Answer {
+    let (deleted, only) = (ask.is_on("deleted"), ask.is_on("deletedOnly"));
+    let versions = journal.read(|state| state.versions(&ask.subject(), deleted, only));
+    Answer(versions.map(|versions| ask.page(versions, NAMES_COUNT_MAX).map(Json::from).collect()))
+}
+
+fn found(journal: &Journal, ask: &Ask) -> Result<Found, Error> {
+    let (subject, wanted) = (ask.subject(), ask.version()?);
+    journal.read(|state| {
+        let all = state.everywhere(&subject);
+        let mut answers = all.iter().map(|subject| state.version(subject, wanted, ask.is_on("deleted")));
+        let first = answers.next().ok_or(Error::NoSuchPage)?;
+        first.or_else(|error| answers.find_map(Result::ok).ok_or(error))
+    })
+}
+
+/// `?deleted&format`
+pub(super) async fn version(State(journal): Shared, ask: Ask) -> Answer {
+    Answer(found(&journal, &ask).and_then(|found| formatted(&journal, &ask, &found)))
+}
+
+/// The schema itself, not as a text within JSON. `?deleted`
+pub(super) async fn text(State(journal): Shared, ask: Ask) -> Response {
+    match found(&journal, &ask) {
+        Ok(found) => as_text(found.content.text.clone()),
+        Err(error) => Answer(Err(error)).into_response(),
     }
 }
 
-/// `?permanent`
-pub(super) async fn delete(State(journal): Shared, Path(subject): Path<String>, params: Params) -> Answer {
-    let permanent = is_on(&params, "permanent");
-    Answer(
-        journal
-            .change(|state| state.delete_subject(&subject, permanent))
-            .await
-            .map(|versions| json!(versions)),
-    )
+pub(super) async fn referenced_by(State(journal): Shared, ask: Ask) -> Answer {
+    Answer(found(&journal, &ask).map(|found| {
+        let ids = journal.read(|state| state.referrers(&found.subject, found.version));
+        ask.page(ids, NAMES_COUNT_MAX).map(Json::from).collect()
+    }))
+}
+
+/// The newest version whose metadata has the properties asked for. `?key=…&value=…&deleted`
+pub(super) async fn with_properties(State(journal): Shared, ask: Ask) -> Answer {
+    let properties: Vec<(String, String)> = ask.params("key").into_iter().zip(ask.params("value")).collect();
+    let found =
+        journal.read(|state| state.with_properties(&ask.subject(), &properties, ask.is_on("deleted")));
+    Answer(found.and_then(|found| formatted(&journal, &ask, &found)))
+}
+
+/// `{"schema": …, "schemaType": …}`; with `id` and `version` in import mode. `?normalize`
+pub(super) async fn register(State(journal): Shared, ask: Ask, body: Bytes) -> Answer {
+    let subject = ask.subject();
+    let asked = match object(&body).and_then(|body| asked(&subject, &body)) {
+        Ok(asked) => asked,
+        Err(error) => return Answer(Err(error)),
+    };
+    let registered = journal.change(|state| state.register(&subject, asked, ask.is_on("normalize")));
+    Answer(registered.await.map(|registered| match &registered.changed {
+        None => json!({ "id": registered.id }),
+        Some(found) => {
+            let mut answer = json!({ "id": found.id, "version": found.version });
+            if let Json::Object(members) = &mut answer {
+                members.extend(found.content.shown(None));
+            }
+            answer
+        }
+    }))
 }
 
 /// `?permanent`
-pub(super) async fn delete_version(
-    State(journal): Shared,
-    Path((subject, version)): Path<(String, String)>,
-    params: Params,
-) -> Answer {
-    let wanted = match Wanted::parse(&version) {
+pub(super) async fn delete(State(journal): Shared, ask: Ask) -> Answer {
+    let (subject, permanent) = (ask.subject(), ask.is_on("permanent"));
+    let deleted = journal.change(|state| state.delete_subject(&subject, permanent));
+    Answer(deleted.await.map(|versions| json!(versions)))
+}
+
+/// `?permanent`
+pub(super) async fn delete_version(State(journal): Shared, ask: Ask) -> Answer {
+    let wanted = match ask.version() {
         Ok(wanted) => wanted,
         Err(error) => return Answer(Err(error)),
     };
-    let deleted = journal.change(|state| {
-        let (number, entry): (i32, Entry) =
-            state.delete_version(&subject, wanted, is_on(&params, "permanent"))?;
-        Ok((number, vec![entry]))
-    });
+    let (subject, permanent) = (ask.subject(), ask.is_on("permanent"));
+    let deleted = journal.change(|state| state.delete_version(&subject, wanted, permanent));
     Answer(deleted.await.map(|number| json!(number)))
 }
