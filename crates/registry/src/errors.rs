@@ -21,6 +21,8 @@ pub enum Error {
     SchemaNotFound,
     #[error("Schema {id} not found")]
     IdNotFound { id: i32 },
+    #[error("Schema {guid} not found")]
+    GuidNotFound { guid: String },
     #[error("Subject '{subject}' was soft deleted. Set permanent=true to delete permanently")]
     SubjectSoftDeleted { subject: String },
     #[error("Subject '{subject}' was not deleted first before being permanently deleted")]
@@ -106,7 +108,7 @@ impl Error {
         match self {
             Error::SubjectNotFound { .. } => (404, 40401),
             Error::VersionNotFound { .. } => (404, 40402),
-            Error::SchemaNotFound | Error::IdNotFound { .. } => (404, 40403),
+            Error::SchemaNotFound | Error::IdNotFound { .. } | Error::GuidNotFound { .. } => (404, 40403),
             Error::SubjectSoftDeleted { .. } => (404, 40404),
             Error::SubjectNotSoftDeleted { .. } => (404, 40405),
             Error::VersionSoftDeleted { .. } => (404, 40406),
@@ -174,6 +176,7 @@ impl Problem for Error {
             | Error::VersionNotFound { .. }
             | Error::SchemaNotFound
             | Error::IdNotFound { .. }
+            | Error::GuidNotFound { .. }
             | Error::NoSubjectLevel { .. }
             | Error::NoSubjectMode { .. } => code::TM0404,
             Error::SubjectSoftDeleted { .. }
@@ -226,7 +229,7 @@ impl Problem for Error {
             }
             Error::SubjectNotFound { .. } => "see what there is: tidemill schema list",
             Error::VersionNotFound { .. } => "see what there is: tidemill schema versions SUBJECT",
-            Error::SchemaNotFound | Error::IdNotFound { .. } => {
+            Error::SchemaNotFound | Error::IdNotFound { .. } | Error::GuidNotFound { .. } => {
                 "register it first: tidemill schema register SUBJECT"
             }
             Error::NoSubjectLevel { .. } => "ask with defaultToGlobal=true for the level that holds",

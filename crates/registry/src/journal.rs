@@ -20,7 +20,12 @@ use rdkafka::{
 use tokio::sync::{Mutex, OnceCell, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::{Error, Options, records::Entry, state::State};
+use crate::{
+    Error, Options,
+    election::{Election, Leader},
+    records::Entry,
+    state::State,
+};
 
 /// How long the start waits for Kafka to answer.
 const KAFKA_TIMEOUT: Duration = Duration::from_secs(10);
@@ -28,20 +33,22 @@ const KAFKA_TIMEOUT: Duration = Duration::from_secs(10);
 const READ_BACK_TIMEOUT: Duration = Duration::from_secs(60);
 /// From a write to its coming back.
 const WRITE_TIMEOUT_MS: u64 = 10_000;
+const CATCH_UP_TIMEOUT_MS: u64 = 1_000;
 /// Copies of the topic where there are as many brokers, as Confluent asks for.
 const REPLICAS_COUNT_MAX: i32 = 3;
 const PARTITION: i32 = 0;
 
 pub(crate) struct Journal {
     topic: String,
-    group: String,
     cluster_id: Option<String>,
     config: ClientConfig,
     /// Made with the first write: a registry that is only read holds one client.
     producer: OnceCell<FutureProducer>,
     shared: Arc<Shared>,
-    /// One change at a time: what is decided from the state is written before anything else changes it.
-    writing: Mutex<()>,
+    /// One change at a time: what is decided from the state is written before anything else changes it. Within: the term of
+    /// the last write, since the first one of a term has to see what the leader before it has written.
+    writing: Mutex<u64>,
+    election: Arc<Election>,
 }
 
 #[derive(Default)]
@@ -60,7 +67,7 @@ pub(crate) struct Reader {
 
 impl Journal {
     /// Ready means: the topic is there and everything that was in it is applied.
-    pub(crate) async fn open(options: &Options) -> Result<(Journal, Reader), Error> {
+    pub(crate) async fn open(options: &Options, url: String) -> Result<(Journal, Reader), Error> {
         let config = client(options);
         let (kafka, topic) = (options.kafka.clone(), options.topic.clone());
         let opening = {
@@ -94,19 +101,19 @@ impl Journal {
                 .await
                 .map_err(|_| Error::StoreTimeout { timeout_ms: READ_BACK_TIMEOUT.as_millis() as u64 })??;
         }
-        let (producer, writing) = (OnceCell::new(), Mutex::new(()));
-        let group = options.group.clone();
-        Ok((Journal { topic, group, cluster_id, config, producer, shared, writing }, reader))
+        let election = Arc::new(Election::new(&config, &topic, &options.group, url, shared.next.subscribe()));
+        let (producer, writing) = (OnceCell::new(), Mutex::new(0));
+        Ok((Journal { topic, cluster_id, config, producer, shared, writing, election }, reader))
+    }
+
+    /// Which of the registries on the topic writes.
+    pub(crate) fn election(&self) -> &Arc<Election> {
+        &self.election
     }
 
     /// What Kafka calls itself, where it says so.
     pub(crate) fn cluster_id(&self) -> Option<&str> {
         self.cluster_id.as_deref()
-    }
-
-    /// The name that registries on one topic share.
-    pub(crate) fn group(&self) -> &str {
-        &self.group
     }
 
     /// Asks the state.
@@ -119,12 +126,29 @@ impl Journal {
         &self,
         decide: impl FnOnce(&State) -> Result<(T, Vec<Entry>), Error>,
     ) -> Result<T, Error> {
-        let _alone = self.writing.lock().await;
+        let mut written = self.writing.lock().await;
+        let Leader::Me { term } = self.election.leader().await? else {
+            return Err(Error::NoLeader { reason: "another registry has just taken over".to_owned() });
+        };
+        if *written != term {
+            // Once it has come back, all that was written before it has too.
+            self.append(&[Entry::Noop]).await?;
+            *written = term;
+        }
         let (answer, entries) = self.read(decide)?;
         if !entries.is_empty() {
             self.append(&entries).await?;
         }
         Ok(answer)
+    }
+
+    /// Waits until what another registry has written so far is applied here too; for a moment only, as a topic may end in
+    /// what is no record.
+    pub(crate) async fn catch_up(&self) {
+        let Some(end) = self.election.topic_end().await else { return };
+        let mut next = self.shared.next.subscribe();
+        let applied = next.wait_for(|next| *next >= end);
+        let _ = tokio::time::timeout(Duration::from_millis(CATCH_UP_TIMEOUT_MS), applied).await;
     }
 
     async fn append(&self, entries: &[Entry]) -> Result<(), Error> {

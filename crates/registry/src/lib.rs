@@ -5,6 +5,7 @@
 //! contexts, `entities` what records and bodies have in common, `election` says which of several registries writes. It
 //! reaches Kafka as a client only and knows neither the embedded broker nor any other part.
 
+mod election;
 mod entities;
 mod errors;
 mod http;

@@ -14,6 +14,8 @@ pub struct Options {
     pub topic: String,
     /// What registries on one topic share: the consumer group in which they find out who writes.
     pub group: String,
+    /// Where the other ones reach this one, `http://host:port`; none, and it is where it listens.
+    pub advertised: Option<String>,
 }
 
 impl Options {
@@ -25,6 +27,7 @@ impl Options {
             kafka_properties: BTreeMap::new(),
             topic: "_schemas".to_owned(),
             group: "schema-registry".to_owned(),
+            advertised: None,
         }
     }
 }

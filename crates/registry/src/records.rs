@@ -320,6 +320,35 @@ mod tests {
         check(Entry::Noop, r#"{"keytype":"NOOP","magic":0}"#, None);
     }
 
+    /// In the order and with the spaces that Karapace writes, and as a Confluent registry of version 7 does.
+    #[test]
+    fn others_records_are_read() {
+        let key = br#"{"keytype":"SCHEMA","subject":"s","version":1,"magic":1}"#;
+        let karapace = br#"{"subject": "s", "version": 1, "id": 3, "deleted": false, "schema": "message A {}", "schemaType": "PROTOBUF", "references": [{"name": "b.proto", "subject": "b", "version": 2}]}"#;
+        let Some(Entry::Schema(read)) = Entry::read(key, Some(karapace)) else { panic!() };
+        assert_eq!((read.id, read.references.unwrap()[0].version), (3, 2));
+        for (key, value, expected) in [
+            (&br#"{"keytype":"CONFIG","magic":0}"#[..], &br#"{"compatibilityLevel":"NONE"}"#[..], "NONE"),
+            (
+                br#"{"keytype":"CONFIG","subject":null,"magic":0}"#,
+                br#"{"compatibilityLevel":"FULL"}"#,
+                "FULL",
+            ),
+        ] {
+            let Some(Entry::Config { subject: None, config: Some(config) }) = Entry::read(key, Some(value))
+            else {
+                panic!()
+            };
+            assert_eq!(config.compatibility_level.as_deref(), Some(expected));
+        }
+        let key = br#"{"keytype":"MODE","subject":null,"magic":0}"#;
+        let mode = Entry::Mode { subject: None, mode: Some("IMPORT".to_owned()) };
+        assert_eq!(Entry::read(key, Some(br#"{"subject":null,"mode":"IMPORT"}"#)), Some(mode));
+        let key = br#"{"keytype":"CLEAR_SUBJECT","subject":"s","magic":0}"#;
+        let cleared = Entry::SubjectCleared { subject: "s".to_owned() };
+        assert_eq!(Entry::read(key, Some(br#"{"subject":"s"}"#)), Some(cleared));
+    }
+
     #[test]
     fn a_later_registrys_members_are_no_error() {
         let key = br#"{"keytype":"SCHEMA","subject":"s","version":1,"magic":1}"#;

@@ -16,6 +16,7 @@ use std::{
 
 use base::ContractKind;
 use bytes::Bytes;
+use md5::{Digest, Md5};
 use serde::Serialize;
 
 use crate::{
@@ -44,6 +45,7 @@ pub(crate) struct State {
 struct Ids {
     by_id: HashMap<i32, Held>,
     by_content: HashMap<Arc<Content>, i32>,
+    by_guid: HashMap<String, i32>,
     id_max: i32,
 }
 
@@ -104,6 +106,7 @@ impl Wanted {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Shown<'a> {
+    guid: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     schema_type: Option<&'a str>,
     schema: &'a str,
@@ -119,6 +122,7 @@ impl Content {
     /// Its members as JSON, with another text where one is given.
     pub(crate) fn shown(&self, text: Option<&str>) -> serde_json::Map<String, serde_json::Value> {
         let shown = Shown {
+            guid: self.guid(),
             schema_type: (self.kind != ContractKind::Avro).then(|| type_name(self.kind)),
             schema: text.unwrap_or(&self.text),
             references: &self.references,
@@ -129,6 +133,19 @@ impl Content {
             Ok(serde_json::Value::Object(members)) => members,
             _ => serde_json::Map::new(),
         }
+    }
+
+    /// A name for it that is the same in every context and registry: a digest, written as a UUID.
+    pub(crate) fn guid(&self) -> String {
+        let mut digest = Md5::new();
+        digest.update(&self.text);
+        let more = (&self.references, &self.metadata, &self.rule_set);
+        if more != (&Vec::new(), &None, &None) {
+            digest.update(serde_json::to_vec(&more).unwrap_or_default());
+        }
+        let hex: String = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        let parts = [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]];
+        parts.join("-")
     }
 
     fn of(value: &SchemaValue) -> Option<Content> {
@@ -203,6 +220,7 @@ impl State {
         let content = Arc::new(content);
         let held = ids.by_id.entry(value.id).or_insert_with(|| {
             let answer = serde_json::Value::Object(content.shown(None)).to_string().into();
+            ids.by_guid.insert(content.guid(), value.id);
             Held { content: content.clone(), versions_count: 0, answer }
         });
         held.versions_count += 1;
@@ -225,6 +243,7 @@ impl State {
             if held.versions_count == 0 {
                 ids.by_id.remove(&gone.id);
                 ids.by_content.retain(|_, id| *id != gone.id);
+                ids.by_guid.retain(|_, id| *id != gone.id);
             }
         }
     }

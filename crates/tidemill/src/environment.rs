@@ -167,6 +167,10 @@ async fn start_registry(
     let options = registry::Options {
         kafka_properties: project.settings.properties("broker.properties"),
         topic: project.settings.text("registry.topic").to_owned(),
+        group: project.settings.text("registry.group").to_owned(),
+        advertised: Some(project.settings.text("registry.advertised").to_owned())
+            .filter(|address| !address.is_empty())
+            .map(|address| console::url(&address)),
         ..registry::Options::at(*listen, kafka)
     };
     started(registry::Service::start(options).await)

@@ -13,6 +13,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use base::{ContractKind, Spot};
 use base64::{Engine, engine::general_purpose::STANDARD};
+use prost::encoding::{DecodeContext, decode_key, skip_field};
 use prost_types::{DescriptorProto, FileDescriptorProto};
 use protox::{
     Compiler,
@@ -26,8 +27,9 @@ const MAIN: &str = "default";
 /// Deeper nesting than any file of use; it bounds the parser's recursion.
 const DEPTH_MAX: usize = 64;
 
-/// The number of `name` in a file's descriptor.
+/// The numbers of `name` and `source_code_info` in a file's descriptor.
 const NAME_TAG: u32 = 1;
+const SOURCE_INFO_TAG: u32 = 9;
 
 /// A Protobuf file.
 #[derive(Debug, Clone)]
@@ -54,8 +56,8 @@ impl Protobuf {
         compiler.include_imports(true);
         compiler.open_file(MAIN).map_err(|error| refuse(&error))?;
         let files = compiler.file_descriptor_set().file.into();
-        compiler.include_imports(false);
-        let encoded = only_file(&compiler.encode_file_descriptor_set()).into();
+        let file = compiler.descriptor_pool().get_file_by_name(MAIN);
+        let encoded = file.map(|file| without_source_info(&file.encode_to_vec())).unwrap_or_default().into();
         Ok(Self { written, files, encoded })
     }
 
@@ -202,10 +204,21 @@ fn is_too_deep(text: &str) -> bool {
     false
 }
 
-/// The bytes of the one file in an encoded set: after the field's tag and its length.
-fn only_file(set: &[u8]) -> &[u8] {
-    let length_bytes = set.iter().skip(1).take_while(|byte| **byte & 0x80 != 0).count() + 1;
-    set.get(1 + length_bytes..).unwrap_or_default()
+/// The bytes of a descriptor without where in the text everything stood, and without the comments.
+fn without_source_info(descriptor: &[u8]) -> Vec<u8> {
+    let mut kept = Vec::with_capacity(descriptor.len());
+    let mut rest = descriptor;
+    while !rest.is_empty() {
+        let field = rest;
+        let Ok((tag, wire_type)) = decode_key(&mut rest) else { break };
+        if skip_field(wire_type, tag, &mut rest, DecodeContext::default()).is_err() {
+            break;
+        }
+        if tag != SOURCE_INFO_TAG {
+            kept.extend_from_slice(&field[..field.len() - rest.len()]);
+        }
+    }
+    kept
 }
 
 fn invalid(path: &str, text: &str, error: &protox::Error) -> Error {

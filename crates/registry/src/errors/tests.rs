@@ -18,6 +18,7 @@ fn all() -> Vec<Error> {
         Error::VersionNotFound { version: 7 },
         Error::SchemaNotFound,
         Error::IdNotFound { id: 100_001 },
+        Error::GuidNotFound { guid: "4f9a9ba0-1f0b-3b1c-9d3f-0c5f1f1a2b3c".to_owned() },
         Error::SubjectSoftDeleted { subject: subject() },
         Error::SubjectNotSoftDeleted { subject: subject() },
         Error::VersionSoftDeleted { subject: subject(), version: 2 },

@@ -102,6 +102,10 @@ impl Ask {
         self.named("id").and_then(|id| id.parse().ok()).ok_or(Error::NoSuchPage)
     }
 
+    pub(super) fn guid(&self) -> &str {
+        self.named("guid").unwrap_or_default()
+    }
+
     /// The part of a list that `offset` and `limit` ask for; a limit that is out of bounds counts for nothing.
     pub(super) fn page<T>(&self, all: Vec<T>, limit_max: usize) -> impl Iterator<Item = T> {
         let number = |name: &str| self.param(name).and_then(|value| value.parse::<usize>().ok());

@@ -1,7 +1,9 @@
-//! The REST API: routes, bodies in and out, errors as Confluent's JSON. One file for each noun below; `ask` reads requests.
+//! The REST API: routes, bodies in and out, errors as Confluent's JSON. One file for each noun below; `ask` reads requests,
+//! `forward` passes on what another registry has to write.
 
 mod ask;
 mod compatibility;
+mod forward;
 mod schemas;
 mod settings;
 mod subjects;
@@ -43,6 +45,7 @@ pub(crate) fn router(journal: Arc<Journal>) -> Router {
         .nest("/contexts/{context}", of_a_context())
         .fallback(async || Answer(Err(Error::NoSuchPage)))
         .method_not_allowed_fallback(async || Answer(Err(Error::NoSuchMethod)))
+        .layer(middleware::from_fn_with_state(journal.clone(), forward::writes))
         .layer(middleware::from_fn(accept))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(journal)
@@ -53,6 +56,8 @@ fn of_a_context() -> Router<Arc<Journal>> {
     Router::new()
         .route("/schemas", get(schemas::all))
         .route("/schemas/types", get(schemas::types))
+        .route("/schemas/guids/{guid}", get(schemas::by_guid))
+        .route("/schemas/guids/{guid}/ids", get(schemas::ids_of_guid))
         .route("/schemas/ids/{id}", get(schemas::by_id))
         .route("/schemas/ids/{id}/schema", get(schemas::text_by_id))
         .route("/schemas/ids/{id}/subjects", get(schemas::subjects_of_id))

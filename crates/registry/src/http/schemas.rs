@@ -7,7 +7,7 @@ use axum::{
 use serde_json::{Value as Json, json};
 
 use super::{Answer, Ask, NAMES_COUNT_MAX, SCHEMAS_COUNT_MAX, Shared, ask::text, shown};
-use crate::{Error, journal::Journal};
+use crate::{Error, journal::Journal, names::qualified};
 
 pub(super) async fn types() -> Answer {
     Answer(Ok(json!(["JSON", "PROTOBUF", "AVRO"])))
@@ -38,6 +38,27 @@ fn by_id_with(journal: &Journal, ask: &Ask, format: Option<&str>) -> Result<Json
         }
         Ok(Json::Object(members))
     })
+}
+
+/// `?format`
+pub(super) async fn by_guid(State(journal): Shared, ask: Ask) -> Answer {
+    let format = ask.param("format").filter(|format| !format.is_empty());
+    Answer(journal.read(|state| {
+        let (content, ids) = state.by_guid(ask.guid())?;
+        let subject = ids.first().map(|(context, _)| qualified(context, "")).unwrap_or_default();
+        let text = match format {
+            Some(format) => state.document(&subject, &content)?.formatted(format),
+            None => None,
+        };
+        Ok(Json::Object(content.shown(text.as_deref())))
+    }))
+}
+
+pub(super) async fn ids_of_guid(State(journal): Shared, ask: Ask) -> Answer {
+    Answer(journal.read(|state| {
+        let (_, ids) = state.by_guid(ask.guid())?;
+        Ok(ids.into_iter().map(|(context, id)| json!({ "context": context, "id": id })).collect())
+    }))
 }
 
 /// The schema itself, not as a text within JSON.
@@ -86,7 +107,7 @@ pub(super) async fn contexts(State(journal): Shared, ask: Ask) -> Answer {
 
 pub(super) async fn cluster(State(journal): Shared) -> Answer {
     let kafka = journal.cluster_id();
-    let clusters = json!({ "kafka-cluster": kafka, "schema-registry-cluster": journal.group() });
+    let clusters = json!({ "kafka-cluster": kafka, "schema-registry-cluster": journal.election().group() });
     Answer(Ok(json!({ "id": null, "scope": { "path": [], "clusters": clusters } })))
 }
 

@@ -14,11 +14,12 @@ use crate::{
 };
 
 /// The members that a request may have, and what they are called where they are kept.
-const MEMBERS: [(&str, &str); 11] = [
+const MEMBERS: [(&str, &str); 12] = [
     ("alias", "alias"),
     ("normalize", "normalize"),
     ("validateFields", "validateFields"),
     ("validateNames", "validateNames"),
+    ("compatibilityLevel", "compatibilityLevel"),
     ("compatibility", "compatibilityLevel"),
     ("compatibilityPolicy", "compatibilityPolicy"),
     ("compatibilityGroup", "compatibilityGroup"),
@@ -58,9 +59,12 @@ pub(super) async fn set_config(State(journal): Shared, ask: Ask, body: Bytes) ->
 /// What is named changes, what is null goes, what is not named stays.
 async fn put_config(journal: &Journal, scope: Option<String>, body: &Bytes) -> Result<Json, Error> {
     let mut body = object(body)?;
-    if let Some(level) = body.get("compatibility").filter(|level| !level.is_null()) {
-        let level: Level = level.as_str().unwrap_or("").parse().map_err(|_| Error::InvalidLevel)?;
-        body["compatibility"] = level.name().into();
+    // The word of an answer is taken as well.
+    for name in ["compatibility", "compatibilityLevel"] {
+        if let Some(level) = body.get(name).filter(|level| !level.is_null()) {
+            let level: Level = level.as_str().unwrap_or("").parse().map_err(|_| Error::InvalidLevel)?;
+            body[name] = level.name().into();
+        }
     }
     let named: Vec<(&str, Json)> =
         MEMBERS.iter().filter_map(|(name, kept)| Some((*kept, body.get(name)?.clone()))).collect();

@@ -14,9 +14,14 @@ use super::{
 };
 use crate::{Error, journal::Journal, state::Found};
 
+/// Confluent's client for Python writes it in its own way.
+fn only_deleted(ask: &Ask) -> bool {
+    ask.is_on("deletedOnly") || ask.is_on("deleted_only")
+}
+
 /// `?subjectPrefix&deleted&deletedOnly&offset&limit`
 pub(super) async fn all(State(journal): Shared, ask: Ask) -> Answer {
-    let (deleted, only) = (ask.is_on("deleted"), ask.is_on("deletedOnly"));
+    let (deleted, only) = (ask.is_on("deleted"), only_deleted(&ask));
     let subjects = journal.read(|state| {
         let subjects = state.subjects(&ask.prefix(), deleted, only);
         subjects.into_iter().map(str::to_owned).collect::<Vec<_>>()
@@ -47,7 +52,7 @@ fn formatted(journal: &Journal, ask: &Ask, found: &Found) -> Result<Json, Error>
 
 /// `?deleted&deletedOnly&offset&limit`
 pub(super) async fn versions(State(journal): Shared, ask: Ask) -> Answer {
-    let (deleted, only) = (ask.is_on("deleted"), ask.is_on("deletedOnly"));
+    let (deleted, only) = (ask.is_on("deleted"), only_deleted(&ask));
     let versions = journal.read(|state| state.versions(&ask.subject(), deleted, only));
     Answer(versions.map(|versions| ask.page(versions, NAMES_COUNT_MAX).map(Json::from).collect()))
 }
@@ -99,7 +104,7 @@ pub(super) async fn register(State(journal): Shared, ask: Ask, body: Bytes) -> A
     };
     let registered = journal.change(|state| state.register(&subject, asked, ask.is_on("normalize")));
     Answer(registered.await.map(|registered| match &registered.changed {
-        None => json!({ "id": registered.id }),
+        None => json!({ "id": registered.id, "guid": registered.guid }),
         Some(found) => {
             let mut answer = json!({ "id": found.id, "version": found.version });
             if let Json::Object(members) = &mut answer {

@@ -1,6 +1,7 @@
 //! The API end to end: over HTTP, on a real broker. A script is lines of `METHOD path body -> status answer`.
 
 mod api;
+mod election;
 
 use std::{net::SocketAddr, path::Path};
 
@@ -26,7 +27,18 @@ async fn ask(registry: &Handle, method: &str, path: &str, body: &str) -> (u16, J
     let status = response.status().as_u16();
     assert_eq!(response.headers()["content-type"], "application/vnd.schemaregistry.v1+json");
     let text = response.text().await.unwrap();
-    (status, serde_json::from_str(&text).unwrap())
+    let mut answer = serde_json::from_str(&text).unwrap();
+    without_guids(&mut answer);
+    (status, answer)
+}
+
+/// Digests say nothing in a script; a test of their own looks at them.
+fn without_guids(answer: &mut Json) {
+    match answer {
+        Json::Object(members) => drop(members.remove("guid")),
+        Json::Array(items) => items.iter_mut().for_each(without_guids),
+        _ => {}
+    }
 }
 
 /// Each step: method, path, body, status, and the answer (an `error_code` alone stands for an error's whole answer).

@@ -15,6 +15,9 @@ use crate::{
 /// Schemas that one may need, by all the ways there are.
 const REFERENCES_COUNT_MAX: usize = 1_000;
 
+/// A context, and an id in it.
+type IdIn<'a> = (&'a str, i32);
+
 impl State {
     pub(crate) fn subjects(&self, prefix: &str, deleted: bool, deleted_only: bool) -> Vec<&str> {
         let shown = |versions: &BTreeMap<i32, Version>| {
@@ -112,6 +115,17 @@ impl State {
     pub(crate) fn answer(&self, id: i32, subject: &str) -> Result<Bytes, Error> {
         let ids = self.ids(self.context_with(id, subject));
         ids.and_then(|ids| ids.by_id.get(&id)).map(|held| held.answer.clone()).ok_or(Error::IdNotFound { id })
+    }
+
+    /// The ids that a GUID has, by their contexts.
+    pub(crate) fn by_guid(&self, guid: &str) -> Result<(Arc<Content>, Vec<IdIn<'_>>), Error> {
+        let guid = guid.to_ascii_lowercase();
+        let contexts = self.contexts().into_iter();
+        let known = contexts.filter_map(|context| Some((context, *self.ids(context)?.by_guid.get(&guid)?)));
+        let ids: Vec<IdIn<'_>> = known.collect();
+        let missing = || Error::GuidNotFound { guid: guid.clone() };
+        let (context, id) = *ids.first().ok_or_else(missing)?;
+        Ok((self.by_id(id, &qualified(context, ""))?, ids))
     }
 
     pub(crate) fn id_max(&self, subject: &str) -> i32 {

@@ -38,8 +38,15 @@ pub(crate) struct Given {
 /// What registering came to.
 pub(crate) struct Registered {
     pub(crate) id: i32,
+    pub(crate) guid: String,
     /// All of it, where it is not what was sent.
     pub(crate) changed: Option<Found>,
+}
+
+impl Registered {
+    fn of(found: Found, changed: bool) -> Self {
+        Self { id: found.id, guid: found.content.guid(), changed: changed.then_some(found) }
+    }
 }
 
 impl State {
@@ -190,13 +197,13 @@ impl State {
         if let Some(same) =
             self.same(subject, &given, false).filter(|_| is_plain && !config.has_defaults_or_overrides())
         {
-            return Ok((Registered { id: same.id, changed: changed.then_some(same) }, Vec::new()));
+            return Ok((Registered::of(same, changed), Vec::new()));
         }
         let next = self.newest_first(subject, true).next().map_or(0, |found| found.version) + 1;
         if mode != Mode::Import {
             changed |= complete(&mut given.content, &config, latest.as_ref(), asked.version != 0, next);
             if let Some(same) = self.same(subject, &given, false).filter(|_| is_plain) {
-                return Ok((Registered { id: same.id, changed: changed.then_some(same) }, Vec::new()));
+                return Ok((Registered::of(same, changed), Vec::new()));
             }
             let messages = self.conflicts(subject, &given, None)?;
             if !messages.is_empty() {
@@ -214,7 +221,7 @@ impl State {
         let id = self.id_for(subject, asked.id, &given.content)?;
         let found = Found { subject: subject.to_owned(), version, id, content: given.content.into() };
         let entries = self.entries(&found);
-        Ok((Registered { id, changed: changed.then_some(found) }, entries))
+        Ok((Registered::of(found, changed), entries))
     }
 
     fn check_importable(&self, subject: &str, mode: Mode, has_id: bool) -> Result<(), Error> {

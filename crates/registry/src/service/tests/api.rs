@@ -278,3 +278,35 @@ async fn metadata_and_settings_go_with_a_schema() {
     let (_, cluster) = ask(&registry, "GET", "/v1/metadata/id", "").await;
     assert!(cluster["scope"]["clusters"]["kafka-cluster"].is_string(), "{cluster}");
 }
+
+#[tokio::test]
+async fn a_guid_is_the_same_in_every_context() {
+    let folder = tempfile::tempdir().unwrap();
+    let broker = broker(folder.path()).await;
+    let registry = registry(&broker).await;
+    let none = Json::Null;
+    let guid = "d9d6c7a6-0000-0000-0000-000000000000";
+    play(
+        &registry,
+        &[
+            ("POST", "/subjects/s/versions", schema("\"int\""), 200, json!({ "id": 1 })),
+            ("POST", "/subjects/:.c:t/versions", schema("\"long\""), 200, json!({ "id": 1 })),
+            ("POST", "/subjects/:.c:s/versions", schema("\"int\""), 200, json!({ "id": 2 })),
+            ("GET", &format!("/schemas/guids/{guid}"), none, 404, json!(40403)),
+        ],
+    )
+    .await;
+    let url = format!("http://{}", registry.addr);
+    let get = async |path: &str| -> Json {
+        let answer = cloud::http::client().get(format!("{url}{path}")).send().await.unwrap();
+        serde_json::from_str(&answer.text().await.unwrap()).unwrap()
+    };
+    let first = get("/schemas/ids/1").await;
+    let guid = first["guid"].as_str().unwrap();
+    assert_eq!(get(&format!("/schemas/guids/{guid}")).await, first);
+    assert_eq!(
+        get(&format!("/schemas/guids/{guid}/ids")).await,
+        json!([{ "context": ".", "id": 1 }, { "context": ".c", "id": 2 }])
+    );
+    assert_eq!(get("/subjects/s/versions/1").await["guid"], first["guid"]);
+}
