@@ -223,9 +223,13 @@ fn validate(path: &Path, rows: Option<&Path>, nulls: &[String]) -> Result<(), Fa
     let name = path.to_string_lossy().into_owned();
     let text = std::fs::read_to_string(path).map_err(|error| file_error(path, &error))?;
     let kind = contracts::kind_of_file(&name)
-        .ok_or_else(|| file_error(path, &"its name does not end in .json or .avsc"))?;
+        .ok_or_else(|| file_error(path, &"its name does not end in .json, .avsc or .proto"))?;
     let document = Document::parse(kind, &name, &text)?;
     let Some(rows) = rows else {
+        if let Document::Protobuf(_) = document {
+            println!("{name} is a valid Protobuf schema");
+            return Ok(());
+        }
         let fields = document.schema(&name)?.fields().len();
         println!("{name} is a valid {} schema with {fields} fields", contracts::kind_name(kind));
         return Ok(());

@@ -1,8 +1,9 @@
 //! `tidemill schema`: a client of the Confluent Schema Registry API, for the project's registry and for real ones alike.
 //!
-//! Map: this file the subcommands; `schema/client.rs` the REST client.
+//! Map: this file the subcommands; `schema/client.rs` the REST client; `schema/local.rs` contract files.
 
 mod client;
+mod local;
 
 use std::path::{Path, PathBuf};
 
@@ -13,6 +14,7 @@ use serde_json::{Value, json};
 
 use crate::context::{Context, Failure};
 use client::Registry;
+use local::{Local, full, referenced};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -25,7 +27,7 @@ pub struct Args {
 
 #[derive(clap::Subcommand)]
 enum Command {
-    /// Register a contract: `register flights` takes contracts/flights.json or .avsc for the subject flights-value
+    /// Register a contract: `register flights` takes contracts/flights.json, .avsc or .proto for the subject flights-value
     Register {
         /// A topic, or a subject that ends in -value or -key
         #[arg(value_name = "SUBJECT")]
@@ -36,6 +38,9 @@ enum Command {
         /// Let the registry bring it into its normal form
         #[arg(long)]
         normalize: bool,
+        /// A schema that it refers to, by its name there: NAME=SUBJECT[@VERSION]
+        #[arg(long = "reference", value_name = "REFERENCE")]
+        references: Vec<String>,
     },
     /// List subjects with their newest versions
     List {
@@ -76,6 +81,9 @@ enum Command {
         /// Against this version alone [default: as the subject's level says]
         #[arg(long)]
         version: Option<String>,
+        /// A schema that it refers to, by its name there: NAME=SUBJECT[@VERSION]
+        #[arg(long = "reference", value_name = "REFERENCE")]
+        references: Vec<String>,
     },
     /// Show what differs between two versions, or between the newest and the contract file
     Diff {
@@ -127,16 +135,18 @@ enum Compatibility {
 pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     let registry = Registry::at(context.registry_url(args.url.as_deref())?);
     match args.command {
-        Command::Register { subject, file, normalize } => {
-            register(&registry, context, &subject, file.as_deref(), normalize).await
+        Command::Register { subject, file, normalize, references } => {
+            let local = Local::read(context, &registry, &subject, file.as_deref(), &references).await?;
+            register(&registry, context, &local, normalize).await
         }
         Command::List { prefix, deleted } => list(&registry, context, prefix.as_deref(), deleted).await,
         Command::Get { subject, version, id } => {
             get(&registry, context, subject.as_deref(), &version, id).await
         }
         Command::Versions { subject, deleted } => versions(&registry, context, &subject, deleted).await,
-        Command::Check { subject, file, version } => {
-            check(&registry, context, &subject, file.as_deref(), version.as_deref()).await
+        Command::Check { subject, file, version, references } => {
+            let local = Local::read(context, &registry, &subject, file.as_deref(), &references).await?;
+            check(&registry, local, version.as_deref()).await
         }
         Command::Diff { subject, from, to, file } => {
             diff(&registry, context, &subject, &from, to.as_deref(), file.as_deref()).await
@@ -146,63 +156,6 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
         }
         Command::Compatibility { command } => compatibility(&registry, context, command).await,
     }
-}
-
-/// A contract file with its subject and kind.
-struct Local {
-    subject: String,
-    path: PathBuf,
-    kind: ContractKind,
-    text: String,
-}
-
-impl Local {
-    /// The file given, or the one in contracts/ that the subject names; checked before it is sent anywhere.
-    fn read(context: &Context, subject: &str, file: Option<&Path>) -> Result<Local, Failure> {
-        let path = match file {
-            Some(file) => context.path(file)?,
-            None => find(&context.root()?.join("contracts"), subject)?,
-        };
-        let name = path.to_string_lossy().into_owned();
-        let refuse = |reason: String| contracts::Error::File { path: name.as_str().into(), reason };
-        let kind = contracts::kind_of_file(&name);
-        let kind = kind.ok_or_else(|| refuse("its name does not end in .json or .avsc".to_owned()))?;
-        let text = std::fs::read_to_string(&path).map_err(|error| refuse(error.to_string()))?;
-        Document::parse(kind, &name, &text)?;
-        Ok(Local { subject: full(subject), path, kind, text })
-    }
-
-    fn body(&self) -> Value {
-        match self.kind {
-            ContractKind::Avro => json!({ "schema": self.text }),
-            ContractKind::JsonSchema => json!({ "schema": self.text, "schemaType": "JSON" }),
-            ContractKind::Protobuf => json!({ "schema": self.text, "schemaType": "PROTOBUF" }),
-        }
-    }
-}
-
-/// A topic stands for the subject of its values.
-fn full(subject: &str) -> String {
-    match subject.ends_with("-value") || subject.ends_with("-key") {
-        true => subject.to_owned(),
-        false => format!("{subject}-value"),
-    }
-}
-
-fn find(folder: &Path, subject: &str) -> Result<PathBuf, Failure> {
-    let topic = subject.strip_suffix("-value").unwrap_or(subject);
-    let full = full(subject);
-    let mut looked = Vec::new();
-    for stem in [topic, &full] {
-        for ending in ["json", "avsc"] {
-            let path = folder.join(format!("{stem}.{ending}"));
-            if path.is_file() {
-                return Ok(path);
-            }
-            looked.push(path.display().to_string());
-        }
-    }
-    Err(Box::new(Error::NoContractFile { subject: full, looked }))
 }
 
 /// Confluent's kind in an answer: Avro where it names none.
@@ -221,11 +174,9 @@ fn kind_word(answer: &Value) -> &str {
 async fn register(
     registry: &Registry,
     context: &Context,
-    subject: &str,
-    file: Option<&Path>,
+    local: &Local,
     normalize: bool,
 ) -> Result<(), Failure> {
-    let local = Local::read(context, subject, file)?;
     let subject = local.subject.as_str();
     let query = if normalize { "normalize=true" } else { "" };
     let what = format!("register {subject}");
@@ -331,14 +282,7 @@ async fn versions(
     Ok(())
 }
 
-async fn check(
-    registry: &Registry,
-    context: &Context,
-    subject: &str,
-    file: Option<&Path>,
-    version: Option<&str>,
-) -> Result<(), Failure> {
-    let local = Local::read(context, subject, file)?;
+async fn check(registry: &Registry, local: Local, version: Option<&str>) -> Result<(), Failure> {
     let mut path = vec!["compatibility", "subjects", &local.subject, "versions"];
     path.extend(version);
     let answer =
@@ -365,15 +309,19 @@ async fn diff(
 ) -> Result<(), Failure> {
     let full_name = full(subject);
     let old = fetch(registry, &full_name, from).await?;
-    let (new_text, new_kind, new_name) = match to {
+    let references = |found: &Value| found["references"].as_array().cloned().unwrap_or_default();
+    let (new_text, new_kind, new_name, new_references) = match to {
         Some(version) => {
             let new = fetch(registry, &full_name, version).await?;
             let text = new["schema"].as_str().unwrap_or_default().to_owned();
-            (text, kind_in(&new), format!("{full_name} version {}", new["version"]))
+            let name = format!("{full_name} version {}", new["version"]);
+            (text, kind_in(&new), name, references(&new))
         }
         None => {
-            let local = Local::read(context, subject, file)?;
-            (local.text.clone(), local.kind, local.path.display().to_string())
+            // What the file refers to is what the registered version refers to.
+            let named: Vec<String> = references(&old).iter().map(reference_text).collect();
+            let local = Local::read(context, registry, subject, file, &named).await?;
+            (local.text.clone(), local.kind, local.path.display().to_string(), local.references)
         }
     };
     let old_text = old["schema"].as_str().unwrap_or_default();
@@ -387,8 +335,10 @@ async fn diff(
     for line in line_diff(&before, &after) {
         println!("{line}");
     }
-    let old_document = Document::parse(kind_in(&old), &old_name, old_text)?;
-    let new_document = Document::parse(new_kind, &new_name, &new_text)?;
+    let texts = referenced(registry, &references(&old)).await?;
+    let old_document = Document::parse_with(kind_in(&old), &old_name, old_text, &texts)?;
+    let texts = referenced(registry, &new_references).await?;
+    let new_document = Document::parse_with(new_kind, &new_name, &new_text, &texts)?;
     for (reader, writer, names, what) in [
         (&new_document, &old_document, ("new", "old"), "the new schema reads data of the old one"),
         (&old_document, &new_document, ("old", "new"), "the old schema reads data of the new one"),
@@ -400,6 +350,12 @@ async fn diff(
         }
     }
     Ok(())
+}
+
+/// A reference as `--reference` takes it.
+fn reference_text(reference: &Value) -> String {
+    let text = |name: &str| reference[name].as_str().unwrap_or_default().to_owned();
+    format!("{}={}@{}", text("name"), text("subject"), reference["version"])
 }
 
 /// Lines that went and came, by the longest common subsequence; texts of schemas are short.

@@ -21,6 +21,7 @@ mod lifecycle;
 mod load_stores;
 mod pipelines;
 mod placement;
+mod registry_clients;
 mod s3_clients;
 mod shared;
 mod transactions;

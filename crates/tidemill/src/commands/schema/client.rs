@@ -74,7 +74,8 @@ impl Registry {
 /// An incompatibility's message without the whole earlier schema, which `schema diff` shows better.
 fn without_old_schema(message: &str) -> String {
     let cut = message.find(", {oldSchema: '").and_then(|start| {
-        let end = message[start..].rfind("'}, {compatibility")?;
+        let tail = &message[start..];
+        let end = tail.rfind("'}, {validateFields").or_else(|| tail.rfind("'}, {compatibility"))?;
         Some((start, start + end + 2))
     });
     match cut {
