@@ -2,6 +2,7 @@
 //! cases in `fixtures/compatibility/protobuf.txt`.
 
 use base::Problem;
+use proptest::prelude::*;
 use prost::Message;
 
 use super::*;
@@ -278,4 +279,25 @@ fn mistakes_are_told_with_their_place() {
     let deep = "message A {".repeat(5_000);
     check_refused(&deep, "a.proto:1:1", "it is nested deeper than 64 levels");
     assert!(!is_too_deep(&format!("// {deep}\n/* {deep} */ 'a{deep}' \"\\\"{deep}\"")));
+}
+
+proptest! {
+    /// Whatever comes from outside is taken or refused; and what was taken is taken again as it was printed.
+    #[test]
+    fn no_text_breaks_it(cuts in prop::collection::vec((0usize..EVERYTHING.len(), 0usize..40, "[ -~]{0,6}"), 1..6)) {
+        let mut text = EVERYTHING.to_owned();
+        for (start, length, put) in cuts {
+            let start = start.min(text.len());
+            let end = (start + length).min(text.len());
+            text.replace_range(start..end, &put);
+        }
+        if let Ok(protobuf) = Protobuf::parse_with("test.proto", &text, &[]) {
+            let again = parse(&protobuf.canonical());
+            prop_assert_eq!(again.canonical(), protobuf.canonical());
+            prop_assert_eq!(parse(&protobuf.normalized()).normalized(), protobuf.normalized());
+            prop_assert!(compatibility::can_read(&again, &protobuf).is_empty());
+            let sent = parse(&protobuf.serialized());
+            prop_assert_eq!(sent.normalized(), protobuf.normalized());
+        }
+    }
 }

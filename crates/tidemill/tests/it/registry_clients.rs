@@ -2,7 +2,7 @@
 
 use testkit::{http, run_python};
 
-use crate::shared::{name, shared};
+use crate::shared::{name, shared, world};
 
 const AVRO: &str = r#"
 import sys
@@ -225,4 +225,37 @@ fn the_command_registers_protobuf_with_its_imports() {
     assert_eq!(refused["error_code"], 42206, "{refused}");
     let ids = http("GET", &format!("{url}/referencedby"), "").json();
     assert_eq!(ids.as_array().map(Vec::len), Some(2), "{ids}");
+}
+
+/// Registers a schema of its own for the number; its id.
+fn register(registry: &str, number: usize) -> i64 {
+    let body = format!(r#"{{"schema": "{{\"type\":\"fixed\",\"name\":\"f{number}\",\"size\":4}}"}}"#);
+    let answer = http("POST", &format!("{registry}/subjects/s{number}/versions"), &body).expect(200).json();
+    answer["id"].as_i64().unwrap()
+}
+
+#[test]
+fn a_killed_registry_is_followed_by_another() {
+    let (_, shared) = shared();
+    let group = name("registries");
+    let [mut one, mut two] = [(); 2].map(|()| {
+        let mut world = world();
+        world.set("TIDEMILL_BROKER_EXTERNAL", &shared.kafka()).set("TIDEMILL_REGISTRY_GROUP", &group);
+        world.set("TIDEMILL_REGISTRY_TOPIC", &format!("_{group}"));
+        world
+    });
+    let (first, second) = (one.up_with(&["--only", "registry"]), two.up_with(&["--only", "registry"]));
+    // The first one leads, as it is the first to write; the second one passes on.
+    let mut ids: Vec<i64> = (0..4).map(|number| register(&first.registry(), number)).collect();
+    ids.extend((4..8).map(|number| register(&second.registry(), number)));
+    one.kill();
+    ids.extend((8..12).map(|number| register(&second.registry(), number)));
+    let third = one.up_with(&["--only", "registry"]);
+    ids.extend((12..16).map(|number| register(&third.registry(), number)));
+    assert_eq!(ids, (1..=16).collect::<Vec<i64>>());
+    let subjects = |registry: &str| http("GET", &format!("{registry}/subjects"), "").json();
+    assert_eq!(subjects(&third.registry()).as_array().map(Vec::len), Some(16));
+    assert_eq!(subjects(&third.registry()), subjects(&second.registry()));
+    one.down();
+    two.down();
 }
