@@ -18,7 +18,7 @@ use rdkafka::{
     error::KafkaError,
     types::RDKafkaErrorCode,
 };
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::Error;
@@ -33,6 +33,7 @@ const HEARTBEAT_INTERVAL_MS: &str = "3000";
 /// How long the leader may take its place for granted; well within the session.
 const RENEWAL_INTERVAL: Duration = Duration::from_secs(1);
 const KAFKA_TIMEOUT: Duration = Duration::from_secs(5);
+const LEAVE_TIMEOUT: Duration = Duration::from_secs(2);
 const PARTITION: i32 = 0;
 
 /// Who writes.
@@ -168,8 +169,14 @@ impl Election {
         }
         self.place.send_replace(Place::None);
         *self.member.lock() = None;
-        // The last owner leaves the group, which takes an answer of Kafka's.
-        tokio::task::spawn_blocking(move || drop(member)).await?;
+        // The last owner leaves the group, which takes an answer of Kafka's: on a thread of its own, so that nothing waits
+        // for a Kafka that is gone.
+        let (left, leaving) = oneshot::channel();
+        std::thread::spawn(move || {
+            drop(member);
+            let _ = left.send(());
+        });
+        let _ = tokio::time::timeout(LEAVE_TIMEOUT, leaving).await;
         Ok(())
     }
 

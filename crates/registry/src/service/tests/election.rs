@@ -92,3 +92,13 @@ async fn another_kind_of_registry_is_told() {
     assert_eq!(status, 200, "what is only read is answered");
     drop(other);
 }
+
+#[tokio::test]
+async fn it_stops_though_kafka_is_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let broker = broker(folder.path()).await;
+    let registry = registry(&broker).await;
+    assert_eq!(ids(&[&registry], 0, 1).await, [1]);
+    broker.stop(5_000).await.unwrap();
+    registry.stop(10_000).await.unwrap();
+}
