@@ -24,5 +24,5 @@ mod transactions;
 mod tests;
 
 pub use errors::Error;
-pub use options::{Durability, Options};
+pub use options::{Durability, MigrationPolicy, Options};
 pub use service::Service;

@@ -2,6 +2,8 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
+pub use crate::groups::MigrationPolicy;
+
 /// When an append counts as written.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Durability {
@@ -49,12 +51,20 @@ pub struct Options {
     pub offsets_retention_ms: i64,
     /// How long an empty group's first member waits for others (`group.initial.rebalance.delay.ms`).
     pub initial_rebalance_delay_ms: u32,
+    /// How long a member of a consumer group may be silent (`group.consumer.session.timeout.ms`).
+    pub group_consumer_session_timeout_ms: u32,
+    /// How often it is told to say that it is there (`group.consumer.heartbeat.interval.ms`).
+    pub group_consumer_heartbeat_interval_ms: u32,
+    /// Members of one consumer group (`group.consumer.max.size`).
+    pub group_consumer_max_size: u32,
+    /// Whether groups go from the classic protocol to the consumer protocol and back (`group.consumer.migration.policy`).
+    pub group_consumer_migration_policy: MigrationPolicy,
     /// How often retention and compaction look at every log (`log.retention.check.interval.ms`).
     pub housekeeping_interval_ms: u64,
 }
 
 impl Options {
-    /// Kafka's defaults, but for: no initial rebalance delay, and answers to Fetch of at most 8 MiB.
+    /// Kafka's defaults, but for: no initial rebalance delay, groups of at most 10,000, and answers to Fetch of at most 8 MiB.
     pub fn at(data_dir: impl Into<PathBuf>, listen: SocketAddr) -> Self {
         Self {
             listen,
@@ -77,6 +87,10 @@ impl Options {
             offset_metadata_bytes_max: 4_096,
             offsets_retention_ms: 7 * 24 * 60 * 60 * 1_000,
             initial_rebalance_delay_ms: 0,
+            group_consumer_session_timeout_ms: 45_000,
+            group_consumer_heartbeat_interval_ms: 5_000,
+            group_consumer_max_size: 10_000,
+            group_consumer_migration_policy: MigrationPolicy::Bidirectional,
             housekeeping_interval_ms: 30_000,
         }
     }

@@ -148,7 +148,8 @@ fn open(
     let options = Arc::new(options);
     let topics = Topics::open(logs.clone(), options.clone())?;
     let producers = Arc::new(ProducerIds::open(&options.data_dir)?);
-    let (groups, journal) = Groups::new(clock.clone(), &options);
+    let topics = Arc::new(topics);
+    let (groups, journal) = Groups::new(clock.clone(), &options, topics.clone());
     if let Some(topic) = topics.get(OFFSETS_TOPIC) {
         journal::replay(&topic, &groups)?;
     }
@@ -157,7 +158,6 @@ fn open(
         replay::replay(&topic, &transactions)?;
     }
     let stop = CancellationToken::new();
-    let topics = Arc::new(topics);
     let broker = Broker {
         options,
         cluster_id,

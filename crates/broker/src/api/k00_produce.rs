@@ -1,7 +1,7 @@
-//! Produce (key 0), versions 3-12.
+//! Produce (key 0), versions 3-13.
 //! v3 record batches of magic 2 and transactional ids; v5 log start offset; v8 errors of single records (KIP-467); v9
 //! flexible; v10 new leaders in the answer (KIP-951; never needed here); v11 TRANSACTION_ABORTABLE; v12 transactions of
-//! version 2 (KIP-890): what a transactional producer writes to is added to its transaction.
+//! version 2 (KIP-890): what a transactional producer writes to is added to its transaction; v13 topics by their ids (KIP-516).
 //!
 //! Batches are checked (CRC, sizes, counts) and queued in the order of the requests; the answer waits for the log's thread.
 //! Version 3 is also the first that Kafka 4 speaks. A transactional batch is only taken while its transaction is open for the
@@ -33,7 +33,7 @@ use crate::{
 pub const HANDLER: Handler = Handler {
     key: ProduceRequest::KEY,
     name: "Produce",
-    versions: 3..=12,
+    versions: 3..=13,
     shape: &shapes::PRODUCE,
     pipelined: true,
     call: |broker, call| {
@@ -48,6 +48,9 @@ pub const HANDLER: Handler = Handler {
 
 /// From this version on a transactional producer adds what it writes to (KIP-890).
 const ADDS_PARTITIONS_SINCE: i16 = 12;
+
+/// From this version on topics are named by their ids.
+const IDS_SINCE: i16 = 13;
 
 /// One partition's records: queued in its log, or refused.
 struct Queued {
@@ -79,7 +82,14 @@ struct Transactional {
 }
 
 /// Queues every batch, and gives what waits for the outcome.
-async fn queue(broker: Arc<Broker>, request: ProduceRequest, caller: Caller) -> Pending {
+async fn queue(broker: Arc<Broker>, mut request: ProduceRequest, caller: Caller) -> Pending {
+    if caller.version >= IDS_SINCE {
+        for topic in &mut request.topic_data {
+            // A topic that is not found keeps its empty name.
+            let name = broker.topics.by_id(topic.topic_id).map(|found| found.name.to_string());
+            topic.name = TopicName(StrBytes::from_string(name.unwrap_or_default()));
+        }
+    }
     let refused = (!matches!(request.acks, -1..=1)).then_some(ResponseError::InvalidRequiredAcks);
     let transactional = request.transactional_id.map(|id| Transactional { id, version: caller.version });
     let refused = match (&transactional, refused) {
@@ -90,7 +100,13 @@ async fn queue(broker: Arc<Broker>, request: ProduceRequest, caller: Caller) -> 
     };
     let mut topics = Vec::with_capacity(request.topic_data.len());
     for topic in request.topic_data {
-        topics.push(queue_topic(&broker, topic, refused, transactional.as_ref()).await);
+        let id = topic.topic_id;
+        let (name, partitions) = queue_topic(&broker, topic, refused, transactional.as_ref()).await;
+        let answered = match caller.version >= IDS_SINCE {
+            true => TopicProduceResponse::default().with_topic_id(id),
+            false => TopicProduceResponse::default().with_name(name),
+        };
+        topics.push((answered, partitions));
     }
     let reply = Reply { version: caller.version, correlation_id: caller.correlation_id };
     Box::pin(answer(topics, reply, request.acks, caller))
@@ -104,6 +120,7 @@ async fn queue_topic(
 ) -> (TopicName, Vec<Queued>) {
     let found = match (refused, broker.topics.get(&topic.name)) {
         (Some(error), _) => Err(error),
+        (None, _) if topic.name.is_empty() => Err(ResponseError::UnknownTopicId),
         (None, _) if is_internal(&topic.name) => Err(ResponseError::InvalidTopicException),
         (None, None) => Err(ResponseError::UnknownTopicOrPartition),
         (None, Some(found)) => Ok(found),
@@ -182,15 +199,14 @@ impl Transactional {
 }
 
 async fn answer(
-    topics: Vec<(TopicName, Vec<Queued>)>,
+    topics: Vec<(TopicProduceResponse, Vec<Queued>)>,
     reply: Reply,
     acks: i16,
     caller: Caller,
 ) -> Result<Step, Malformed> {
     let mut response = ProduceResponse::default();
     let mut failed = None;
-    for (name, partitions) in topics {
-        let mut answered = TopicProduceResponse::default().with_name(name);
+    for (mut answered, partitions) in topics {
         for Queued { index, outcome } in partitions {
             let outcome = match outcome {
                 Ok(pending) => pending.answer().await.map_err(Refused::from),

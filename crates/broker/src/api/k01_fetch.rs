@@ -1,6 +1,7 @@
-//! Fetch (key 1), versions 4-16.
+//! Fetch (key 1), versions 4-18.
 //! v4 isolation level (KIP-98); v5 log start offset; v7 sessions (KIP-227); v9
-//! leader epochs (KIP-320); v11 racks (KIP-392); v12 flexible; v13 topic ids; v15 replica state; v16 node endpoints.
+//! leader epochs (KIP-320); v11 racks (KIP-392); v12 flexible; v13 topic ids; v15 replica state; v16 node endpoints;
+//! v17 and v18 say more of replicas (KIP-853, KIP-1166), of which there are none.
 //!
 //! It waits until `min_bytes` are there, `max_wait_ms` has passed, or a partition has an error to tell. The records go from
 //! the log to the socket as the chunks of the frame: only what stands around them is encoded.
@@ -35,7 +36,7 @@ const WAIT_MS_MAX: i32 = 60_000;
 pub const HANDLER: Handler = Handler {
     key: FetchRequest::KEY,
     name: "Fetch",
-    versions: 4..=16,
+    versions: 4..=18,
     shape: &shapes::FETCH,
     pipelined: false,
     call: |broker, call| {

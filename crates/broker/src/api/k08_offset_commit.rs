@@ -1,6 +1,6 @@
 //! OffsetCommit (key 8), versions 2-9.
-//! v5 drops retention_time; v6 leader epoch (KIP-320, stored); v7 group_instance_id (KIP-345); v8 flexible; v9 allows the
-//! new consumer protocol (KIP-848), whose groups there are none of here.
+//! v5 drops retention_time; v6 leader epoch (KIP-320, stored); v7 group_instance_id (KIP-345); v8 flexible; v9 what members
+//! of consumer groups use (KIP-848): their epoch stands where the generation did.
 //! It has no error at the top: what is wrong with the member is repeated for each partition, as Kafka does.
 
 use std::sync::Arc;
@@ -27,11 +27,14 @@ pub const HANDLER: Handler = Handler {
     versions: 2..=9,
     shape: &shapes::OFFSET_COMMIT,
     pipelined: false,
-    call: |broker, call| call.answer(move |request, _| act(broker, request)),
+    call: |broker, call| call.answer(move |request, caller| act(broker, request, caller.version)),
     notes: "metadata up to `offset_metadata_bytes_max` (4096); the retention time of v2-4 is not honoured",
 };
 
-async fn act(broker: Arc<Broker>, request: OffsetCommitRequest) -> OffsetCommitResponse {
+/// Clients of this version know of member epochs.
+const EPOCHS_SINCE: i16 = 9;
+
+async fn act(broker: Arc<Broker>, request: OffsetCommitRequest, version: i16) -> OffsetCommitResponse {
     let mut commits = vec![];
     let mut response = OffsetCommitResponse::default();
     for topic in &request.topics {
@@ -52,7 +55,9 @@ async fn act(broker: Arc<Broker>, request: OffsetCommitRequest) -> OffsetCommitR
         instance_id: request.group_instance_id.as_deref(),
         generation_id: request.generation_id_or_member_epoch,
     };
-    let verdict = broker.groups.commit(&request.group_id, claim, commits).await; // durable before the answer
+    let knows_epochs = version >= EPOCHS_SINCE;
+    // Durable before the answer.
+    let verdict = broker.groups.commit(&request.group_id, claim, knows_epochs, commits).await;
     if let Err(error) = verdict {
         for partition in response.topics.iter_mut().flat_map(|topic| &mut topic.partitions) {
             if partition.error_code == 0 {

@@ -1,7 +1,7 @@
 //! OffsetFetch (key 9), versions 1-9.
 //! v2 an error at the top, null topics mean all; v5 leader epoch; v6 flexible; v7 require_stable (KIP-447: an offset that an
 //! open transaction is about to change is UNSTABLE_OFFSET_COMMIT, and the client asks again); v8 several groups at once
-//! (KIP-709); v9 member id and epoch of the new protocol (not used).
+//! (KIP-709); v9 id and epoch of a member of a consumer group (KIP-848): an epoch that is over is STALE_MEMBER_EPOCH.
 //! A partition that was never committed has offset -1 and no error, as has a group that does not exist.
 
 use std::sync::Arc;
@@ -42,7 +42,7 @@ async fn act(broker: Arc<Broker>, request: OffsetFetchRequest, version: i16) -> 
     if version < 8 {
         let wanted =
             request.topics.map(|topics| topics.into_iter().map(|t| (t.name, t.partition_indexes)).collect());
-        match find(&broker, &request.group_id, wanted, stable) {
+        match find(&broker, &request.group_id, None, wanted, stable) {
             Ok(found) => response.topics = found.into_iter().map(old_topic).collect(),
             Err(error) => response.error_code = error.code(),
         }
@@ -51,7 +51,8 @@ async fn act(broker: Arc<Broker>, request: OffsetFetchRequest, version: i16) -> 
     for group in request.groups {
         let wanted =
             group.topics.map(|topics| topics.into_iter().map(|t| (t.name, t.partition_indexes)).collect());
-        let found = find(&broker, &group.group_id, wanted, stable);
+        let member = group.member_id.as_ref().map(|id| (&**id, group.member_epoch));
+        let found = find(&broker, &group.group_id, member, wanted, stable);
         let answered = OffsetFetchResponseGroup::default().with_group_id(group.group_id);
         response.groups.push(match found {
             Ok(found) => answered.with_topics(found.into_iter().map(new_topic).collect()),
@@ -61,12 +62,23 @@ async fn act(broker: Arc<Broker>, request: OffsetFetchRequest, version: i16) -> 
     response
 }
 
-fn find(broker: &Broker, group_id: &str, wanted: Wanted, stable: bool) -> Result<Found, ResponseError> {
+fn find(
+    broker: &Broker,
+    group_id: &str,
+    member: Option<(&str, i32)>,
+    wanted: Wanted,
+    stable: bool,
+) -> Result<Found, ResponseError> {
     if group_id.is_empty() {
         return Err(ResponseError::InvalidGroupId);
     }
     let group = broker.groups.get(group_id);
     let group = group.as_ref().map(|group| group.lock());
+    if let (Some(consumer), Some((id, epoch))) =
+        (group.as_ref().and_then(|group| group.consumer.as_ref()), member)
+    {
+        consumer.check_member(id, epoch)?;
+    }
     let known = |place: &(Arc<str>, i32)| {
         let Some(group) = &group else { return Ok(None) };
         match stable && group.is_unsettled(place) {

@@ -1,6 +1,6 @@
 //! DescribeGroups (key 15), versions 0-6.
 //! v3 authorized operations (there are no ACLs here, so they are not given); v4 group_instance_id; v5 flexible; v6 an
-//! unknown group is GROUP_ID_NOT_FOUND (KIP-1043), where before its state was just Dead.
+//! unknown group is GROUP_ID_NOT_FOUND (KIP-1043), where before its state was just Dead; a consumer group is not known here.
 
 use std::sync::Arc;
 
@@ -28,22 +28,31 @@ pub const HANDLER: Handler = Handler {
     call: |broker, call| {
         call.answer(move |request, caller| async move { act(&broker, request, caller.version) })
     },
-    notes: "",
+    notes: "classic groups; for consumer groups there is ConsumerGroupDescribe",
 };
 
 fn act(broker: &Arc<Broker>, request: DescribeGroupsRequest, version: i16) -> DescribeGroupsResponse {
     let each = |id: GroupId| {
-        let described = match broker.groups.get(&id) {
-            Some(group) => described(&group.lock(), version),
-            None if version >= 6 => DescribedGroup::default()
-                .with_error_code(ResponseError::GroupIdNotFound.code())
-                .with_error_message(Some(StrBytes::from_string(format!("Group {} not found.", id.as_str()))))
-                .with_group_state(StrBytes::from_static_str(State::Dead.word())),
-            None => DescribedGroup::default().with_group_state(StrBytes::from_static_str(State::Dead.word())),
+        let known = broker.groups.get(&id);
+        let known = known.as_ref().map(|group| group.lock());
+        let described = match known {
+            Some(group) if group.consumer.is_none() => described(&group, version),
+            Some(_) => not_found(format!("Group {} is not a classic group.", id.as_str()), version),
+            None => not_found(format!("Group {} not found.", id.as_str()), version),
         };
         described.with_group_id(id)
     };
     DescribeGroupsResponse::default().with_groups(request.groups.into_iter().map(each).collect())
+}
+
+fn not_found(reason: String, version: i16) -> DescribedGroup {
+    let described = DescribedGroup::default().with_group_state(StrBytes::from_static_str(State::Dead.word()));
+    if version < 6 {
+        return described;
+    }
+    described
+        .with_error_code(ResponseError::GroupIdNotFound.code())
+        .with_error_message(Some(StrBytes::from_string(reason)))
 }
 
 fn described(group: &Group, version: i16) -> DescribedGroup {

@@ -1,5 +1,5 @@
 //! ListGroups (key 16), versions 0-5.
-//! v3 flexible; v4 states, asked and answered (KIP-518); v5 types (KIP-848): all groups here are classic.
+//! v3 flexible; v4 states, asked and answered (KIP-518); v5 types, classic and consumer (KIP-848).
 
 use std::sync::Arc;
 
@@ -9,9 +9,7 @@ use kafka_protocol::{
 };
 
 use super::{Handler, shapes};
-use crate::broker::Broker;
-
-const TYPE: &str = "classic";
+use crate::{broker::Broker, groups::consumer::PROTOCOL_TYPE};
 
 pub const HANDLER: Handler = Handler {
     key: ListGroupsRequest::KEY,
@@ -22,7 +20,7 @@ pub const HANDLER: Handler = Handler {
     call: |broker, call| {
         call.answer(move |request, caller| async move { act(&broker, &request, caller.version) })
     },
-    notes: "all groups are of type classic",
+    notes: "",
 };
 
 fn act(broker: &Arc<Broker>, request: &ListGroupsRequest, version: i16) -> ListGroupsResponse {
@@ -32,18 +30,22 @@ fn act(broker: &Arc<Broker>, request: &ListGroupsRequest, version: i16) -> ListG
     let mut response = ListGroupsResponse::default();
     for group in broker.groups.all() {
         let group = group.lock();
-        if !wanted(&request.states_filter, group.state.word()) || !wanted(&request.types_filter, TYPE) {
+        let (state, kind) = (group.word(), group.kind());
+        if !wanted(&request.states_filter, state) || !wanted(&request.types_filter, kind) {
             continue;
         }
-        let protocol_type = group.protocol_type.clone().unwrap_or_default();
+        let protocol_type = match &group.consumer {
+            Some(_) => PROTOCOL_TYPE.to_owned(),
+            None => group.protocol_type.clone().unwrap_or_default(),
+        };
         let mut listed = ListedGroup::default()
             .with_group_id(GroupId(StrBytes::from_string(group.id.to_string())))
             .with_protocol_type(StrBytes::from_string(protocol_type));
         if version >= 4 {
-            listed.group_state = StrBytes::from_static_str(group.state.word());
+            listed.group_state = StrBytes::from_static_str(state);
         }
         if version >= 5 {
-            listed.group_type = StrBytes::from_static_str(TYPE);
+            listed.group_type = StrBytes::from_static_str(kind);
         }
         response.groups.push(listed);
     }

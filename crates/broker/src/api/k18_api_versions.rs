@@ -15,8 +15,11 @@ use kafka_protocol::{
 use super::{Frame, HANDLERS, Handler, Reply, shapes, shapes::Malformed};
 use crate::transactions::transaction::VERSION_2;
 
-/// Clients that are told of features: a level of 2 makes them use transactions of version 2.
+/// Clients that are told of features.
 const FEATURES_SINCE: i16 = 3;
+/// Name, lowest version, and the level that is on: consumer groups of KIP-848, and transactions of version 2. A lowest version
+/// of 0 is not told: older clients take it for a mistake.
+const FEATURES: [(&str, i16, i16); 2] = [("group.version", 1, 1), ("transaction.version", 1, VERSION_2)];
 
 pub const HANDLER: Handler = Handler {
     key: ApiVersionsRequest::KEY,
@@ -25,7 +28,7 @@ pub const HANDLER: Handler = Handler {
     shape: &shapes::API_VERSIONS,
     pipelined: false,
     call: |_, call| call.answer(|_: ApiVersionsRequest, caller| async move { act(caller.version) }),
-    notes: "any other version is answered in v0 with error 35 (KIP-511); the feature transaction.version is 2 (KIP-890)",
+    notes: "any other version is answered in v0 with error 35 (KIP-511); the features group.version 1 (KIP-848) and transaction.version 2 (KIP-890)",
 };
 
 fn act(version: i16) -> ApiVersionsResponse {
@@ -39,19 +42,22 @@ fn act(version: i16) -> ApiVersionsResponse {
     if version < FEATURES_SINCE {
         return response;
     }
-    let name = StrBytes::from_static_str("transaction.version");
-    let supported = SupportedFeatureKey::default()
-        .with_name(name.clone())
-        .with_min_version(1)
-        .with_max_version(VERSION_2);
-    let finalized = FinalizedFeatureKey::default()
-        .with_name(name)
-        .with_min_version_level(VERSION_2)
-        .with_max_version_level(VERSION_2);
+    let supported = |(name, min, level): &(&'static str, i16, i16)| {
+        SupportedFeatureKey::default()
+            .with_name(StrBytes::from_static_str(name))
+            .with_min_version(*min)
+            .with_max_version(*level)
+    };
+    let finalized = |(name, _, level): &(&'static str, i16, i16)| {
+        FinalizedFeatureKey::default()
+            .with_name(StrBytes::from_static_str(name))
+            .with_min_version_level(*level)
+            .with_max_version_level(*level)
+    };
     response
-        .with_supported_features(vec![supported])
+        .with_supported_features(FEATURES.iter().map(supported).collect())
         .with_finalized_features_epoch(0)
-        .with_finalized_features(vec![finalized])
+        .with_finalized_features(FEATURES.iter().map(finalized).collect())
 }
 
 /// The answer to a version that is not spoken here.

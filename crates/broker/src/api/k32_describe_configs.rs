@@ -145,11 +145,27 @@ fn of_topic(
 fn of_broker(broker: &Broker) -> Vec<DescribeConfigsResourceResult> {
     let options = &broker.options;
     let listener = format!("PLAINTEXT://{}:{}", &*broker.host, broker.port);
-    let rows: [(&'static str, String, Kind); 16] = [
+    let rows: [(&'static str, String, Kind); 20] = [
         ("advertised.listeners", listener, Kind::Text),
         ("auto.create.topics.enable", options.auto_create_topics.to_string(), Kind::Boolean),
         ("default.replication.factor", "1".to_owned(), Kind::Int),
         ("fetch.max.bytes", options.fetch_bytes_max.to_string(), Kind::Int),
+        (
+            "group.consumer.heartbeat.interval.ms",
+            options.group_consumer_heartbeat_interval_ms.to_string(),
+            Kind::Int,
+        ),
+        ("group.consumer.max.size", options.group_consumer_max_size.to_string(), Kind::Int),
+        (
+            "group.consumer.migration.policy",
+            options.group_consumer_migration_policy.word().to_owned(),
+            Kind::Text,
+        ),
+        (
+            "group.consumer.session.timeout.ms",
+            options.group_consumer_session_timeout_ms.to_string(),
+            Kind::Int,
+        ),
         ("group.initial.rebalance.delay.ms", options.initial_rebalance_delay_ms.to_string(), Kind::Int),
         ("listeners", format!("PLAINTEXT://{}", options.listen), Kind::Text),
         ("log.dirs", options.data_dir.display().to_string(), Kind::Text),

@@ -1,10 +1,11 @@
-//! ListTransactions (key 66), versions 0-1 (KIP-664).
-//! v1 only those that have been open for longer than so many milliseconds (KIP-994). v2, a pattern of ids, is not there:
-//! clients filter themselves where it is not.
+//! ListTransactions (key 66), versions 0-2 (KIP-664).
+//! v1 only those that have been open for longer than so many milliseconds (KIP-994); v2 only ids that match a pattern, in the
+//! syntax of RE2 (KIP-1152).
 
 use std::sync::Arc;
 
 use kafka_protocol::{
+    ResponseError,
     messages::{
         ListTransactionsRequest, ListTransactionsResponse, ProducerId, TransactionalId,
         list_transactions_response::TransactionState,
@@ -15,23 +16,32 @@ use kafka_protocol::{
 use super::{Handler, shapes};
 use crate::{
     broker::Broker,
+    groups::consumer::whole_pattern,
     transactions::transaction::{State, Transaction},
 };
 
 pub const HANDLER: Handler = Handler {
     key: ListTransactionsRequest::KEY,
     name: "ListTransactions",
-    versions: 0..=1,
+    versions: 0..=2,
     shape: &shapes::LIST_TRANSACTIONS,
     pipelined: false,
     call: |broker, call| call.answer(move |request, _| async move { act(&broker, &request) }),
-    notes: "no pattern of ids (v2)",
+    notes: "",
 };
 
 fn act(broker: &Arc<Broker>, request: &ListTransactionsRequest) -> ListTransactionsResponse {
     let is_known = |word: &&StrBytes| State::ALL.iter().any(|state| state.word() == word.as_str());
     let unknown: Vec<StrBytes> =
         request.state_filters.iter().filter(|word| !is_known(word)).cloned().collect();
+    let asked = request.transactional_id_pattern.as_deref().filter(|text| !text.is_empty());
+    let pattern = match asked.map(whole_pattern).transpose() {
+        Ok(pattern) => pattern,
+        Err(_) => {
+            let error = ResponseError::InvalidRegularExpression;
+            return ListTransactionsResponse::default().with_error_code(error.code());
+        }
+    };
     let (states, ids) = (&request.state_filters, &request.producer_id_filters);
     let now_ms = broker.now_ms();
     let is_wanted = |known: &Transaction| {
@@ -40,13 +50,16 @@ fn act(broker: &Arc<Broker>, request: &ListTransactionsRequest) -> ListTransacti
             && (ids.is_empty() || ids.contains(&ProducerId(known.producer.id)))
             && (request.duration_filter < 0 || (known.is_open() && lasts_ms > request.duration_filter))
     };
+    let matches = |id: &str| pattern.as_ref().is_none_or(|pattern| pattern.is_match(id));
     let listed =
-        broker.transactions.all().into_iter().filter(|(_, known)| is_wanted(known)).map(|(id, known)| {
-            TransactionState::default()
-                .with_transactional_id(TransactionalId(StrBytes::from_string(id.to_string())))
-                .with_producer_id(ProducerId(known.producer.id))
-                .with_transaction_state(StrBytes::from_static_str(known.state.word()))
-        });
+        broker.transactions.all().into_iter().filter(|(id, known)| is_wanted(known) && matches(id)).map(
+            |(id, known)| {
+                TransactionState::default()
+                    .with_transactional_id(TransactionalId(StrBytes::from_string(id.to_string())))
+                    .with_producer_id(ProducerId(known.producer.id))
+                    .with_transaction_state(StrBytes::from_static_str(known.state.word()))
+            },
+        );
     ListTransactionsResponse::default()
         .with_unknown_state_filters(unknown)
         .with_transaction_states(listed.collect())

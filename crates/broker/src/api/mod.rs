@@ -36,6 +36,7 @@ mod k23_offset_for_leader_epoch;
 mod k24_add_partitions_to_txn;
 mod k25_add_offsets_to_txn;
 mod k26_end_txn;
+mod k27_write_txn_markers;
 mod k28_txn_offset_commit;
 mod k32_describe_configs;
 mod k33_alter_configs;
@@ -51,6 +52,8 @@ mod k60_describe_cluster;
 mod k61_describe_producers;
 mod k65_describe_transactions;
 mod k66_list_transactions;
+mod k68_consumer_group_heartbeat;
+mod k69_consumer_group_describe;
 mod k75_describe_topic_partitions;
 
 #[cfg(test)]
@@ -82,6 +85,7 @@ pub const HANDLERS: &[Handler] = &[
     k24_add_partitions_to_txn::HANDLER,
     k25_add_offsets_to_txn::HANDLER,
     k26_end_txn::HANDLER,
+    k27_write_txn_markers::HANDLER,
     k28_txn_offset_commit::HANDLER,
     k32_describe_configs::HANDLER,
     k33_alter_configs::HANDLER,
@@ -97,6 +101,8 @@ pub const HANDLERS: &[Handler] = &[
     k61_describe_producers::HANDLER,
     k65_describe_transactions::HANDLER,
     k66_list_transactions::HANDLER,
+    k68_consumer_group_heartbeat::HANDLER,
+    k69_consumer_group_describe::HANDLER,
     k75_describe_topic_partitions::HANDLER,
 ];
 

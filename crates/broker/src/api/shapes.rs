@@ -488,6 +488,36 @@ pub const LIST_TRANSACTIONS: Shape = Shape {
     parts: &[always(Plain(&Text)), always(Plain(&Fixed(8))), since(1, Fixed(8)), since(2, Text)],
 };
 
+pub const WRITE_TXN_MARKERS: Shape = Shape {
+    flexible_since: 1,
+    parts: &[always(Items(&[
+        always(Fixed(8)),
+        always(Fixed(2)),
+        always(Fixed(1)),
+        always(Items(&[always(Text), always(Plain(&Fixed(4)))])),
+        always(Fixed(4)),
+    ]))],
+};
+
+pub const CONSUMER_GROUP_HEARTBEAT: Shape = Shape {
+    flexible_since: 0,
+    parts: &[
+        always(Text),
+        always(Text),
+        always(Fixed(4)),
+        always(Text),
+        always(Text),
+        always(Fixed(4)),
+        always(Plain(&Text)),
+        since(1, Text),
+        always(Text),
+        always(Items(&[always(Fixed(16)), always(Plain(&Fixed(4)))])),
+    ],
+};
+
+pub const CONSUMER_GROUP_DESCRIBE: Shape =
+    Shape { flexible_since: 0, parts: &[always(Plain(&Text)), always(Fixed(1))] };
+
 pub const DESCRIBE_LOG_DIRS: Shape =
     Shape { flexible_since: 2, parts: &[always(Items(&[always(Text), always(Plain(&Fixed(4)))]))] };
 

@@ -78,6 +78,7 @@ fn examples() -> Vec<Example> {
         for version in handler.versions.clone() {
             let made = data_example(handler.key, version)
                 .or_else(|| group_example(handler.key, version))
+                .or_else(|| consumer_example(handler.key, version))
                 .or_else(|| transaction_example(handler.key, version))
                 .or_else(|| admin_example(handler.key, version))
                 .or_else(|| placement_example(handler.key, version));
@@ -92,8 +93,11 @@ fn data_example(key: i16, version: i16) -> Option<Example> {
         0 => {
             use produce_request::{PartitionProduceData, TopicProduceData};
             let partition = PartitionProduceData::default().with_records(Some(batch_of(&[("k", "v")])));
-            let data =
-                TopicProduceData::default().with_name(topic("frames")).with_partition_data(vec![partition]);
+            let mut data = TopicProduceData::default().with_partition_data(vec![partition]);
+            match version >= 13 {
+                true => data.topic_id = Uuid::from_u128(5),
+                false => data.name = topic("frames"),
+            }
             let request =
                 ProduceRequest::default().with_acks(1).with_timeout_ms(1_000).with_topic_data(vec![data]);
             example(version, &request)
@@ -206,6 +210,15 @@ fn transaction_example(key: i16, version: i16) -> Option<Example> {
             &AddOffsetsToTxnRequest::default().with_transactional_id(id()).with_group_id(group()),
         ),
         26 => example(version, &EndTxnRequest::default().with_transactional_id(id()).with_committed(true)),
+        27 => {
+            use write_txn_markers_request::{WritableTxnMarker, WritableTxnMarkerTopic};
+            let topic = WritableTxnMarkerTopic::default()
+                .with_name(topic("frames"))
+                .with_partition_indexes(vec![0, 7]);
+            let marker =
+                WritableTxnMarker::default().with_producer_id(ProducerId(7)).with_topics(vec![topic]);
+            example(version, &WriteTxnMarkersRequest::default().with_markers(vec![marker]))
+        }
         28 => {
             use txn_offset_commit_request::{TxnOffsetCommitRequestPartition, TxnOffsetCommitRequestTopic};
             let partition = TxnOffsetCommitRequestPartition::default()
@@ -229,7 +242,9 @@ fn transaction_example(key: i16, version: i16) -> Option<Example> {
             let request = ListTransactionsRequest::default()
                 .with_state_filters(vec![text("Ongoing"), text("Strange")])
                 .with_producer_id_filters(vec![ProducerId(7)]);
-            example(version, &if version >= 1 { request.with_duration_filter(5) } else { request })
+            let request = if version >= 1 { request.with_duration_filter(5) } else { request };
+            let pattern = (version >= 2).then(|| text("frames-.*"));
+            example(version, &request.with_transactional_id_pattern(pattern))
         }
         _ => return None,
     })
@@ -293,6 +308,30 @@ fn group_example(key: i16, version: i16) -> Option<Example> {
             let topic =
                 OffsetDeleteRequestTopic::default().with_name(topic("frames")).with_partitions(partitions);
             example(version, &OffsetDeleteRequest::default().with_group_id(group()).with_topics(vec![topic]))
+        }
+        _ => return None,
+    })
+}
+
+fn consumer_example(key: i16, version: i16) -> Option<Example> {
+    Some(match key {
+        68 => {
+            let owned = consumer_group_heartbeat_request::TopicPartitions::default()
+                .with_topic_id(Uuid::from_u128(5))
+                .with_partitions(vec![0, 1]);
+            let request = ConsumerGroupHeartbeatRequest::default()
+                .with_group_id(GroupId(text("frames-consumers")))
+                .with_member_id(text("m"))
+                .with_rack_id(Some(text("rack")))
+                .with_server_assignor(Some(text("range")))
+                .with_subscribed_topic_names(Some(vec![topic("frames")]))
+                .with_topic_partitions(Some(vec![owned]));
+            let regex = (version >= 1).then(|| text("fra.*"));
+            example(version, &request.with_subscribed_topic_regex(regex))
+        }
+        69 => {
+            let ids = vec![group(), GroupId(text("frames-consumers"))];
+            example(version, &ConsumerGroupDescribeRequest::default().with_group_ids(ids))
         }
         _ => return None,
     })
@@ -493,7 +532,8 @@ fn decode_any(key: i16, version: i16, mut bytes: Bytes) {
         DescribeClusterRequest AddPartitionsToTxnRequest AddOffsetsToTxnRequest EndTxnRequest TxnOffsetCommitRequest
         DescribeProducersRequest DescribeTransactionsRequest ListTransactionsRequest
         DescribeLogDirsRequest ElectLeadersRequest AlterPartitionReassignmentsRequest
-        ListPartitionReassignmentsRequest DescribeTopicPartitionsRequest);
+        ListPartitionReassignmentsRequest DescribeTopicPartitionsRequest WriteTxnMarkersRequest
+        ConsumerGroupHeartbeatRequest ConsumerGroupDescribeRequest);
     panic!("no request type for key {key}");
 }
 

@@ -1,4 +1,5 @@
-//! One group of the classic protocol: its state machine, without I/O and without a lock of its own.
+//! One group: its offsets, and the state machine of the classic protocol, without I/O and without a lock of its own. In a
+//! group of the consumer protocol `consumer` stands in that one's place, which then rests as an empty group.
 //!
 //! It follows Kafka's classic group coordinator: joining (with KIP-394's member ids), static members (KIP-345), the
 //! sync of assignments, heartbeats, and the deadlines of each. Time comes in as an argument; `tick` acts on what is due.
@@ -10,10 +11,14 @@ use indexmap::IndexMap;
 use kafka_protocol::ResponseError;
 use tokio::{sync::oneshot, time::Instant};
 
-use super::records::{Committed, StoredGroup};
+use super::{
+    consumer::Consumer,
+    records::{Committed, StoredGroup},
+};
 use crate::log::Ending;
 
 mod joining;
+mod migrating;
 mod syncing;
 
 /// A new member that waits in a rebalance is let go after this long (Kafka's `NewMemberJoinTimeoutMs`).
@@ -149,6 +154,8 @@ pub struct Group {
     phase_until: Option<Instant>,
     /// The first generation of an empty group: when the phase may end at the latest.
     initial_until: Option<Instant>,
+    /// A group of the consumer protocol, while it is one.
+    pub consumer: Option<Box<Consumer>>,
     pub offsets: HashMap<(Arc<str>, i32), Committed>,
     /// What open transactions will commit, by their producer ids.
     pub unsettled: HashMap<i64, HashMap<(Arc<str>, i32), Committed>>,
@@ -175,6 +182,7 @@ impl Group {
             pending: HashMap::new(),
             phase_until: None,
             initial_until: None,
+            consumer: None,
             offsets: HashMap::new(),
             unsettled: HashMap::new(),
             store_due: false,
@@ -324,8 +332,11 @@ impl Group {
         if self.state == State::Dead {
             return Err(ResponseError::CoordinatorNotAvailable);
         }
-        if claim.generation_id < 0 && self.state == State::Empty {
+        if claim.generation_id < 0 && !self.has_members() && self.state == State::Empty {
             return Ok(()); // a consumer that manages its partitions itself, or an administrator
+        }
+        if let Some(consumer) = &self.consumer {
+            return consumer.check_member(claim.member_id, claim.generation_id).map(|_| ());
         }
         if claim.generation_id < 0 && claim.member_id.is_empty() && claim.instance_id.is_none() {
             return Err(ResponseError::UnknownMemberId);
@@ -352,6 +363,14 @@ impl Group {
         }
         if claim.generation_id < 0 && claim.member_id.is_empty() && claim.instance_id.is_none() {
             return Ok(());
+        }
+        if let Some(consumer) = &self.consumer {
+            // Such a client knows nothing of epochs.
+            let known = consumer.check_member(claim.member_id, claim.generation_id);
+            return known.map(|_| ()).map_err(|error| match error {
+                ResponseError::StaleMemberEpoch => ResponseError::IllegalGeneration,
+                error => error,
+            });
         }
         self.check_claim(claim)?;
         if let Some(member) = self.members.get_mut(claim.member_id) {
@@ -395,6 +414,10 @@ impl Group {
 
     /// Acts on what is due. Members that wait in a join are alive as long as the broker holds their request.
     pub fn tick(&mut self, now: Instant) {
+        if let Some(consumer) = &mut self.consumer {
+            consumer.tick(now);
+            return;
+        }
         self.pending.retain(|_, until| *until > now);
         let expired: Vec<MemberId> = self
             .members
@@ -435,12 +458,13 @@ impl Group {
 
     /// Nobody waits and no deadline runs: the ticker may pass it by.
     pub fn is_idle(&self) -> bool {
-        self.members.is_empty() && self.pending.is_empty() && self.phase_until.is_none()
+        let consumes = self.consumer.as_ref().is_some_and(|consumer| !consumer.members.is_empty());
+        self.members.is_empty() && self.pending.is_empty() && self.phase_until.is_none() && !consumes
     }
 
     /// The offsets that nobody has needed for `retention_ms`: the group is empty, and so is its past (KIP-211).
     pub fn expired(&self, now_ms: i64, retention_ms: i64) -> Vec<(Arc<str>, i32)> {
-        if self.state != State::Empty || !self.unsettled.is_empty() {
+        if self.state != State::Empty || self.has_members() || !self.unsettled.is_empty() {
             return vec![];
         }
         let old = |committed: &Committed| {

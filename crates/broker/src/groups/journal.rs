@@ -2,7 +2,7 @@
 //! partition. It also reads the topic back at start.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     io,
     sync::Arc,
 };
@@ -18,6 +18,7 @@ use wire::batch::{BatchBuilder, Record, batches};
 
 use super::{
     Groups,
+    consumer::records::{Part, StoredConsumer},
     records::{Committed, Key, StoredGroup},
 };
 use crate::{
@@ -52,8 +53,16 @@ pub enum Change {
         generation_id: i32,
         stored: StoredGroup,
     },
-    /// The group and the offsets it had.
-    Deleted(Vec<(Arc<str>, i32)>),
+    /// What has changed of a consumer group, or of a group that becomes another kind.
+    Consumer {
+        parts: BTreeSet<Part>,
+        records: Vec<KeyValue>,
+    },
+    /// The offsets of a group, and the records that delete the group itself.
+    Deleted {
+        places: Vec<(Arc<str>, i32)>,
+        group: Vec<KeyValue>,
+    },
 }
 
 #[derive(Debug)]
@@ -70,8 +79,15 @@ pub struct Place {
     pub first_offset: i64,
 }
 
-type Stored = BTreeMap<String, StoredGroup>;
-type KeyValue = (Bytes, Option<Bytes>);
+/// A record of the topic.
+pub type KeyValue = (Bytes, Option<Bytes>);
+
+/// The groups as the log tells of them, by their ids.
+#[derive(Default)]
+struct Stored {
+    classic: BTreeMap<String, StoredGroup>,
+    consumer: BTreeMap<String, StoredConsumer>,
+}
 
 impl Entry {
     fn records(&self) -> Vec<KeyValue> {
@@ -95,11 +111,9 @@ impl Entry {
             Change::Group(stored) | Change::Assigned { stored, .. } => {
                 vec![(Key::Group { group: group() }.encode(), Some(stored.encode()))]
             }
-            Change::Deleted(places) => {
-                let mut records: Vec<KeyValue> =
-                    places.iter().map(|place| (offset_key(place), None)).collect();
-                records.push((Key::Group { group: group() }.encode(), None));
-                records
+            Change::Consumer { records, .. } => records.clone(),
+            Change::Deleted { places, group } => {
+                places.iter().map(|place| (offset_key(place), None)).chain(group.iter().cloned()).collect()
             }
         }
     }
@@ -121,7 +135,11 @@ impl Entry {
     fn producer(&self) -> Option<Producer> {
         match &self.change {
             Change::Unsettled { producer, .. } => Some(*producer),
-            Change::Offsets(_) | Change::Group(_) | Change::Assigned { .. } | Change::Deleted(_) => None,
+            Change::Offsets(_)
+            | Change::Group(_)
+            | Change::Assigned { .. }
+            | Change::Consumer { .. }
+            | Change::Deleted { .. } => None,
         }
     }
 }
@@ -194,7 +212,7 @@ pub fn partition_for(group: &str, partitions_count: usize) -> usize {
 /// # Errors
 /// The log cannot be read.
 pub fn replay(topic: &Topic, groups: &Groups) -> Result<(), Error> {
-    let mut stored = Stored::new();
+    let mut stored = Stored::default();
     for (partition, log) in topic.partitions.iter().enumerate() {
         let mut offset = log.start_offset();
         while offset < log.high_watermark() {
@@ -207,10 +225,13 @@ pub fn replay(topic: &Topic, groups: &Groups) -> Result<(), Error> {
             offset = fetched.next_offset;
         }
     }
-    for (id, group) in stored {
+    for (id, group) in stored.classic {
         if let Some(shared) = groups.restore(&id) {
             shared.lock().restore(group, Instant::now());
         }
+    }
+    for (id, group) in stored.consumer {
+        groups.restore_consumer(&id, group);
     }
     Ok(())
 }
@@ -267,14 +288,31 @@ fn apply(
         }
         Some(Key::Group { group }) => match record.value.and_then(StoredGroup::decode) {
             Some(value) => {
-                stored.insert(group, value);
+                stored.classic.insert(group, value);
             }
             None => {
-                stored.remove(&group);
+                stored.classic.remove(&group);
                 groups.restored_away(&group);
             }
         },
-        None => {}
+        None => apply_consumer(groups, stored, record),
+    }
+}
+
+fn apply_consumer(groups: &Groups, stored: &mut Stored, record: &Record<'_>) {
+    let Some((group, part)) = record.key.and_then(Part::decode) else { return };
+    match (part, record.value) {
+        (Part::Epoch, None) => {
+            stored.consumer.remove(&group);
+            groups.restored_away(&group);
+        }
+        // What compaction has left of a group that is gone makes none.
+        (part, None) => {
+            if let Some(known) = stored.consumer.get_mut(&group) {
+                known.apply(part, None);
+            }
+        }
+        (part, value) => stored.consumer.entry(group).or_default().apply(part, value),
     }
 }
 

@@ -16,6 +16,8 @@ use tokio::{
 };
 use uuid::Uuid;
 
+pub mod consumer;
+mod consuming;
 pub mod group;
 pub mod journal;
 pub mod records;
@@ -23,9 +25,11 @@ pub mod records;
 #[cfg(test)]
 mod tests;
 
+use consumer::layout::Layout;
+pub use consuming::MigrationPolicy;
 use group::{Claim, Group, Join, Joined, State, Synced};
 use journal::{Change, Entry, Place};
-use records::{Committed, StoredGroup};
+use records::{Committed, Key, StoredGroup};
 
 use crate::{log::Ending, options::Options, transactions::transaction::Producer};
 
@@ -54,6 +58,8 @@ pub struct Groups {
     initial_delay: Duration,
     metadata_bytes_max: usize,
     offsets_retention_ms: i64,
+    layout: Arc<dyn Layout>,
+    consuming: consuming::Settings,
     /// The groups that a transaction commits offsets for: by partition of `__consumer_offsets` and producer id.
     unsettled: Mutex<HashMap<(usize, i64), GroupIds>>,
 }
@@ -70,7 +76,11 @@ pub struct Commit {
 
 impl Groups {
     /// The receiver goes to the journal, which `Service` runs.
-    pub fn new(clock: Arc<dyn Clock>, options: &Options) -> (Groups, mpsc::UnboundedReceiver<Entry>) {
+    pub fn new(
+        clock: Arc<dyn Clock>,
+        options: &Options,
+        layout: Arc<dyn Layout>,
+    ) -> (Groups, mpsc::UnboundedReceiver<Entry>) {
         let (journal, inbox) = mpsc::unbounded_channel();
         let groups = Groups {
             groups: Mutex::default(),
@@ -80,6 +90,8 @@ impl Groups {
             initial_delay: Duration::from_millis(u64::from(options.initial_rebalance_delay_ms)),
             metadata_bytes_max: options.offset_metadata_bytes_max as usize,
             offsets_retention_ms: options.offsets_retention_ms,
+            layout,
+            consuming: consuming::Settings::of(options),
             unsettled: Mutex::default(),
         };
         (groups, inbox)
@@ -128,17 +140,25 @@ impl Groups {
             Err(error) => return Joined::error(&member_id, error),
         };
         let (answer, joined) = oneshot::channel();
-        {
+        let consuming = {
             let mut group = group.lock();
             if member_id.is_empty() && group.members.len() >= MEMBERS_COUNT_MAX {
                 return Joined::error(&member_id, ResponseError::GroupMaxSizeReached);
             }
             let stem = join.instance_id.as_deref().unwrap_or(&join.client_id);
             let new_id = format!("{stem}-{}", Uuid::new_v4());
-            group.join(join, new_id, answer, Instant::now());
-            self.store_if_due(&mut group);
-        }
+            if self.is_consumer(&mut group) {
+                Some(self.join_consumer(&mut group, &join, &new_id))
+            } else {
+                group.join(join, new_id, answer, Instant::now());
+                self.store_if_due(&mut group);
+                None
+            }
+        };
         self.stir.notify_one();
+        if let Some(joined) = consuming {
+            return joined.await;
+        }
         joined.await.unwrap_or_else(|_| Joined::error(&member_id, ResponseError::CoordinatorNotAvailable))
     }
 
@@ -153,6 +173,11 @@ impl Groups {
         let (answer, synced) = oneshot::channel();
         {
             let mut locked = group.lock();
+            if let Some(consumer) = &mut locked.consumer {
+                let synced =
+                    consumer.sync_classic(claim, protocol.0, protocol.1, &*self.layout, Instant::now());
+                return synced.unwrap_or_else(Synced::error);
+            }
             if locked.sync(claim, protocol.0, protocol.1, assignments, answer, Instant::now()) {
                 let stored = StoredGroup::of(&locked, self.clock.now_ms());
                 let change = Change::Assigned { generation_id: locked.generation_id, stored };
@@ -164,7 +189,11 @@ impl Groups {
 
     pub fn heartbeat(&self, group_id: &str, claim: Claim<'_>) -> Result<(), ResponseError> {
         let group = self.get(group_id).ok_or(ResponseError::UnknownMemberId)?;
-        group.lock().heartbeat(claim, Instant::now())
+        let mut group = group.lock();
+        match &mut group.consumer {
+            Some(consumer) => consumer.beat_classic(claim, Instant::now()),
+            None => group.heartbeat(claim, Instant::now()),
+        }
     }
 
     pub fn leave(
@@ -175,23 +204,33 @@ impl Groups {
     ) -> Result<(), ResponseError> {
         let group = self.get(group_id).ok_or(ResponseError::UnknownMemberId)?;
         let mut group = group.lock();
+        if let Some(consumer) = &mut group.consumer {
+            let left = consumer.leave_classic(member_id, instance_id);
+            self.store_consumer(&mut group);
+            return left;
+        }
         let left = group.leave(member_id, instance_id, Instant::now());
         self.store_if_due(&mut group);
         left
     }
 
-    /// Commits offsets; `Ok` when they are in the log. An error that concerns all of them comes at once.
+    /// Commits offsets; `Ok` when they are in the log. An error that concerns all of them comes at once. `knows_epochs`: the
+    /// client sends a version of OffsetCommit that members of consumer groups use.
     pub async fn commit(
         &self,
         group_id: &str,
         claim: Claim<'_>,
+        knows_epochs: bool,
         commits: Vec<Commit>,
     ) -> Result<(), ResponseError> {
         let (done, outcome) = oneshot::channel();
         {
-            let group = self.committing(group_id, claim)?;
+            let group = self.committing(group_id, claim, knows_epochs)?;
             let mut locked = group.lock();
             locked.check_commit(claim, Instant::now())?;
+            if !knows_epochs && locked.speaks_epochs(claim.member_id) {
+                return Err(ResponseError::UnsupportedVersion);
+            }
             let offsets = self.stamped(commits).map(|(place, committed)| (place, Some(committed))).collect();
             self.write(&locked, Change::Offsets(offsets), Some(done));
         }
@@ -208,7 +247,7 @@ impl Groups {
     ) -> Result<(), ResponseError> {
         let (done, outcome) = oneshot::channel();
         {
-            let group = self.committing(group_id, claim)?;
+            let group = self.committing(group_id, claim, false)?;
             let mut locked = group.lock();
             locked.check_transactional_commit(claim, Instant::now())?;
             let offsets = self.stamped(commits).collect();
@@ -217,10 +256,16 @@ impl Groups {
         outcome.await.unwrap_or(Err(ResponseError::CoordinatorNotAvailable))
     }
 
-    fn committing(&self, group_id: &str, claim: Claim<'_>) -> Result<SharedGroup, ResponseError> {
+    fn committing(
+        &self,
+        group_id: &str,
+        claim: Claim<'_>,
+        knows_epochs: bool,
+    ) -> Result<SharedGroup, ResponseError> {
         match self.get(group_id) {
             Some(group) => Ok(group),
             None if claim.generation_id < 0 => self.get_or_make(group_id),
+            None if knows_epochs => Err(ResponseError::GroupIdNotFound),
             None => Err(ResponseError::IllegalGeneration),
         }
     }
@@ -277,8 +322,10 @@ impl Groups {
                     locked.subscribed().ok_or(ResponseError::NonEmptyGroup)?
                 }
             };
+            let consumes =
+                |topic: &str| locked.consumer.as_ref().is_some_and(|consumer| consumer.subscribes_to(topic));
             let verdict = |(topic, _): &(Arc<str>, i32)| {
-                if subscribed.iter().any(|name| **name == **topic) {
+                if consumes(topic) || subscribed.iter().any(|name| **name == **topic) {
                     Err(ResponseError::GroupSubscribedToTopic)
                 } else {
                     Ok(())
@@ -303,6 +350,7 @@ impl Groups {
             let mut locked = group.lock();
             match locked.state {
                 State::Dead => return Err(ResponseError::GroupIdNotFound),
+                State::Empty if locked.has_members() => return Err(ResponseError::NonEmptyGroup),
                 State::Empty => {}
                 State::PreparingRebalance | State::CompletingRebalance | State::Stable => {
                     return Err(ResponseError::NonEmptyGroup);
@@ -310,7 +358,8 @@ impl Groups {
             }
             let places = locked.offsets.keys().cloned().collect();
             locked.state = State::Dead;
-            self.write(&locked, Change::Deleted(places), Some(done));
+            let group = deletion(&locked);
+            self.write(&locked, Change::Deleted { places, group }, Some(done));
         }
         self.groups.lock().remove(group_id);
         outcome.await.unwrap_or(Err(ResponseError::CoordinatorNotAvailable))
@@ -365,8 +414,11 @@ impl Groups {
                     group.stored(generation_id, outcome.map(|_| ()), Instant::now());
                     self.store_if_due(&mut group);
                 }
+                (Change::Consumer { parts, .. }, outcome) => {
+                    group.consumer_written(parts, outcome.is_ok());
+                }
                 (Change::Offsets(_) | Change::Unsettled { .. }, Err(_))
-                | (Change::Group(_) | Change::Deleted(_), _) => {}
+                | (Change::Group(_) | Change::Deleted { .. }, _) => {}
             }
         }
         if let Some(done) = entry.done {
@@ -379,8 +431,16 @@ impl Groups {
         self.get_or_make(id).ok()
     }
 
+    /// Its records are deleted; offsets that are still there, or are being committed, keep it.
     pub(crate) fn restored_away(&self, id: &str) {
-        self.groups.lock().remove(id);
+        let is_nothing = |group: &SharedGroup| {
+            let group = group.lock();
+            group.offsets.is_empty() && group.unsettled.is_empty()
+        };
+        let mut groups = self.groups.lock();
+        if groups.get(id).is_some_and(is_nothing) {
+            groups.remove(id);
+        }
     }
 
     /// Lets go of offsets and groups that nobody has used for their time.
@@ -394,7 +454,8 @@ impl Groups {
             if expired.len() == group.offsets.len() {
                 group.state = State::Dead;
                 self.groups.lock().remove(&group.id);
-                self.write(&group, Change::Deleted(expired), None);
+                let records = deletion(&group);
+                self.write(&group, Change::Deleted { places: expired, group: records }, None);
             } else {
                 let offsets = expired.into_iter().map(|place| (place, None)).collect();
                 self.write(&group, Change::Offsets(offsets), None);
@@ -413,6 +474,7 @@ impl Groups {
                 if !group.is_idle() {
                     group.tick(now);
                     self.store_if_due(&mut group);
+                    self.store_consumer(&mut group);
                     busy |= !group.is_idle();
                 }
             }
@@ -436,5 +498,13 @@ impl Groups {
         for group in self.all() {
             group.lock().die();
         }
+    }
+}
+
+/// The records that delete the group itself.
+fn deletion(group: &Group) -> Vec<journal::KeyValue> {
+    match &group.consumer {
+        Some(consumer) => consumer::records::tombstones(&group.id, &consumer.parts()),
+        None => vec![(Key::Group { group: group.id.to_string() }.encode(), None)],
     }
 }

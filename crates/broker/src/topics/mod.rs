@@ -5,7 +5,10 @@
 use std::{
     collections::{BTreeMap, HashMap},
     path::Path,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use kafka_protocol::ResponseError;
@@ -85,6 +88,8 @@ pub struct Topics {
     catalog: Mutex<Catalog>,
     logs: Arc<Logs>,
     options: Arc<Options>,
+    /// Rises when a topic is made, deleted or grown.
+    version: AtomicU64,
 }
 
 impl Topics {
@@ -97,7 +102,17 @@ impl Topics {
             let topic = open_topic(&logs, &options, &entry.name, entry.id, entry.partitions, settings)?;
             known.put(Arc::new(topic));
         }
-        Ok(Topics { known: RwLock::new(known), catalog: Mutex::new(catalog), logs, options })
+        let (known, catalog) = (RwLock::new(known), Mutex::new(catalog));
+        Ok(Topics { known, catalog, logs, options, version: AtomicU64::new(1) })
+    }
+
+    pub fn version(&self) -> u64 {
+        self.version.load(Ordering::Acquire)
+    }
+
+    /// After the change is to be seen: who meets the new number meets the change.
+    fn changed(&self) {
+        self.version.fetch_add(1, Ordering::AcqRel);
     }
 
     pub fn get(&self, name: &str) -> Option<Arc<Topic>> {
@@ -153,6 +168,7 @@ impl Topics {
         catalog.put(entry_of(&topic)).map_err(|error| refusal(&error))?;
         let topic = Arc::new(topic);
         self.known.write().put(topic.clone());
+        self.changed();
         Ok(topic)
     }
 
@@ -166,6 +182,7 @@ impl Topics {
             known.by_name.remove(name);
             known.by_id.remove(&topic.id);
         }
+        self.changed();
         for partition in 0..topic.partitions.len() {
             if let Err(error) = self.logs.delete(name, partition as i32) {
                 tracing::warn!(%error, topic = name, partition, "a deleted topic's files are left behind");
@@ -201,6 +218,7 @@ impl Topics {
             .map_err(|e| refusal(&e))?;
         catalog.put(entry_of(&grown)).map_err(|error| refusal(&error))?;
         self.known.write().put(Arc::new(grown));
+        self.changed();
         Ok(())
     }
 

@@ -238,7 +238,6 @@ impl Group {
                 && let Some(answer) = member.joining.take()
             {
                 member.is_new = false;
-                member.assignment = Bytes::new();
                 member.beat(now);
                 answer.send(joined).ok();
             }

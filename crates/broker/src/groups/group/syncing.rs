@@ -72,8 +72,10 @@ impl Group {
     }
 
     pub(super) fn answer_syncs(&mut self, error: Option<ResponseError>, now: Instant) {
+        // What was on its way to the members never reaches them; what they had before, they have.
+        let never_came = error.is_some() && self.state == State::CompletingRebalance;
         for member in self.members.values_mut() {
-            if error.is_some() {
+            if never_came {
                 member.assignment = Bytes::new();
             }
             if let Some(answer) = member.syncing.take() {
