@@ -40,7 +40,8 @@ fn start() -> io::Result<Option<Kafka>> {
          log.dirs={}\nnum.partitions=1\noffsets.topic.num.partitions=4\n\
          offsets.topic.replication.factor=1\ntransaction.state.log.replication.factor=1\n\
          transaction.state.log.min.isr=1\ntransaction.state.log.num.partitions=4\n\
-         group.initial.rebalance.delay.ms=0\n",
+         group.initial.rebalance.delay.ms=0\n\
+         group.consumer.min.heartbeat.interval.ms=200\ngroup.consumer.heartbeat.interval.ms=200\n",
         data.display()
     );
     let file = folder.join("server.properties");

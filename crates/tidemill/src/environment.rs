@@ -155,6 +155,15 @@ async fn start_broker(
     options.segment_bytes = u32::try_from(settings.bytes("broker.segment_bytes")?).unwrap_or(i32::MAX as u32);
     options.housekeeping_interval_ms =
         u64::try_from(settings.milliseconds("broker.housekeeping_interval_ms")?).unwrap_or(u64::MAX);
+    let short = |key| settings.milliseconds(key).map(|ms| u32::try_from(ms).unwrap_or(u32::MAX));
+    options.group_consumer_heartbeat_interval_ms = short("broker.group_consumer_heartbeat_interval_ms")?;
+    options.group_consumer_session_timeout_ms = short("broker.group_consumer_session_timeout_ms")?;
+    options.group_consumer_migration_policy = match settings.text("broker.group_consumer_migration_policy") {
+        "disabled" => broker::MigrationPolicy::Disabled,
+        "upgrade" => broker::MigrationPolicy::Upgrade,
+        "downgrade" => broker::MigrationPolicy::Downgrade,
+        _ => broker::MigrationPolicy::Bidirectional,
+    };
     started(broker::Service::start(options).await)
 }
 

@@ -11,7 +11,7 @@ use super::{
         Answer, Consumer, Heartbeat, Limits, Refused,
         records::{Part, StoredConsumer, encode, tombstones},
     },
-    group::{Group, Join, Joined},
+    group::{Group, Join, Joined, State},
     journal::{Change, KeyValue},
     records::{Key, StoredGroup},
 };
@@ -124,11 +124,11 @@ impl Groups {
         member_epoch: i32,
         now: Instant,
     ) -> Result<Vec<KeyValue>, Refused> {
+        if group.state == State::Dead {
+            return Err(Refused::new(ResponseError::CoordinatorNotAvailable, "The group is being deleted."));
+        }
         if group.consumer.is_some() {
             return Ok(vec![]);
-        }
-        if group.state == super::State::Dead {
-            return Err(Refused::new(ResponseError::CoordinatorNotAvailable, "The group is being deleted."));
         }
         let gone = vec![(Key::Group { group: group.id.to_string() }.encode(), None)];
         if member_epoch != 0 {
@@ -148,6 +148,9 @@ impl Groups {
 
     /// Whether the group is a consumer group with members; an empty one gives way to the classic protocol.
     pub(super) fn is_consumer(&self, group: &mut Group) -> bool {
+        if group.state == State::Dead {
+            return false;
+        }
         let Some(consumer) = group.consumer.take_if(|consumer| consumer.members.is_empty()) else {
             return group.consumer.is_some();
         };

@@ -12,7 +12,8 @@ use kafka_protocol::ResponseError;
 use tokio::{sync::oneshot, time::Instant};
 
 use super::{
-    consumer::Consumer,
+    Commit,
+    consumer::{Consumer, embedded::Subscription, layout::Layout},
     records::{Committed, StoredGroup},
 };
 use crate::log::Ending;
@@ -327,8 +328,14 @@ impl Group {
         if claim.generation_id == self.generation_id { Ok(()) } else { Err(ResponseError::IllegalGeneration) }
     }
 
-    /// Whether the claimant may commit offsets now; a commit counts as a heartbeat.
-    pub fn check_commit(&mut self, claim: Claim<'_>, now: Instant) -> Result<(), ResponseError> {
+    /// Whether the claimant may commit these offsets now; a commit counts as a heartbeat.
+    pub fn check_commit(
+        &mut self,
+        claim: Claim<'_>,
+        commits: &[Commit],
+        layout: &dyn Layout,
+        now: Instant,
+    ) -> Result<(), ResponseError> {
         if self.state == State::Dead {
             return Err(ResponseError::CoordinatorNotAvailable);
         }
@@ -336,7 +343,7 @@ impl Group {
             return Ok(()); // a consumer that manages its partitions itself, or an administrator
         }
         if let Some(consumer) = &self.consumer {
-            return consumer.check_member(claim.member_id, claim.generation_id).map(|_| ());
+            return consumer.check_commit(claim.member_id, claim.generation_id, commits, layout);
         }
         if claim.generation_id < 0 && claim.member_id.is_empty() && claim.instance_id.is_none() {
             return Err(ResponseError::UnknownMemberId);
@@ -356,6 +363,8 @@ impl Group {
     pub fn check_transactional_commit(
         &mut self,
         claim: Claim<'_>,
+        commits: &[Commit],
+        layout: &dyn Layout,
         now: Instant,
     ) -> Result<(), ResponseError> {
         if self.state == State::Dead {
@@ -366,8 +375,8 @@ impl Group {
         }
         if let Some(consumer) = &self.consumer {
             // Such a client knows nothing of epochs.
-            let known = consumer.check_member(claim.member_id, claim.generation_id);
-            return known.map(|_| ()).map_err(|error| match error {
+            let known = consumer.check_commit(claim.member_id, claim.generation_id, commits, layout);
+            return known.map_err(|error| match error {
                 ResponseError::StaleMemberEpoch => ResponseError::IllegalGeneration,
                 error => error,
             });
@@ -481,7 +490,7 @@ impl Group {
         let protocol = self.protocol.as_deref()?;
         let mut topics = Vec::new();
         for member in self.members.values() {
-            topics.extend(subscription_topics(&member.metadata(protocol))?);
+            topics.extend(Subscription::read(&member.metadata(protocol))?.topics);
         }
         Some(topics)
     }
@@ -502,17 +511,4 @@ impl Group {
 
 fn refuse(answer: oneshot::Sender<Joined>, member_id: &str, error: ResponseError) {
     answer.send(Joined::error(member_id, error)).ok(); // a client that left is no error
-}
-
-/// The topics in a ConsumerProtocolSubscription: version, then an array of strings.
-fn subscription_topics(metadata: &[u8]) -> Option<Vec<String>> {
-    let (count, mut rest) = metadata.get(2..)?.split_first_chunk::<4>()?;
-    let mut topics = Vec::new();
-    for _ in 0..i32::from_be_bytes(*count) {
-        let (length, after) = rest.split_first_chunk::<2>()?;
-        let length = usize::try_from(i16::from_be_bytes(*length)).ok()?;
-        topics.push(std::str::from_utf8(after.get(..length)?).ok()?.to_owned());
-        rest = after.get(length..)?;
-    }
-    Some(topics)
 }

@@ -227,7 +227,7 @@ impl Groups {
         {
             let group = self.committing(group_id, claim, knows_epochs)?;
             let mut locked = group.lock();
-            locked.check_commit(claim, Instant::now())?;
+            locked.check_commit(claim, &commits, &*self.layout, Instant::now())?;
             if !knows_epochs && locked.speaks_epochs(claim.member_id) {
                 return Err(ResponseError::UnsupportedVersion);
             }
@@ -249,7 +249,7 @@ impl Groups {
         {
             let group = self.committing(group_id, claim, false)?;
             let mut locked = group.lock();
-            locked.check_transactional_commit(claim, Instant::now())?;
+            locked.check_transactional_commit(claim, &commits, &*self.layout, Instant::now())?;
             let offsets = self.stamped(commits).collect();
             self.write(&locked, Change::Unsettled { producer, offsets }, Some(done));
         }

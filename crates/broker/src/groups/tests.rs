@@ -10,9 +10,12 @@ use tokio::{
 };
 
 use super::{
+    consumer::Table,
     group::{Claim, Group, Join, Joined, State, Synced},
     records::StoredGroup,
 };
+
+mod migrating;
 
 struct Play {
     group: Group,
@@ -229,13 +232,14 @@ fn a_client_that_skips_assigning_is_told_so() {
 #[test]
 fn only_members_of_this_generation_commit() {
     let mut play = Play::pair();
-    let now = play.now;
-    assert_eq!(play.group.check_commit(claim("a", 2), now), Ok(()));
-    assert_eq!(play.group.check_commit(claim("a", 1), now), Err(E::IllegalGeneration));
-    assert_eq!(play.group.check_commit(claim("stranger", 2), now), Err(E::UnknownMemberId));
-    assert_eq!(play.group.check_commit(claim("", -1), now), Err(E::UnknownMemberId));
+    let (now, none) = (play.now, Table::default());
+    let mut check = |claim| play.group.check_commit(claim, &[], &none, now);
+    assert_eq!(check(claim("a", 2)), Ok(()));
+    assert_eq!(check(claim("a", 1)), Err(E::IllegalGeneration));
+    assert_eq!(check(claim("stranger", 2)), Err(E::UnknownMemberId));
+    assert_eq!(check(claim("", -1)), Err(E::UnknownMemberId));
     let mut empty = Play::new();
-    assert_eq!(empty.group.check_commit(claim("", -1), now), Ok(()));
+    assert_eq!(empty.group.check_commit(claim("", -1), &[], &none, now), Ok(()));
 }
 
 #[test]

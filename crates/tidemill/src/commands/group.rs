@@ -102,6 +102,18 @@ fn groups(cluster: &Cluster, name: Option<&str>) -> Result<rdkafka::groups::Grou
         .map_err(|error| cluster.failed(error))
 }
 
+/// The client asks of every group as of a classic one, and a cluster that has it as a consumer group (KIP-848) answers that no
+/// such group is alive. That it lists it says what it is.
+const CONSUMER_PROTOCOL: &str = "consumer protocol";
+
+fn state(group: &GroupInfo) -> &str {
+    if is_classic(group) { group.state() } else { CONSUMER_PROTOCOL }
+}
+
+fn is_classic(group: &GroupInfo) -> bool {
+    group.state() != "Dead"
+}
+
 fn list(args: &List, context: &Context) -> Result<(), Failure> {
     let cluster = Cluster::of(&args.cluster, context)?;
     let list = groups(&cluster, None)?;
@@ -109,8 +121,8 @@ fn list(args: &List, context: &Context) -> Result<(), Failure> {
     groups.sort_by_key(|group| group.name());
     if context.is_json() {
         let row = |group: &&GroupInfo| {
-            json!({"group": group.name(), "state": group.state(), "protocol_type": group.protocol_type(),
-                "members": group.members().len()})
+            json!({"group": group.name(), "state": state(group), "protocol_type": group.protocol_type(),
+                "members": is_classic(group).then(|| group.members().len())})
         };
         println!("{}", Value::Array(groups.iter().map(row).collect()));
         return Ok(());
@@ -120,7 +132,8 @@ fn list(args: &List, context: &Context) -> Result<(), Failure> {
         return Ok(());
     }
     let row = |group: &&GroupInfo| {
-        vec![group.name().to_owned(), group.state().to_owned(), group.members().len().to_string()]
+        let members = if is_classic(group) { group.members().len().to_string() } else { "-".to_owned() };
+        vec![group.name().to_owned(), state(group).to_owned(), members]
     };
     let rows: Vec<Vec<String>> = groups.iter().map(row).collect();
     print!("{}", table(&["GROUP", "STATE", "MEMBERS"], &rows));
@@ -140,16 +153,26 @@ struct Lag {
 
 fn describe(args: &Describe, context: &Context) -> Result<(), Failure> {
     let cluster = Cluster::of(&args.cluster, context)?;
-    let list = groups(&cluster, Some(&args.name))?;
-    let found = list.groups().iter().find(|group| group.name() == args.name);
+    let named =
+        |list: &rdkafka::groups::GroupList| list.groups().iter().any(|group| group.name() == args.name);
     let missing = || Error::Missing { what: "group", name: args.name.clone() };
-    let group = found.filter(|group| group.state() != "Dead").ok_or_else(missing)?;
+    let list = groups(&cluster, Some(&args.name))?;
+    let group = list.groups().iter().find(|group| group.name() == args.name).ok_or_else(missing)?;
+    if !is_classic(group) && !named(&groups(&cluster, None)?) {
+        return Err(missing().into());
+    }
     let lags = lags(&cluster, group)?;
     if context.is_json() {
         println!("{}", described_json(group, &lags));
         return Ok(());
     }
-    println!("group {} is {}", group.name(), group.state());
+    match is_classic(group) {
+        true => println!("group {} is {}", group.name(), group.state()),
+        false => println!(
+            "group {} uses the {CONSUMER_PROTOCOL}: its members are told by kafka-consumer-groups.sh",
+            group.name()
+        ),
+    }
     if !group.members().is_empty() {
         let row = |member: &GroupMemberInfo| {
             vec![
@@ -188,7 +211,7 @@ fn described_json(group: &GroupInfo, lags: &[Lag]) -> Value {
             "lag": lag.lag, "metadata": lag.metadata, "member": lag.member})
     };
     json!({
-        "group": group.name(), "state": group.state(), "protocol": group.protocol(),
+        "group": group.name(), "state": state(group), "protocol": group.protocol(),
         "members": group.members().iter().map(member).collect::<Vec<_>>(),
         "offsets": lags.iter().map(offset).collect::<Vec<_>>(),
         "lag": lags.iter().filter_map(|lag| lag.lag).sum::<i64>(),

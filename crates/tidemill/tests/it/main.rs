@@ -8,6 +8,7 @@ mod cli;
 mod confluent;
 mod connect_http;
 mod connections;
+mod consumer_groups;
 mod crash;
 mod dag_commands;
 mod dag_runs;

@@ -209,3 +209,36 @@ fn kafkas_own_tools_write_read_and_show_transactions() {
     let aborted = dump(&format!("{topic}-0"), "txnindex", &[]);
     assert_eq!(aborted.matches("producerId").count(), 1, "{aborted}");
 }
+
+/// What a producer left in a partition can be ended there (WriteTxnMarkers), without its coordinator.
+#[test]
+fn kafkas_tool_aborts_what_is_left_in_a_partition() {
+    let (Some(java), Some(python)) = (testkit::java_tools(), testkit::python()) else { return };
+    let (world, parts) = shared();
+    let (kafka, topic) = (parts.kafka(), name("java-abort"));
+    world.ok(&["topic", "create", &topic, "--partitions", "1"]);
+    let open = format!("{topic}-open");
+    assert_eq!(run_python(&python, LEFT_OPEN, &[&kafka, &topic, &open]), "open\n");
+    let tool = |class: &str, args: &[&str]| {
+        let all = [&["--bootstrap-server", kafka.as_str()], args].concat();
+        java.tool(&format!("org.apache.kafka.tools.{class}"), &all).expect_success()
+    };
+    let transactions = |args: &[&str]| tool("TransactionsCommand", args);
+    let listed = transactions(&["list", "--transactional-id-pattern", &format!("{topic}-o.*")]);
+    let ids: Vec<&str> = listed.lines().skip(1).filter_map(|line| line.split_whitespace().next()).collect();
+    assert_eq!(ids, [open.as_str()], "{listed}");
+    let place = ["--topic", topic.as_str(), "--partition", "0"];
+    let left_open = || {
+        let producers = transactions(&[&["describe-producers"], &place[..]].concat());
+        producers.lines().skip(1).filter(|line| !line.trim_end().ends_with("None")).count()
+    };
+    assert_eq!(left_open(), 1);
+    transactions(&[&["abort"], &place[..], &["--start-offset", "0"]].concat());
+    assert_eq!(left_open(), 0);
+    let args = ["--topic", &topic, "--num-records", "1", "--record-size", "9", "--throughput", "-1"];
+    tool("ProducerPerformance", &args);
+    let args = ["--topic", &topic, "--from-beginning", "--max-messages", "1", "--timeout-ms", "20000"];
+    let read =
+        tool("consumer.ConsoleConsumer", &[&args[..], &["--isolation-level", "read_committed"]].concat());
+    assert_eq!((read.lines().count(), read.contains("never committed")), (1, false), "{read}");
+}

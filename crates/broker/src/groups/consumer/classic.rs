@@ -22,12 +22,13 @@ pub const PROTOCOL_TYPE: &str = "consumer";
 impl Consumer {
     /// Takes a classic member over from its own kind of group: it holds what it was given there.
     pub fn adopt(&mut self, id: MemberId, profile: Profile, assigned: Partitions, now: Instant) {
-        let standing = Standing {
+        let mut standing = Standing {
             epoch: self.epoch,
             previous_epoch: self.epoch,
             assigned: assigned.clone(),
             ..Standing::default()
         };
+        standing.since = standing.places().map(|place| (place, self.epoch)).collect();
         self.targets.insert(id.clone(), assigned);
         self.put_member(id, profile, standing, now);
     }

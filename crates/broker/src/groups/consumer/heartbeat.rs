@@ -163,11 +163,10 @@ impl Consumer {
         };
         let Some(member) = self.members.get_mut(&id) else { return Err(unknown(&beat.member_id)) };
         if beat.member_epoch == LEFT_FOR_A_WHILE {
-            let gone = std::mem::take(&mut member.standing.revoking);
+            let revoking = std::mem::take(&mut member.standing.revoking);
             member.standing.epoch = LEFT_FOR_A_WHILE;
             member.act_until = None;
-            let released = Standing { revoking: gone, ..Standing::default() };
-            self.disown(&id, &released);
+            self.disown(&id, &Standing { revoking, ..Standing::default() });
             self.changes.insert(Part::Current(id));
         } else {
             self.remove(&id);

@@ -15,7 +15,7 @@ use kafka_protocol::ResponseError;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::group::MemberId;
+use super::{Commit, group::MemberId};
 
 pub mod assignor;
 mod classic;
@@ -27,6 +27,9 @@ pub mod records;
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+pub(in crate::groups) use tests::Table;
 
 pub use classic::PROTOCOL_TYPE;
 pub use heartbeat::{Answer, Heartbeat, whole_pattern};
@@ -257,6 +260,25 @@ impl Consumer {
         }
     }
 
+    /// Whether the member may commit these: an epoch that is over is good for what was its own then, and still is.
+    pub fn check_commit(
+        &self,
+        member_id: &str,
+        epoch: i32,
+        commits: &[Commit],
+        layout: &dyn Layout,
+    ) -> Result<(), ResponseError> {
+        let Err(error) = self.check_member(member_id, epoch) else { return Ok(()) };
+        let Some(member) = self.members.get(member_id).filter(|member| member.standing.epoch > epoch) else {
+            return Err(error);
+        };
+        let was_its_own = |commit: &Commit| {
+            let topic = layout.find(&commit.topic);
+            topic.is_some_and(|(id, _)| member.standing.held_in((id, commit.partition), epoch))
+        };
+        if !member.is_classic() && commits.iter().all(was_its_own) { Ok(()) } else { Err(error) }
+    }
+
     fn put_member(&mut self, id: MemberId, profile: Profile, standing: Standing, now: Instant) {
         if let Some(instance_id) = &profile.instance_id {
             self.statics.insert(instance_id.clone(), id.clone());
@@ -273,19 +295,13 @@ impl Consumer {
     }
 
     fn own(&mut self, id: &MemberId, standing: &Standing) {
-        for (topic, partitions) in standing.assigned.iter().chain(&standing.revoking) {
-            for partition in partitions {
-                self.owners.insert((*topic, *partition), id.clone());
-            }
-        }
+        self.owners.extend(standing.places().map(|place| (place, id.clone())));
     }
 
     fn disown(&mut self, id: &str, standing: &Standing) {
-        for (topic, partitions) in standing.assigned.iter().chain(&standing.revoking) {
-            for partition in partitions {
-                if self.owners.get(&(*topic, *partition)).is_some_and(|owner| **owner == *id) {
-                    self.owners.remove(&(*topic, *partition));
-                }
+        for place in standing.places() {
+            if self.owners.get(&place).is_some_and(|owner| **owner == *id) {
+                self.owners.remove(&place);
             }
         }
     }

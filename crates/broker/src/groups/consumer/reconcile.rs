@@ -3,7 +3,7 @@
 //! A member stays in its epoch while it has something to give up. Once that is done it enters the target's epoch with all
 //! that nobody else holds; what is still held waits for a later heartbeat.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use uuid::Uuid;
 
@@ -51,7 +51,12 @@ pub struct Standing {
     pub phase: Phase,
     pub assigned: Partitions,
     pub revoking: Partitions,
+    /// The epoch in which each of both was given to it: whoever lags behind may still commit what is older (KIP-1251).
+    pub since: Since,
 }
+
+/// Epochs by partition.
+pub type Since = BTreeMap<(Uuid, i32), i32>;
 
 /// Where a member should be brought.
 pub struct Aim<'a> {
@@ -94,25 +99,38 @@ impl Standing {
             put(&mut coming, topic, free.into_iter());
         }
         if !revoking.is_empty() && aim.still_owns(&revoking) {
-            return Standing {
-                epoch: self.epoch,
-                previous_epoch: self.epoch,
-                phase: Phase::Unrevoked,
-                assigned,
-                revoking,
-            };
+            let next = Standing { phase: Phase::Unrevoked, assigned, revoking, ..Standing::default() };
+            return next.within(self, self.epoch);
         }
         for (topic, partitions) in coming {
             assigned.entry(topic).or_default().extend(partitions);
         }
         let phase = if waits { Phase::Unreleased } else { Phase::Stable };
-        Standing {
-            epoch: aim.epoch,
-            previous_epoch: self.epoch,
-            phase,
-            assigned,
-            revoking: Partitions::new(),
+        Standing { phase, assigned, ..Standing::default() }.within(self, aim.epoch)
+    }
+
+    /// Itself in that epoch, after `before`: what is new to it is its own since now.
+    fn within(mut self, before: &Standing, epoch: i32) -> Standing {
+        let held = |place: &(Uuid, i32)| {
+            before.assigned.get(&place.0).is_some_and(|numbers| numbers.contains(&place.1))
+        };
+        let places: Vec<(Uuid, i32)> = self.places().collect();
+        for place in places {
+            let first = if held(&place) { before.epoch } else { epoch };
+            self.since.insert(place, before.since.get(&place).copied().unwrap_or(first));
         }
+        Standing { epoch, previous_epoch: before.epoch, ..self }
+    }
+
+    /// All it holds, also what it is giving up.
+    pub fn places(&self) -> impl Iterator<Item = (Uuid, i32)> {
+        let all = self.assigned.iter().chain(&self.revoking);
+        all.flat_map(|(topic, numbers)| numbers.iter().map(|number| (*topic, *number)))
+    }
+
+    /// Whether the partition has been its own in that epoch already.
+    pub fn held_in(&self, place: (Uuid, i32), epoch: i32) -> bool {
+        self.since.get(&place).is_some_and(|since| *since <= epoch)
     }
 
     /// Without waiting for a new target: what is no longer subscribed is to be given up.

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::{
     ClassicProfile, Consumer, Partitions, Profile, Resolved,
-    reconcile::{Phase, Standing},
+    reconcile::{Phase, Since, Standing},
 };
 use crate::groups::{
     group::MemberId,
@@ -218,9 +218,25 @@ fn put_standing(out: &mut BytesMut, standing: &Standing) {
     out.put_i32(standing.epoch);
     out.put_i32(standing.previous_epoch);
     out.put_i8(standing.phase.id());
-    put_partitions(out, &standing.assigned);
-    put_partitions(out, &standing.revoking);
+    put_held(out, &standing.assigned, &standing.since);
+    put_held(out, &standing.revoking, &standing.since);
     put_no_tags(out);
+}
+
+/// As `put_partitions`, with the epochs since when they are held (KIP-1251).
+fn put_held(out: &mut BytesMut, partitions: &Partitions, since: &Since) {
+    put_varint(out, partitions.len() as u32 + 1);
+    for (topic, numbers) in partitions {
+        out.put_slice(topic.as_bytes());
+        put_varint(out, numbers.len() as u32 + 1);
+        let mut epochs = BytesMut::new();
+        put_varint(&mut epochs, numbers.len() as u32 + 1);
+        for number in numbers {
+            out.put_i32(*number);
+            epochs.put_i32(since.get(&(*topic, *number)).copied().unwrap_or(-1));
+        }
+        put_tag(out, &epochs);
+    }
 }
 
 fn put_profile(out: &mut BytesMut, profile: &Profile) {
@@ -232,7 +248,7 @@ fn put_profile(out: &mut BytesMut, profile: &Profile) {
     put_compact(out, profile.regex.as_bytes());
     out.put_i32(profile.rebalance_timeout_ms);
     put_optional(out, profile.assignor.as_deref());
-    let Some(classic) = &profile.classic else { return put_no_tags(out) };
+    let Some(classic) = &profile.classic else { return put_tag(out, &[0]) }; // as Kafka says that there is none
     let mut inner = BytesMut::new();
     inner.put_i8(1); // there is one
     inner.put_i32(classic.session_timeout_ms);
@@ -332,12 +348,32 @@ fn get_resolved(bytes: &mut &[u8]) -> Option<Resolved> {
 }
 
 fn get_standing(bytes: &mut &[u8]) -> Option<Standing> {
-    Some(Standing {
+    let mut standing = Standing {
         epoch: bytes.try_get_i32().ok()?,
         previous_epoch: bytes.try_get_i32().ok()?,
         phase: Phase::of(bytes.try_get_i8().ok()?),
-        assigned: get_partitions(bytes)?,
-        revoking: get_partitions(bytes)?,
+        ..Standing::default()
+    };
+    let mut since = Since::new();
+    standing.assigned = get_held(bytes, &mut since)?;
+    standing.revoking = get_held(bytes, &mut since)?;
+    // A Kafka before 4.3 says nothing of epochs: then all is as old as the member's.
+    let epoch = standing.epoch;
+    standing.since =
+        standing.places().map(|place| (place, since.get(&place).copied().unwrap_or(epoch))).collect();
+    Some(standing)
+}
+
+fn get_held(bytes: &mut &[u8], since: &mut Since) -> Option<Partitions> {
+    get_items(bytes, |bytes| {
+        let topic = Uuid::from_slice(get_slice(bytes, 16)?).ok()?;
+        let numbers: Vec<i32> = get_items(bytes, |bytes| bytes.try_get_i32().ok())?;
+        if let Some(mut epochs) = get_tag(bytes)? {
+            let epochs: Vec<i32> = get_items(&mut epochs, |bytes| bytes.try_get_i32().ok())?;
+            let known = numbers.iter().zip(epochs).filter(|(_, epoch)| *epoch >= 0);
+            since.extend(known.map(|(number, epoch)| ((topic, *number), epoch)));
+        }
+        Some((topic, numbers.into_iter().collect()))
     })
 }
 
@@ -361,7 +397,7 @@ fn get_profile(bytes: &mut &[u8]) -> Option<Profile> {
 }
 
 fn get_classic(bytes: &mut &[u8]) -> Option<Option<ClassicProfile>> {
-    if bytes.try_get_i8().ok()? < 0 {
+    if bytes.try_get_i8().ok()? < 1 {
         return Some(None);
     }
     let session_timeout_ms = bytes.try_get_i32().ok()?;
@@ -411,7 +447,10 @@ mod tests {
             previous_epoch: 6,
             phase: Phase::Unreleased,
             assigned: partitions(1, &[0, 2]),
-            revoking: Partitions::new(),
+            revoking: partitions(2, &[1]),
+            since: [((1, 0), 7), ((1, 2), 3), ((2, 1), 5)]
+                .map(|((topic, number), epoch)| ((Uuid::from_u128(topic), number), epoch))
+                .into(),
         };
         let topics = ["flights".to_owned()].into();
         StoredConsumer {

@@ -12,25 +12,26 @@ use super::{
     records::{Part, StoredConsumer, encode},
 };
 
+mod kafka;
 mod members;
 mod moving;
 
 /// Topics by name: id and partitions.
 #[derive(Default, Clone)]
-pub(super) struct Table {
+pub(in crate::groups) struct Table {
     topics: BTreeMap<Arc<str>, (Uuid, i32)>,
     version: u64,
 }
 
 impl Table {
-    pub(super) fn of(text: &str) -> Table {
+    pub(in crate::groups) fn of(text: &str) -> Table {
         let mut table = Table::default();
         table.set(text);
         table
     }
 
     /// `flights:3 orders:2`
-    pub(super) fn set(&mut self, text: &str) {
+    pub(in crate::groups) fn set(&mut self, text: &str) {
         let one = |word: &str| {
             let (name, count) = word.split_once(':').unwrap();
             let id = name.bytes().fold(7, |id: u128, byte| id << 8 | u128::from(byte));

@@ -39,15 +39,12 @@ impl Group {
     /// # Errors
     /// Its members speak something else than consumers do. Nothing is changed then.
     pub fn upgrade(&mut self, limits: Limits, layout: &dyn Layout, now: Instant) -> Result<(), Refused> {
-        let cannot = |error: ResponseError, why: &str| {
+        let cannot = |why: &str| {
             let reason = format!("Cannot upgrade classic group {} to consumer group: {why}.", self.id);
-            Refused::new(error, reason)
+            Refused::new(ResponseError::GroupIdNotFound, reason)
         };
         if self.protocol_type.as_deref() != Some(PROTOCOL_TYPE) {
-            return Err(cannot(
-                ResponseError::GroupIdNotFound,
-                "it does not use the consumer embedded protocol",
-            ));
+            return Err(cannot("it does not use the consumer embedded protocol"));
         }
         let mut consumer = Consumer::new(limits);
         (consumer.epoch, consumer.assignment_epoch) = (self.generation_id, self.generation_id);
@@ -59,11 +56,10 @@ impl Group {
             let (Some(subscription), Some(assignment)) =
                 (Subscription::read(&metadata), Assignment::read(&member.assignment))
             else {
-                return Err(cannot(ResponseError::GroupIdNotFound, "what its members say is not understood"));
+                return Err(cannot("what its members say is not understood"));
             };
             if !assignment.user_data.is_empty() {
-                let why = "an unsupported custom assignor is in use";
-                return Err(cannot(ResponseError::UnsupportedVersion, why));
+                return Err(cannot("userData from a custom assignor would be lost"));
             }
             let assigned = with_ids(&assignment.partitions, layout);
             consumer.adopt(id.clone(), profile_of(member, subscription), assigned, now);

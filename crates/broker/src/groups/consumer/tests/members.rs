@@ -3,7 +3,7 @@
 use kafka_protocol::ResponseError as E;
 
 use super::{
-    super::{LEFT, LEFT_FOR_A_WHILE, State},
+    super::{Commit, LEFT, LEFT_FOR_A_WHILE, State},
     Heartbeat, Play, joining,
 };
 
@@ -168,10 +168,25 @@ fn a_full_group_takes_nobody() {
 fn commits_need_the_members_epoch() {
     let mut play = Play::of("t:2");
     play.join("a", &["t"]);
-    let check = |id, epoch| play.group.check_member(id, epoch).map(|_| ());
-    assert_eq!(check("a", 1), Ok(()));
-    assert_eq!(check("a", 0), Err(E::StaleMemberEpoch));
-    assert_eq!(check("b", 1), Err(E::UnknownMemberId));
+    let commit =
+        |partition| Commit { topic: "t".into(), partition, offset: 1, leader_epoch: 0, metadata: "".into() };
+    let check = |play: &Play, id, epoch, partition| {
+        play.group.check_commit(id, epoch, &[commit(partition)], &play.layout)
+    };
+    assert_eq!(check(&play, "a", 1, 0), Ok(()));
+    assert_eq!(check(&play, "a", 0, 0), Err(E::StaleMemberEpoch));
+    assert_eq!(check(&play, "a", 2, 0), Err(E::StaleMemberEpoch));
+    assert_eq!(check(&play, "b", 1, 0), Err(E::UnknownMemberId));
+    play.join("b", &["t"]);
+    play.beat("a", 1, Some("t0 t1"));
+    assert_eq!(check(&play, "a", 1, 1), Ok(()), "what it is giving up, too");
+    play.beat("a", 1, Some("t0"));
+    // It is in epoch 2 now. With the one before it commits what has been its own since then (KIP-1251).
+    assert_eq!(check(&play, "a", 1, 0), Ok(()));
+    assert_eq!(check(&play, "a", 1, 1), Err(E::StaleMemberEpoch));
+    assert_eq!(play.beat("b", 2, None), "2: t1");
+    assert_eq!(check(&play, "b", 2, 1), Ok(()));
+    assert_eq!(check(&play, "b", 1, 1), Err(E::StaleMemberEpoch));
 }
 
 #[test]
