@@ -1,6 +1,6 @@
 //! `config explain` and `config show`: what a setting is and where it came from, as text.
 
-use crate::{Error, Settings, kind::Kind, origin::Origin, settings::Setting};
+use crate::{Error, Settings, origin::Origin, settings::Setting};
 
 /// A setting's value, and every value that it overrode:
 /// ```text
@@ -8,7 +8,7 @@ use crate::{Error, Settings, kind::Kind, origin::Origin, settings::Setting};
 ///    not 127.0.0.1:9092             default: Where the Kafka listener is.
 /// ```
 pub fn explain(settings: &Settings, key: &str) -> Result<String, Error> {
-    let Some(setting) = settings.get(key).filter(|setting| setting.kind != Kind::Properties) else {
+    let Some(setting) = settings.get(key).filter(|setting| !setting.kind.is_open()) else {
         let nearest = settings.nearest(key, 0.6);
         return Err(Error::UnknownKey {
             key: key.to_owned(),

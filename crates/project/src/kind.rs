@@ -20,6 +20,8 @@ pub enum Kind {
     OneOf(Vec<String>),
     /// An open map of client properties: each entry is a key of its own.
     Properties,
+    /// An open map of secrets: names and what only they know.
+    Secrets,
 }
 
 impl Kind {
@@ -35,6 +37,7 @@ impl Kind {
             "boolean" => Kind::Boolean,
             "list" => Kind::List,
             "properties" => Kind::Properties,
+            "secrets" => Kind::Secrets,
             words if words.contains('|') => {
                 Kind::OneOf(words.split('|').map(|word| word.trim().to_owned()).collect())
             }
@@ -54,7 +57,13 @@ impl Kind {
             Kind::List => "words separated by commas".to_owned(),
             Kind::OneOf(words) => words.join(" or "),
             Kind::Properties => "a map of client properties".to_owned(),
+            Kind::Secrets => "a map of names and secrets".to_owned(),
         }
+    }
+
+    /// Whether its entries are keys of their own, whatever their names.
+    pub fn is_open(&self) -> bool {
+        matches!(self, Kind::Properties | Kind::Secrets)
     }
 
     /// Whether `text` is a value of this kind.
@@ -67,7 +76,7 @@ impl Kind {
             Kind::Count => text.parse::<u32>().is_ok_and(|count| count > 0),
             Kind::Boolean => matches!(text, "true" | "false"),
             Kind::OneOf(words) => words.iter().any(|word| word == text),
-            Kind::Properties => false,
+            Kind::Properties | Kind::Secrets => false,
         }
     }
 }

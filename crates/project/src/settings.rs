@@ -71,8 +71,8 @@ impl Settings {
     /// Adds a value on top. What does not exist or does not fit is refused, with the place it was given at.
     pub fn set(&mut self, key: &str, text: String, origin: Origin) -> Result<(), Error> {
         let kind = match self.settings.get(key) {
-            Some(setting) if setting.kind != Kind::Properties => setting.kind.clone(),
-            Some(_) => return Err(value_error(key, &text, &Kind::Properties, origin)),
+            Some(setting) if !setting.kind.is_open() => setting.kind.clone(),
+            Some(setting) => return Err(value_error(key, &text, &setting.kind, origin)),
             None => match self.open_section(key) {
                 Some(kind) => kind,
                 None => return Err(self.unknown(key, origin)),
@@ -81,7 +81,8 @@ impl Settings {
         if !kind.takes(&text) {
             return Err(value_error(key, &text, &kind, origin));
         }
-        let new = || Setting { doc: "client property".to_owned(), kind, layers: Vec::new() };
+        let doc = if kind == Kind::Secret { "secret" } else { "client property" };
+        let new = || Setting { doc: doc.to_owned(), kind, layers: Vec::new() };
         self.settings.entry(key.to_owned()).or_insert_with(new).layers.push((origin, text));
         Ok(())
     }
@@ -89,10 +90,13 @@ impl Settings {
     /// The kind of an entry of an open map such as `broker.properties.sasl.username`.
     fn open_section(&self, key: &str) -> Option<Kind> {
         let parent = self.settings.iter().find(|(name, setting)| {
-            setting.kind == Kind::Properties
+            setting.kind.is_open()
                 && key.strip_prefix(name.as_str()).is_some_and(|rest| rest.starts_with('.'))
         });
-        parent.map(|_| {
+        parent.map(|(_, setting)| {
+            if setting.kind == Kind::Secrets {
+                return Kind::Secret;
+            }
             let hidden = ["password", "secret", "key.pem", "token"].iter().any(|word| key.contains(word));
             if hidden { Kind::Secret } else { Kind::Text }
         })
@@ -117,8 +121,7 @@ impl Settings {
     pub fn read_yaml(&mut self, file: &TextFile) -> Result<(), Error> {
         for entry in yaml::entries(file)? {
             let (start, length) = if entry.text.is_some() { entry.span } else { entry.key_span };
-            let is_open =
-                self.settings.get(&entry.key).is_some_and(|setting| setting.kind == Kind::Properties);
+            let is_open = self.settings.get(&entry.key).is_some_and(|setting| setting.kind.is_open());
             let is_section = self.settings.keys().any(|key| key.starts_with(&format!("{}.", entry.key)));
             if (entry.empty_map || entry.text.is_none()) && (is_open || is_section) {
                 continue; // a section in which everything is commented out
@@ -186,6 +189,14 @@ impl Settings {
             return if self.open_section(&key).is_some() { Ok(Some(key)) } else { Err(key) };
         }
         let key = format!("{section}.{rest}");
+        // `broker.users.alice`, whose name is a word of ours in front of one that is not.
+        let of_secrets = |(name, setting): (&String, &Setting)| {
+            let entry = key.strip_prefix(name.as_str())?.strip_prefix('_')?;
+            (setting.kind == Kind::Secrets).then(|| format!("{name}.{entry}"))
+        };
+        if let Some(key) = self.settings.iter().find_map(of_secrets) {
+            return Ok(Some(key));
+        }
         if self.settings.contains_key(&key) {
             return Ok(Some(key));
         }
@@ -194,7 +205,7 @@ impl Settings {
     }
 
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Setting)> {
-        let shown = |(_, setting): &(&String, &Setting)| setting.kind != Kind::Properties;
+        let shown = |(_, setting): &(&String, &Setting)| !setting.kind.is_open();
         self.settings.iter().filter(shown).map(|(key, setting)| (key.as_str(), setting))
     }
 
@@ -257,6 +268,11 @@ impl Settings {
             name.strip_prefix(&prefix).map(|rest| (rest.to_owned(), setting.value().1.to_owned()))
         });
         entries.collect()
+    }
+
+    /// The entries of an open map of secrets: `broker.users`.
+    pub fn secrets(&self, key: &str) -> BTreeMap<String, Secret> {
+        self.properties(key).into_iter().map(|(name, text)| (name, Secret::new(text))).collect()
     }
 
     fn parsed<T>(&self, key: &str, parse: impl Fn(&str) -> Option<T>) -> Result<T, Error> {
