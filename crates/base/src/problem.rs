@@ -314,6 +314,10 @@ codes! {
     TM1054 Usage "a topic command says nothing to do";
     TM1055 Usage "a connection cannot be tested";
     TM1056 Unreachable "a connection does not work";
+    TM1060 Settings "the broker's listeners do not fit together";
+    TM1061 Settings "a TLS file of the broker cannot be used";
+    TM1062 Settings "the broker cannot let clients authenticate";
+    TM1063 Settings "a super user of the broker is no principal";
     TM1081 Settings "a connector's configuration is refused";
     TM1082 Settings "a connector's topic is not there";
     TM1083 Settings "a connector has more tasks than partitions";

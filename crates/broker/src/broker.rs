@@ -1,4 +1,4 @@
-//! What all requests share: the topics, the groups, the logs, and who this node says it is.
+//! What all requests share: the topics, the groups, the logs, who may use them, and who this node says it is.
 
 use std::sync::Arc;
 
@@ -13,6 +13,8 @@ use crate::{
     log::Logs,
     options::Options,
     producers::ProducerIds,
+    quotas::Quotas,
+    security::{Security, listeners::Listener},
     sessions::Sessions,
     topics::{Refusal, Topic, Topics, settings::Settings},
     transactions::{TRANSACTIONS_TOPIC, Transactions},
@@ -21,9 +23,10 @@ use crate::{
 pub struct Broker {
     pub options: Arc<Options>,
     pub cluster_id: StrBytes,
-    /// Where clients are told to come.
-    pub host: StrBytes,
-    pub port: i32,
+    /// Where it listens; the first is the one of `listen`.
+    pub listeners: Vec<Arc<Listener>>,
+    pub security: Security,
+    pub quotas: Quotas,
     pub topics: Arc<Topics>,
     pub groups: Groups,
     pub producers: Arc<ProducerIds>,

@@ -20,6 +20,14 @@ pub enum Error {
     TransactionsUnreadable { log: Arc<str>, reason: String },
     #[error("the advertised address {advertised:?} is not host:port")]
     Advertised { advertised: String },
+    #[error("the broker's listeners do not fit together: {reason}")]
+    Listeners { reason: String },
+    #[error("the broker cannot use {} for TLS: {reason}", path.display())]
+    Tls { path: PathBuf, reason: String },
+    #[error("the broker cannot let clients authenticate: {reason}")]
+    Sasl { reason: String },
+    #[error("{user:?} is no principal that the broker could give all rights")]
+    SuperUser { user: String },
     #[error(transparent)]
     Log(#[from] LogError),
 }
@@ -33,13 +41,17 @@ impl Problem for Error {
             Error::GroupsUnreadable { .. } => code::TM0304,
             Error::TransactionsUnreadable { .. } => code::TM0240,
             Error::Advertised { .. } => code::TM0305,
+            Error::Listeners { .. } => code::TM1060,
+            Error::Tls { .. } => code::TM1061,
+            Error::Sasl { .. } => code::TM1062,
+            Error::SuperUser { .. } => code::TM1063,
             Error::Log(error) => error.code(),
         }
     }
 
     fn help(&self) -> String {
         match self {
-            Error::Bind { .. } => "free the port, or set broker.listen to another one".to_owned(),
+            Error::Bind { .. } => "free the port, or set broker.listen (or its entry in broker.listeners) to another one".to_owned(),
             Error::Disk { path, .. } => {
                 format!("see that {} can be written and that the disk has room", path.display())
             }
@@ -59,6 +71,21 @@ impl Problem for Error {
             }
             Error::Advertised { .. } => {
                 "set broker.advertised to host:port, such as 127.0.0.1:9092".to_owned()
+            }
+            Error::Listeners { .. } => {
+                "write broker.listeners as SASL_SSL://0.0.0.0:9093, or NAME://… with NAME:SASL_SSL in broker.listener_protocols; TLS needs broker.ssl_certificate_chain and broker.ssl_key"
+                    .to_owned()
+            }
+            Error::Tls { .. } => {
+                "give a PEM file: certificates in broker.ssl_certificate_chain and broker.ssl_truststore, their key, not encrypted, in broker.ssl_key"
+                    .to_owned()
+            }
+            Error::Sasl { .. } => {
+                "set broker.sasl_mechanisms to some of PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER; the last needs broker.oauth_jwks, or broker.oauth_unsecured: true"
+                    .to_owned()
+            }
+            Error::SuperUser { .. } => {
+                "write broker.super_users as User:admin;User:CN=kafka,O=Example".to_owned()
             }
             Error::Log(error) => error.help(),
         }
@@ -88,6 +115,10 @@ mod tests {
                 reason: "the record at offset 12 is not understood".to_owned(),
             },
             Error::Advertised { advertised: "kafka".to_owned() },
+            Error::Listeners { reason: "two listeners are named PLAINTEXT".to_owned() },
+            Error::Tls { path: PathBuf::from("tls/key.pem"), reason: "no items found".to_owned() },
+            Error::Sasl { reason: "there is no SASL mechanism GSSAPI".to_owned() },
+            Error::SuperUser { user: "admin".to_owned() },
             Error::Log(LogError::Locked { path: "data".into() }),
         ];
         let text: Vec<String> = all.iter().map(|error| plain(error)).collect();

@@ -2,7 +2,8 @@
 //! coordinates consumer groups.
 //!
 //! `Service::start(Options)` binds the port, reads everything back, and returns a `Handle`. Inside: `connection` reads
-//! frames, `api` has one file for each API key, `topics`, `groups` and `transactions` hold the nouns, `log` is the disk.
+//! frames, `api` has one file for each API key, `topics`, `groups` and `transactions` hold the nouns, `security` says who may do
+//! what with them, `log` is the disk.
 //!
 //! It knows no other room: no registry, no connector, no client library, no settings file.
 
@@ -15,6 +16,8 @@ mod groups;
 pub mod log;
 mod options;
 mod producers;
+mod quotas;
+mod security;
 mod service;
 mod sessions;
 mod topics;
@@ -25,4 +28,7 @@ mod tests;
 
 pub use errors::Error;
 pub use options::{Durability, MigrationPolicy, Options};
+pub use security::options::{
+    AuthorizerOptions, ClientAuth, OauthOptions, Protocol, SaslOptions, SecurityOptions, TlsOptions,
+};
 pub use service::Service;

@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf};
 
 pub use crate::groups::MigrationPolicy;
+use crate::security::options::SecurityOptions;
 
 /// When an append counts as written.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -21,6 +22,8 @@ pub struct Options {
     pub data_dir: PathBuf,
     /// `host:port` that clients are told to come back to; `None`: `listen`, or the loopback where that is every address.
     pub advertised: Option<String>,
+    /// More listeners, TLS, SASL and ACLs.
+    pub security: SecurityOptions,
     /// Partitions of a topic created without a number (`num.partitions`).
     pub partitions_default: i32,
     /// Whether a client's metadata request creates the topic it names (`auto.create.topics.enable`).
@@ -70,6 +73,7 @@ impl Options {
             listen,
             data_dir: data_dir.into(),
             advertised: None,
+            security: SecurityOptions::default(),
             partitions_default: 1,
             auto_create_topics: true,
             durability: Durability::PageCache,

@@ -1,10 +1,6 @@
 //! Starting, running and draining the broker. It owns every task of the crate.
 
-use std::{
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    sync::Arc,
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use base::{BoxError, Clock, Handle, SystemClock};
 use kafka_protocol::protocol::StrBytes;
@@ -17,7 +13,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    broker::{Broker, host_and_port},
+    broker::Broker,
     cluster, connection,
     errors::Error,
     groups::{
@@ -27,6 +23,11 @@ use crate::{
     log::{self, Logs, LogsOptions},
     options::{Durability, Options},
     producers::ProducerIds,
+    quotas::Quotas,
+    security::{
+        Security,
+        listeners::{self, Listener},
+    },
     sessions::Sessions,
     topics::Topics,
     transactions::{Command, TRANSACTIONS_TOPIC, Transactions, coordinator, replay},
@@ -36,7 +37,7 @@ use crate::{
 const DRAIN: Duration = Duration::from_millis(1_000);
 
 pub struct Service {
-    listener: TcpListener,
+    listeners: Vec<(TcpListener, Arc<Listener>)>,
     broker: Arc<Broker>,
     inboxes: Inboxes,
 }
@@ -48,25 +49,23 @@ struct Inboxes {
 }
 
 impl Service {
-    /// Ready means: the port is bound, every log is open and recovered, every group and transaction is read back.
+    /// Ready means: the ports are bound, every log is open and recovered, every group and transaction is read back.
     pub async fn start(options: Options) -> Result<Handle, Error> {
         Self::start_with(options, Arc::new(SystemClock)).await
     }
 
     async fn start_with(options: Options, clock: Arc<dyn Clock>) -> Result<Handle, Error> {
-        let bind = |source| Error::Bind { listen: options.listen, source };
-        let listener = TcpListener::bind(options.listen).await.map_err(bind)?;
-        let addr = listener.local_addr().map_err(bind)?;
-        let advertised = options.advertised.clone().unwrap_or_else(|| reachable(addr).to_string());
-        let (host, port) = host_and_port(&advertised)?;
-        let opened = task::spawn_blocking(move || open(options, clock, host, port)).await;
+        let bound = listeners::bind(&options).await?;
+        let known: Vec<Arc<Listener>> = bound.iter().map(|(_, listener)| listener.clone()).collect();
+        let addr = known[0].address; // there is always the one of `listen`
+        let opened = task::spawn_blocking(move || open(options, clock, known)).await;
         let (broker, inboxes) =
             opened.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))?;
-        Ok(Handle::spawn("broker", addr, |stop| Service { listener, broker, inboxes }.run(stop)))
+        Ok(Handle::spawn("broker", addr, |stop| Service { listeners: bound, broker, inboxes }.run(stop)))
     }
 
     async fn run(self, stop: CancellationToken) -> Result<(), BoxError> {
-        let Service { listener, broker, inboxes } = self;
+        let Service { listeners, broker, inboxes } = self;
         let _stop_waiting = broker.stop.clone().drop_guard(); // also when this task is cut off
         let ticker = tokio::spawn({
             let broker = broker.clone();
@@ -74,27 +73,24 @@ impl Service {
         });
         let writer = tokio::spawn(journal::run(broker.clone(), inboxes.journal));
         let coordinator = tokio::spawn(coordinator::run(broker.clone(), inboxes.coordinator));
-        let mut connections = JoinSet::new();
         let room = Arc::new(Semaphore::new(broker.options.connections_count_max as usize));
-        loop {
-            tokio::select! {
-                () = stop.cancelled() => break,
-                accepted = listener.accept() => match accepted {
-                    Ok((stream, _)) => serve(stream, &broker, &room, &mut connections),
-                    Err(error) => {
-                        tracing::warn!(%error, "a connection cannot be accepted");
-                        tokio::time::sleep(Duration::from_millis(50)).await; // out of file descriptors, most likely
-                    }
-                },
-                Some(_) = connections.join_next(), if !connections.is_empty() => {}
-            }
+        let mut doors = JoinSet::new();
+        for (socket, listener) in listeners {
+            doors.spawn(door(socket, listener, broker.clone(), room.clone(), stop.clone()));
         }
-        drop(listener);
+        stop.cancelled().await;
+        let mut connections = doors.join_all().await;
         broker.stop.cancel();
         broker.groups.close();
-        let drained = async { while connections.join_next().await.is_some() {} };
+        let drained = async {
+            for connections in &mut connections {
+                while connections.join_next().await.is_some() {}
+            }
+        };
         if timeout(DRAIN, drained).await.is_err() {
-            connections.shutdown().await;
+            for connections in &mut connections {
+                connections.shutdown().await;
+            }
         }
         ticker.await.ok();
         broker.transactions.finish();
@@ -106,23 +102,44 @@ impl Service {
     }
 }
 
-/// An address that this machine's clients can connect to: who listens everywhere is found on the loopback.
-fn reachable(addr: SocketAddr) -> SocketAddr {
-    match addr.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => (Ipv4Addr::LOCALHOST, addr.port()).into(),
-        IpAddr::V6(ip) if ip.is_unspecified() => (Ipv6Addr::LOCALHOST, addr.port()).into(),
-        _ => addr,
+/// Lets clients in at one listener until the broker stops; gives those that are still there.
+async fn door(
+    socket: TcpListener,
+    listener: Arc<Listener>,
+    broker: Arc<Broker>,
+    room: Arc<Semaphore>,
+    stop: CancellationToken,
+) -> JoinSet<()> {
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return connections,
+            accepted = socket.accept() => match accepted {
+                Ok((stream, _)) => serve(stream, &listener, &broker, &room, &mut connections),
+                Err(error) => {
+                    tracing::warn!(%error, "a connection cannot be accepted");
+                    tokio::time::sleep(Duration::from_millis(50)).await; // out of file descriptors, most likely
+                }
+            },
+            Some(_) = connections.join_next(), if !connections.is_empty() => {}
+        }
     }
 }
 
-fn serve(stream: TcpStream, broker: &Arc<Broker>, room: &Arc<Semaphore>, connections: &mut JoinSet<()>) {
+fn serve(
+    stream: TcpStream,
+    listener: &Arc<Listener>,
+    broker: &Arc<Broker>,
+    room: &Arc<Semaphore>,
+    connections: &mut JoinSet<()>,
+) {
     let Ok(place) = room.clone().try_acquire_owned() else {
         tracing::warn!(count = broker.options.connections_count_max, "too many connections: one is refused");
         return;
     };
-    let broker = broker.clone();
+    let (broker, listener) = (broker.clone(), listener.clone());
     connections.spawn(async move {
-        connection::run(stream, broker).await;
+        connection::run(stream, listener, broker).await;
         drop(place);
     });
 }
@@ -131,8 +148,7 @@ fn serve(stream: TcpStream, broker: &Arc<Broker>, room: &Arc<Semaphore>, connect
 fn open(
     options: Options,
     clock: Arc<dyn Clock>,
-    host: StrBytes,
-    port: i32,
+    listeners: Vec<Arc<Listener>>,
 ) -> Result<(Arc<Broker>, Inboxes), Error> {
     let durability = match options.durability {
         Durability::PageCache => log::Durability::PageCache,
@@ -146,6 +162,8 @@ fn open(
     let logs = Arc::new(Logs::open(logs_options, clock.clone())?);
     let cluster_id = StrBytes::from_string(cluster::cluster_id(&options.data_dir)?);
     let options = Arc::new(options);
+    let security = Security::open(&options)?;
+    let quotas = Quotas::open(&options.data_dir)?;
     let topics = Topics::open(logs.clone(), options.clone())?;
     let producers = Arc::new(ProducerIds::open(&options.data_dir)?);
     let topics = Arc::new(topics);
@@ -161,8 +179,9 @@ fn open(
     let broker = Broker {
         options,
         cluster_id,
-        host,
-        port,
+        listeners,
+        security,
+        quotas,
         topics,
         groups,
         producers,

@@ -13,6 +13,7 @@ mod admin;
 mod consumers;
 mod produce;
 mod restart;
+mod security;
 mod sessions;
 mod transactions;
 

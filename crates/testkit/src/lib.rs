@@ -5,6 +5,7 @@
 
 mod airflow;
 mod aws;
+mod certificates;
 mod children;
 mod crash_points;
 mod firestore;
@@ -32,6 +33,7 @@ use std::{
 
 pub use airflow::{AIRFLOW_PASSWORD, AIRFLOW_USER, Airflow, airflow_server};
 pub use aws::{Aws, ministack, moto, moto_that_denies};
+pub use certificates::certificates;
 pub use children::{Child, kill_marked, tied_to_us};
 pub use crash_points::crash_points;
 pub use firestore::{Firestore, firestore_emulator};

@@ -21,11 +21,13 @@ use kafka_protocol::{
 };
 use wire::batch::BatchHeader;
 
-use super::{Caller, Handler, Pending, Reply, Step, shapes, shapes::Malformed};
+use super::{Caller, Frame, Handler, Pending, Reply, Step, shapes, shapes::Malformed};
 use crate::{
     broker::Broker,
     cluster::LEADER_EPOCH,
     log::{self, Log, LogError, Writer},
+    quotas::Limit,
+    security::{access::Resource, acl::Operation},
     topics::is_internal,
     transactions::transaction::{Partitions, Producer},
 };
@@ -91,25 +93,36 @@ async fn queue(broker: Arc<Broker>, mut request: ProduceRequest, caller: Caller)
         }
     }
     let refused = (!matches!(request.acks, -1..=1)).then_some(ResponseError::InvalidRequiredAcks);
+    let id = request.transactional_id.as_deref();
+    let may_write =
+        id.map_or(Ok(()), |id| broker.check(&caller, Operation::Write, Resource::TransactionalId(id)));
+    let refused = refused.or(may_write.err());
     let transactional = request.transactional_id.map(|id| Transactional { id, version: caller.version });
     let refused = match (&transactional, refused) {
         (Some(transactional), None) if caller.version >= ADDS_PARTITIONS_SINCE => {
-            transactional.add_missing(&broker, &request.topic_data).await.err()
+            transactional.add_missing(&broker, &request.topic_data, &caller).await.err()
         }
         (_, refused) => refused,
     };
+    let partitions = request.topic_data.iter().flat_map(|topic| &topic.partition_data);
+    let bytes: usize = partitions.filter_map(|data| data.records.as_ref()).map(Bytes::len).sum();
     let mut topics = Vec::with_capacity(request.topic_data.len());
     for topic in request.topic_data {
         let id = topic.topic_id;
-        let (name, partitions) = queue_topic(&broker, topic, refused, transactional.as_ref()).await;
+        let (name, partitions) = queue_topic(&broker, topic, refused, transactional.as_ref(), &caller).await;
         let answered = match caller.version >= IDS_SINCE {
             true => TopicProduceResponse::default().with_topic_id(id),
             false => TopicProduceResponse::default().with_name(name),
         };
         topics.push((answered, partitions));
     }
-    let reply = Reply { version: caller.version, correlation_id: caller.correlation_id };
-    Box::pin(answer(topics, reply, request.acks, caller))
+    let throttle_ms = match broker.quotas.limits(Limit::Produced) {
+        true => {
+            broker.quotas.record(Limit::Produced, &caller.peer.principal(), &caller.client_id, bytes as f64)
+        }
+        false => 0,
+    };
+    Box::pin(answer(topics, throttle_ms, request.acks, caller))
 }
 
 async fn queue_topic(
@@ -117,8 +130,10 @@ async fn queue_topic(
     topic: TopicProduceData,
     refused: Option<ResponseError>,
     transactional: Option<&Transactional>,
+    caller: &Caller,
 ) -> (TopicName, Vec<Queued>) {
-    let found = match (refused, broker.topics.get(&topic.name)) {
+    let may_write = broker.check(caller, Operation::Write, Resource::Topic(&topic.name));
+    let found = match (refused.or(may_write.err()), broker.topics.get(&topic.name)) {
         (Some(error), _) => Err(error),
         (None, _) if topic.name.is_empty() => Err(ResponseError::UnknownTopicId),
         (None, _) if is_internal(&topic.name) => Err(ResponseError::InvalidTopicException),
@@ -152,9 +167,16 @@ impl Transactional {
     }
 
     /// Adds all partitions of the request at once.
-    async fn add_missing(&self, broker: &Broker, topics: &[TopicProduceData]) -> Result<(), ResponseError> {
+    async fn add_missing(
+        &self,
+        broker: &Broker,
+        topics: &[TopicProduceData],
+        caller: &Caller,
+    ) -> Result<(), ResponseError> {
         let (mut producer, mut partitions) = (None, Partitions::new());
-        for topic in topics {
+        let may_write =
+            |topic: &&TopicProduceData| broker.allows(caller, Operation::Write, Resource::Topic(&topic.name));
+        for topic in topics.iter().filter(may_write) {
             for data in &topic.partition_data {
                 let found = data.records.as_deref().and_then(Self::producer_of);
                 if found.is_some() && broker.topics.partition(&topic.name, data.index).is_ok() {
@@ -200,11 +222,12 @@ impl Transactional {
 
 async fn answer(
     topics: Vec<(TopicProduceResponse, Vec<Queued>)>,
-    reply: Reply,
+    throttle_ms: u32,
     acks: i16,
     caller: Caller,
 ) -> Result<Step, Malformed> {
-    let mut response = ProduceResponse::default();
+    let reply = Reply { version: caller.version, correlation_id: caller.correlation_id };
+    let mut response = ProduceResponse::default().with_throttle_time_ms(throttle_ms as i32);
     let mut failed = None;
     for (mut answered, partitions) in topics {
         for Queued { index, outcome } in partitions {
@@ -231,12 +254,13 @@ async fn answer(
         response.responses.push(answered);
     }
     match (acks, failed) {
+        (0, None) if throttle_ms > 0 => Ok(Step::answer(Frame { chunks: vec![], throttle_ms })),
         (0, None) => Ok(Step::Answer(None)),
         (0, Some(error)) => {
             // As Kafka does: who wants no answer learns of a refusal by the connection's end.
             tracing::warn!(client = %&*caller.client_id, %error, "records sent with acks=0 are refused");
             Err(Malformed::Unanswerable)
         }
-        _ => reply.encode(&response).map(Step::answer),
+        _ => Ok(Step::answer(Frame { throttle_ms, ..reply.encode(&response)? })),
     }
 }

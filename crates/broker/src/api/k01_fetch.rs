@@ -25,6 +25,8 @@ use crate::{
     broker::Broker,
     cluster::LEADER_EPOCH,
     log::{Aborted, Fetched, Log, LogError, ReadLimit},
+    quotas::Limit,
+    security::{access::Resource, acl::Operation},
     sessions::{Session, Subject},
 };
 
@@ -44,7 +46,9 @@ pub const HANDLER: Handler = Handler {
             let (request, caller) = call.decode::<FetchRequest>()?;
             let reply = Reply { version: caller.version, correlation_id: caller.correlation_id };
             let (response, records) = act(broker, request, caller).await;
-            encode(reply, response, records).map(Step::answer)
+            let throttle_ms = response.throttle_time_ms.unsigned_abs();
+            let frame = encode(reply, response, records)?;
+            Ok(Step::answer(Frame { throttle_ms, ..frame }))
         })
     },
     notes: "fetch sessions, 1,000 of them; an answer has at most `fetch_bytes_max` bytes of records; \
@@ -69,13 +73,22 @@ async fn act(broker: Arc<Broker>, request: FetchRequest, caller: Caller) -> (Fet
         Ok(session) => session,
         Err(error) => return (FetchResponse::default().with_error_code(error.code()), vec![]),
     };
+    if broker.has_authorizer() {
+        refuse_what_is_denied(&broker, &mut session, &caller);
+    }
     let committed = request.isolation_level == READ_COMMITTED;
     let bytes_max = (request.max_bytes.max(0) as usize).min(broker.options.fetch_bytes_max as usize);
+    let quota = match broker.quotas.limits(Limit::Fetched) {
+        true => broker.quotas.most(Limit::Fetched, &caller.peer.principal(), &caller.client_id),
+        false => None,
+    };
+    // Not more at once than he may take at all.
+    let bytes_max = quota.map_or(bytes_max, |most| bytes_max.min(most as usize));
     let least = (request.min_bytes.max(0) as usize).min(bytes_max);
     let wait_ms = request.max_wait_ms.clamp(0, WAIT_MS_MAX) as u64;
     let deadline = Instant::now() + Duration::from_millis(wait_ms);
     let woken = Arc::new(Notify::new());
-    let answers = loop {
+    let (answers, bytes) = loop {
         let wait = Instant::now() < deadline && least > 0 && !broker.stop.is_cancelled();
         if wait {
             for log in session.wanted.iter().filter_map(|partition| partition.log.as_ref().ok()) {
@@ -84,7 +97,7 @@ async fn act(broker: Arc<Broker>, request: FetchRequest, caller: Caller) -> (Fet
         }
         let (answers, bytes, failed) = read_all(&session, bytes_max, committed).await;
         if !wait || failed || bytes >= least {
-            break answers;
+            break (answers, bytes);
         }
         tokio::select! {
             () = woken.notified() => {}
@@ -92,6 +105,17 @@ async fn act(broker: Arc<Broker>, request: FetchRequest, caller: Caller) -> (Fet
             () = broker.stop.cancelled() => {}
         }
     };
+    if quota.is_some() {
+        let (principal, taken) = (caller.peer.principal(), bytes as f64);
+        let throttle_ms = broker.quotas.record(Limit::Fetched, &principal, &caller.client_id, taken);
+        if throttle_ms > 0 {
+            // As Kafka: nothing is given, he waits, and asks again.
+            broker.quotas.take_back(Limit::Fetched, &principal, &caller.client_id, taken);
+            let kept = if session.is_whole() { 0 } else { broker.sessions.end(session) };
+            let response = FetchResponse::default().with_session_id(kept);
+            return (response.with_throttle_time_ms(throttle_ms as i32), vec![]);
+        }
+    }
     let (response, records) = respond(&mut session, answers);
     (response.with_session_id(broker.sessions.end(session)), records)
 }
@@ -108,6 +132,21 @@ fn find(
     };
     let log = found.partition(asked.partition)?.clone();
     check_epoch(asked.current_leader_epoch).map(|()| log)
+}
+
+/// Looked at with every request: an ACL may be gone that was there when the session began.
+fn refuse_what_is_denied(broker: &Broker, session: &mut Session, caller: &Caller) {
+    for partition in &mut session.wanted {
+        let by_id = || broker.topics.by_id(partition.topic.id).map(|topic| topic.name.clone());
+        let name = match partition.topic.name.is_empty() {
+            true => by_id(),
+            false => Some(Arc::from(partition.topic.name.as_str())),
+        };
+        let Some(name) = name else { continue }; // an error already
+        if let Err(error) = broker.check(caller, Operation::Read, Resource::Topic(&name)) {
+            (partition.log, partition.told) = (Err(error), None);
+        }
+    }
 }
 
 /// Whether the client believes in the epoch that is ours (KIP-320); -1: it does not say.
@@ -339,7 +378,7 @@ impl Chunks {
         let mut first = BytesMut::from(&self.chunks[0][..]);
         first[..4].copy_from_slice(&size.to_be_bytes());
         self.chunks[0] = first.freeze();
-        Ok(Frame { chunks: self.chunks })
+        Ok(Frame { chunks: self.chunks, throttle_ms: 0 })
     }
 }
 

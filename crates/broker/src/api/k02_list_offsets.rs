@@ -15,7 +15,7 @@ use kafka_protocol::{
 };
 
 use super::{
-    Handler,
+    Caller, Handler,
     k01_fetch::{READ_COMMITTED, check_epoch},
     shapes,
 };
@@ -23,6 +23,7 @@ use crate::{
     broker::Broker,
     cluster::LEADER_EPOCH,
     log::{Log, TimedOffset},
+    security::{access::Resource, acl::Operation},
 };
 
 const LATEST: i64 = -1;
@@ -36,19 +37,20 @@ pub const HANDLER: Handler = Handler {
     versions: 1..=8,
     shape: &shapes::LIST_OFFSETS,
     pipelined: false,
-    call: |broker, call| call.answer(move |request, caller| act(broker, request, caller.version)),
+    call: |broker, call| call.answer(move |request, caller| act(broker, request, caller)),
     notes: "earliest, latest, by time, largest timestamp (v7), local earliest (v8: the same as earliest); \
             read_committed: nothing from the last stable offset on",
 };
 
-async fn act(broker: Arc<Broker>, request: ListOffsetsRequest, version: i16) -> ListOffsetsResponse {
+async fn act(broker: Arc<Broker>, request: ListOffsetsRequest, caller: Caller) -> ListOffsetsResponse {
     let committed = request.isolation_level == READ_COMMITTED;
     let mut response = ListOffsetsResponse::default();
     for topic in request.topics {
+        let allowed = broker.check(&caller, Operation::Describe, Resource::Topic(&topic.name));
         let mut answered = ListOffsetsTopicResponse::default().with_name(topic.name.clone());
         for asked in topic.partitions {
             let index = asked.partition_index;
-            let found = match broker.topics.partition(&topic.name, index) {
+            let found = match allowed.and_then(|()| broker.topics.partition(&topic.name, index)) {
                 Ok(log) => find(&broker, log, asked, committed).await,
                 Err(error) => Err(error),
             };
@@ -57,7 +59,7 @@ async fn act(broker: Arc<Broker>, request: ListOffsetsRequest, version: i16) -> 
                 Ok(found) => partition
                     .with_offset(found.offset)
                     .with_timestamp(found.timestamp_ms)
-                    .with_leader_epoch(if version >= 4 { found.leader_epoch } else { -1 }),
+                    .with_leader_epoch(if caller.version >= 4 { found.leader_epoch } else { -1 }),
                 Err(error) => partition.with_error_code(error.code()).with_offset(-1).with_timestamp(-1),
             });
         }

@@ -1,6 +1,6 @@
 //! Metadata (key 3), versions 0-13.
 //! v0 an empty list means all topics, from v1 null does; v4 auto-creation is the client's to allow (before, always);
-//! v8 authorized operations (KIP-430; there are no ACLs here, so they are not given); v10 topic ids (KIP-516), v12 topics
+//! v8 authorized operations (KIP-430); v10 topic ids (KIP-516), v12 topics
 //! by id alone; v13 an error at the top (KIP-1102), never used here.
 
 use std::sync::Arc;
@@ -20,6 +20,7 @@ use super::{Caller, Handler, shapes};
 use crate::{
     broker::Broker,
     cluster::{LEADER_EPOCH, NODE_ID},
+    security::{access::Resource, acl::Operation},
     topics::{Topic, is_internal},
 };
 
@@ -36,8 +37,8 @@ pub const HANDLER: Handler = Handler {
 async fn act(broker: Arc<Broker>, request: MetadataRequest, caller: Caller) -> MetadataResponse {
     let node = MetadataResponseBroker::default()
         .with_node_id(BrokerId(NODE_ID))
-        .with_host(broker.host.clone())
-        .with_port(broker.port);
+        .with_host(caller.peer.listener.host.clone())
+        .with_port(caller.peer.listener.port);
     let mut response = MetadataResponse::default()
         .with_brokers(vec![node])
         .with_cluster_id(Some(broker.cluster_id.clone()))
@@ -45,22 +46,47 @@ async fn act(broker: Arc<Broker>, request: MetadataRequest, caller: Caller) -> M
     let may_create =
         broker.options.auto_create_topics && (caller.version < 4 || request.allow_auto_topic_creation);
     match request.topics {
-        Some(wanted) if !(wanted.is_empty() && caller.version == 0) => {
-            for topic in wanted {
-                response.topics.push(one(&broker, topic, may_create).await);
+        Some(ref wanted) if !(wanted.is_empty() && caller.version == 0) => {
+            for topic in wanted.clone() {
+                response.topics.push(one(&broker, topic, may_create, &caller).await);
             }
         }
-        _ => response.topics = broker.topics.all().iter().map(|topic| described(topic)).collect(),
+        _ => {
+            let all = broker.topics.all();
+            let may_see = |topic: &&Arc<Topic>| {
+                broker.allows(&caller, Operation::Describe, Resource::Topic(&topic.name))
+            };
+            response.topics = all.iter().filter(may_see).map(|topic| described(topic)).collect();
+        }
+    }
+    if (8..=10).contains(&caller.version) {
+        let wanted = request.include_cluster_authorized_operations;
+        response.cluster_authorized_operations = broker.operations(&caller, wanted, Resource::Cluster);
+    }
+    for topic in response.topics.iter_mut().filter(|topic| topic.error_code == 0) {
+        let wanted = request.include_topic_authorized_operations;
+        let name = topic.name.as_ref().map_or("", |name| name.as_str());
+        topic.topic_authorized_operations = broker.operations(&caller, wanted, Resource::Topic(name));
     }
     response
 }
 
-async fn one(broker: &Arc<Broker>, wanted: MetadataRequestTopic, may_create: bool) -> MetadataResponseTopic {
+async fn one(
+    broker: &Arc<Broker>,
+    wanted: MetadataRequestTopic,
+    may_create: bool,
+    caller: &Caller,
+) -> MetadataResponseTopic {
+    let check = |name: &str| broker.check(caller, Operation::Describe, Resource::Topic(name));
     if let Some(name) = wanted.name {
-        let found = match broker.topics.get(&name) {
-            Some(topic) => Ok(topic),
-            None if may_create => broker.topic_or_create(&name).await,
-            None => {
+        let found = match (check(&name), broker.topics.get(&name)) {
+            (Err(error), _) => Err(error),
+            (Ok(()), Some(topic)) => Ok(topic),
+            (Ok(()), None) if may_create && !broker.allows_creating(caller, &name) => {
+                Err(ResponseError::TopicAuthorizationFailed)
+            }
+            (Ok(()), None) if may_create => broker.topic_or_create(&name).await,
+            (Ok(()), None) => {
                 let bad_name = broker.topics.check_new(&name).err().map(|refusal| refusal.error);
                 Err(bad_name.unwrap_or(ResponseError::UnknownTopicOrPartition))
             }
@@ -68,8 +94,8 @@ async fn one(broker: &Arc<Broker>, wanted: MetadataRequestTopic, may_create: boo
         return found.map_or_else(|error| refused(Some(name), Uuid::nil(), error), |topic| described(&topic));
     }
     match broker.topics.by_id(wanted.topic_id) {
-        Some(topic) => described(&topic),
-        None => refused(None, wanted.topic_id, ResponseError::UnknownTopicId),
+        Some(topic) if check(&topic.name).is_ok() => described(&topic),
+        _ => refused(None, wanted.topic_id, ResponseError::UnknownTopicId),
     }
 }
 

@@ -15,10 +15,11 @@ use kafka_protocol::{
     protocol::Request,
 };
 
-use super::{Handler, shapes};
+use super::{Caller, Handler, shapes};
 use crate::{
     broker::Broker,
     groups::{Commit, group::Claim},
+    security::{access::Resource, acl::Operation},
 };
 
 pub const HANDLER: Handler = Handler {
@@ -27,21 +28,26 @@ pub const HANDLER: Handler = Handler {
     versions: 2..=9,
     shape: &shapes::OFFSET_COMMIT,
     pipelined: false,
-    call: |broker, call| call.answer(move |request, caller| act(broker, request, caller.version)),
+    call: |broker, call| call.answer(move |request, caller| act(broker, request, caller)),
     notes: "metadata up to `offset_metadata_bytes_max` (4096); the retention time of v2-4 is not honoured",
 };
 
 /// Clients of this version know of member epochs.
 const EPOCHS_SINCE: i16 = 9;
 
-async fn act(broker: Arc<Broker>, request: OffsetCommitRequest, version: i16) -> OffsetCommitResponse {
+async fn act(broker: Arc<Broker>, request: OffsetCommitRequest, caller: Caller) -> OffsetCommitResponse {
+    let version = caller.version;
     let mut commits = vec![];
+    let group_allowed = broker.check(&caller, Operation::Read, Resource::Group(&request.group_id));
     let mut response = OffsetCommitResponse::default();
     for topic in &request.topics {
         let mut answered = OffsetCommitResponseTopic::default().with_name(topic.name.clone());
         let name: Arc<str> = topic.name.as_str().into();
+        let allowed =
+            group_allowed.and_then(|()| broker.check(&caller, Operation::Read, Resource::Topic(&name)));
         for partition in &topic.partitions {
-            let staged = stage(&broker, &name, staging(partition)).map(|commit| commits.push(commit));
+            let staged = allowed.and_then(|()| stage(&broker, &name, staging(partition)));
+            let staged = staged.map(|commit| commits.push(commit));
             answered.partitions.push(
                 OffsetCommitResponsePartition::default()
                     .with_partition_index(partition.partition_index)
@@ -49,6 +55,9 @@ async fn act(broker: Arc<Broker>, request: OffsetCommitRequest, version: i16) ->
             );
         }
         response.topics.push(answered);
+    }
+    if group_allowed.is_err() {
+        return response;
     }
     let claim = Claim {
         member_id: &request.member_id,

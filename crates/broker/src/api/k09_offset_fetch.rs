@@ -18,8 +18,12 @@ use kafka_protocol::{
     protocol::{Request, StrBytes},
 };
 
-use super::{Handler, shapes};
-use crate::{broker::Broker, groups::records::Committed};
+use super::{Caller, Handler, shapes};
+use crate::{
+    broker::Broker,
+    groups::records::Committed,
+    security::{access::Resource, acl::Operation},
+};
 
 pub const HANDLER: Handler = Handler {
     key: OffsetFetchRequest::KEY,
@@ -27,23 +31,32 @@ pub const HANDLER: Handler = Handler {
     versions: 1..=9,
     shape: &shapes::OFFSET_FETCH,
     pipelined: false,
-    call: |broker, call| call.answer(move |request, caller| act(broker, request, caller.version)),
+    call: |broker, call| call.answer(move |request, caller| act(broker, request, caller)),
     notes: "",
 };
+
+/// Before, what is wrong with the group is repeated for each partition.
+const ERROR_AT_THE_TOP_SINCE: i16 = 2;
 
 /// What was committed for a partition, or why it is not told.
 type Known = Result<Option<Committed>, ResponseError>;
 type Found = Vec<(TopicName, Vec<(i32, Known)>)>;
 type Wanted = Option<Vec<(TopicName, Vec<i32>)>>;
 
-async fn act(broker: Arc<Broker>, request: OffsetFetchRequest, version: i16) -> OffsetFetchResponse {
+async fn act(broker: Arc<Broker>, request: OffsetFetchRequest, caller: Caller) -> OffsetFetchResponse {
     let mut response = OffsetFetchResponse::default();
     let stable = request.require_stable;
-    if version < 8 {
+    if caller.version < 8 {
         let wanted =
             request.topics.map(|topics| topics.into_iter().map(|t| (t.name, t.partition_indexes)).collect());
-        match find(&broker, &request.group_id, None, wanted, stable) {
+        match find(&broker, &caller, &request.group_id, None, &wanted, stable) {
             Ok(found) => response.topics = found.into_iter().map(old_topic).collect(),
+            Err(error) if caller.version < ERROR_AT_THE_TOP_SINCE => {
+                let each = |(name, partitions): (TopicName, Vec<i32>)| {
+                    (name, partitions.into_iter().map(|partition| (partition, Err(error))).collect())
+                };
+                response.topics = wanted.into_iter().flatten().map(each).map(old_topic).collect();
+            }
             Err(error) => response.error_code = error.code(),
         }
         return response;
@@ -52,7 +65,7 @@ async fn act(broker: Arc<Broker>, request: OffsetFetchRequest, version: i16) -> 
         let wanted =
             group.topics.map(|topics| topics.into_iter().map(|t| (t.name, t.partition_indexes)).collect());
         let member = group.member_id.as_ref().map(|id| (&**id, group.member_epoch));
-        let found = find(&broker, &group.group_id, member, wanted, stable);
+        let found = find(&broker, &caller, &group.group_id, member, &wanted, stable);
         let answered = OffsetFetchResponseGroup::default().with_group_id(group.group_id);
         response.groups.push(match found {
             Ok(found) => answered.with_topics(found.into_iter().map(new_topic).collect()),
@@ -64,11 +77,14 @@ async fn act(broker: Arc<Broker>, request: OffsetFetchRequest, version: i16) -> 
 
 fn find(
     broker: &Broker,
+    caller: &Caller,
     group_id: &str,
     member: Option<(&str, i32)>,
-    wanted: Wanted,
+    wanted: &Wanted,
     stable: bool,
 ) -> Result<Found, ResponseError> {
+    broker.check(caller, Operation::Describe, Resource::Group(group_id))?;
+    let check = |topic: &str| broker.check(caller, Operation::Describe, Resource::Topic(topic));
     if group_id.is_empty() {
         return Err(ResponseError::InvalidGroupId);
     }
@@ -95,15 +111,16 @@ fn find(
             partitions.sort_by_key(|(partition, _)| *partition);
             (TopicName(StrBytes::from_string(name)), partitions)
         };
-        return Ok(all.into_iter().map(named).collect());
+        return Ok(all.into_iter().filter(|(name, _)| check(name).is_ok()).map(named).collect());
     };
-    let topic = |(name, partitions): (TopicName, Vec<i32>)| {
+    let topic = |(name, partitions): &(TopicName, Vec<i32>)| {
         let key: Arc<str> = name.as_str().into();
-        let each = |partition| (partition, known(&(key.clone(), partition)));
-        let partitions = partitions.into_iter().map(each).collect();
-        (name, partitions)
+        let allowed = check(name);
+        let each = |partition| (partition, allowed.and_then(|()| known(&(key.clone(), partition))));
+        let partitions = partitions.iter().copied().map(each).collect();
+        (name.clone(), partitions)
     };
-    Ok(wanted.into_iter().map(topic).collect())
+    Ok(wanted.iter().map(topic).collect())
 }
 
 fn old_topic((name, partitions): (TopicName, Vec<(i32, Known)>)) -> OffsetFetchResponseTopic {

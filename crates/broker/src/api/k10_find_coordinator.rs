@@ -13,8 +13,12 @@ use kafka_protocol::{
     protocol::{Request, StrBytes},
 };
 
-use super::{Handler, shapes};
-use crate::{broker::Broker, cluster::NODE_ID};
+use super::{Caller, Handler, shapes};
+use crate::{
+    broker::Broker,
+    cluster::NODE_ID,
+    security::{access::Resource, acl::Operation},
+};
 
 const GROUP: i8 = 0;
 const TRANSACTION: i8 = 1;
@@ -25,38 +29,56 @@ pub const HANDLER: Handler = Handler {
     versions: 0..=6,
     shape: &shapes::FIND_COORDINATOR,
     pipelined: false,
-    call: |broker, call| call.answer(move |request, caller| act(broker, request, caller.version)),
+    call: |broker, call| call.answer(move |request, caller| act(broker, request, caller)),
     notes: "groups and transactional ids",
 };
 
-async fn act(broker: Arc<Broker>, request: FindCoordinatorRequest, version: i16) -> FindCoordinatorResponse {
-    let outcome = find(&broker, request.key_type).await;
-    let (code, message) = match outcome {
-        Ok(()) => (0, None),
-        Err(error) => (error.code(), Some(StrBytes::from_string(error.to_string()))),
-    };
-    let node = if code == 0 { NODE_ID } else { -1 };
-    let host = if code == 0 { broker.host.clone() } else { StrBytes::default() };
-    let port = if code == 0 { broker.port } else { -1 };
+async fn act(
+    broker: Arc<Broker>,
+    request: FindCoordinatorRequest,
+    caller: Caller,
+) -> FindCoordinatorResponse {
     let response = FindCoordinatorResponse::default();
-    if version < 4 {
-        let response =
-            response.with_error_code(code).with_node_id(BrokerId(node)).with_host(host).with_port(port);
-        return if version >= 1 { response.with_error_message(message) } else { response };
-    }
-    let each = |key: StrBytes| {
-        Coordinator::default()
-            .with_key(key)
-            .with_node_id(BrokerId(node))
-            .with_host(host.clone())
-            .with_port(port)
-            .with_error_code(code)
-            .with_error_message(message.clone())
+    let made = make(&broker, request.key_type).await;
+    let find = |key: StrBytes| {
+        let found = check(&broker, &caller, request.key_type, &key).and(made);
+        let coordinator = Coordinator::default().with_key(key);
+        match found {
+            Ok(()) => coordinator
+                .with_node_id(BrokerId(NODE_ID))
+                .with_host(caller.peer.listener.host.clone())
+                .with_port(caller.peer.listener.port)
+                .with_error_message(None),
+            Err(error) => coordinator
+                .with_node_id(BrokerId(-1))
+                .with_port(-1)
+                .with_error_code(error.code())
+                .with_error_message(Some(StrBytes::from_string(error.to_string()))),
+        }
     };
-    response.with_coordinators(request.coordinator_keys.into_iter().map(each).collect())
+    if caller.version >= 4 {
+        return response.with_coordinators(request.coordinator_keys.into_iter().map(find).collect());
+    }
+    let found = find(request.key);
+    let response = response
+        .with_error_code(found.error_code)
+        .with_node_id(found.node_id)
+        .with_host(found.host)
+        .with_port(found.port);
+    if caller.version >= 1 { response.with_error_message(found.error_message) } else { response }
 }
 
-async fn find(broker: &Arc<Broker>, key_type: i8) -> Result<(), ResponseError> {
+fn check(broker: &Broker, caller: &Caller, key_type: i8, key: &str) -> Result<(), ResponseError> {
+    let resource = match key_type {
+        GROUP => Resource::Group(key),
+        TRANSACTION => Resource::TransactionalId(key),
+        _ => return Ok(()), // refused for what it is
+    };
+    broker.check(caller, Operation::Describe, resource)
+}
+
+/// The topic that the coordinator keeps its state in.
+async fn make(broker: &Arc<Broker>, key_type: i8) -> Result<(), ResponseError> {
     match key_type {
         GROUP => broker.offsets_topic().await.map(|_| ()),
         TRANSACTION => broker.transactions_topic().await.map(|_| ()),

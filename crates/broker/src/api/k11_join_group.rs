@@ -14,6 +14,7 @@ use super::{Caller, Handler, shapes};
 use crate::{
     broker::Broker,
     groups::group::{Join, Joined},
+    security::{access::Resource, acl::Operation},
 };
 
 pub const HANDLER: Handler = Handler {
@@ -27,6 +28,9 @@ pub const HANDLER: Handler = Handler {
 };
 
 async fn act(broker: Arc<Broker>, request: JoinGroupRequest, caller: Caller) -> JoinGroupResponse {
+    if let Err(error) = broker.check(&caller, Operation::Read, Resource::Group(&request.group_id)) {
+        return answer(Joined::error(&request.member_id, error), caller.version);
+    }
     let rebalance =
         if caller.version >= 1 { request.rebalance_timeout_ms } else { request.session_timeout_ms };
     // Copies: what a group keeps must not hold on to the frame it came in.

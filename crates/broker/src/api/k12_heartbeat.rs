@@ -7,7 +7,10 @@ use kafka_protocol::{
 };
 
 use super::{Handler, shapes};
-use crate::groups::group::Claim;
+use crate::{
+    groups::group::Claim,
+    security::{access::Resource, acl::Operation},
+};
 
 pub const HANDLER: Handler = Handler {
     key: HeartbeatRequest::KEY,
@@ -16,13 +19,14 @@ pub const HANDLER: Handler = Handler {
     shape: &shapes::HEARTBEAT,
     pipelined: false,
     call: |broker, call| {
-        call.answer(move |request: HeartbeatRequest, _| async move {
+        call.answer(move |request: HeartbeatRequest, caller| async move {
+            let allowed = broker.check(&caller, Operation::Read, Resource::Group(&request.group_id));
             let claim = Claim {
                 member_id: &request.member_id,
                 instance_id: request.group_instance_id.as_deref(),
                 generation_id: request.generation_id,
             };
-            let beat = broker.groups.heartbeat(&request.group_id, claim);
+            let beat = allowed.and_then(|()| broker.groups.heartbeat(&request.group_id, claim));
             HeartbeatResponse::default().with_error_code(beat.map_or_else(|error| error.code(), |()| 0))
         })
     },

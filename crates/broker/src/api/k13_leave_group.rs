@@ -9,8 +9,11 @@ use kafka_protocol::{
     protocol::Request,
 };
 
-use super::{Handler, shapes};
-use crate::broker::Broker;
+use super::{Caller, Handler, shapes};
+use crate::{
+    broker::Broker,
+    security::{access::Resource, acl::Operation},
+};
 
 pub const HANDLER: Handler = Handler {
     key: LeaveGroupRequest::KEY,
@@ -18,17 +21,18 @@ pub const HANDLER: Handler = Handler {
     versions: 0..=5,
     shape: &shapes::LEAVE_GROUP,
     pipelined: false,
-    call: |broker, call| {
-        call.answer(move |request, caller| async move { act(&broker, request, caller.version) })
-    },
+    call: |broker, call| call.answer(move |request, caller| async move { act(&broker, request, &caller) }),
     notes: "",
 };
 
-fn act(broker: &Arc<Broker>, request: LeaveGroupRequest, version: i16) -> LeaveGroupResponse {
+fn act(broker: &Arc<Broker>, request: LeaveGroupRequest, caller: &Caller) -> LeaveGroupResponse {
+    if let Err(error) = broker.check(caller, Operation::Read, Resource::Group(&request.group_id)) {
+        return LeaveGroupResponse::default().with_error_code(error.code());
+    }
     let code = |left: Result<(), ResponseError>| left.map_or_else(|error| error.code(), |()| 0);
     let leave =
         |member: &str, instance: Option<&str>| broker.groups.leave(&request.group_id, member, instance);
-    if version < 3 {
+    if caller.version < 3 {
         return LeaveGroupResponse::default().with_error_code(code(leave(&request.member_id, None)));
     }
     let mut response = LeaveGroupResponse::default();

@@ -10,8 +10,12 @@ use kafka_protocol::{
     protocol::{Request, StrBytes},
 };
 
-use super::{Handler, shapes};
-use crate::{broker::Broker, groups::group::Claim};
+use super::{Caller, Handler, shapes};
+use crate::{
+    broker::Broker,
+    groups::group::Claim,
+    security::{access::Resource, acl::Operation},
+};
 
 pub const HANDLER: Handler = Handler {
     key: SyncGroupRequest::KEY,
@@ -19,11 +23,14 @@ pub const HANDLER: Handler = Handler {
     versions: 0..=5,
     shape: &shapes::SYNC_GROUP,
     pipelined: false,
-    call: |broker, call| call.answer(move |request, caller| act(broker, request, caller.version)),
+    call: |broker, call| call.answer(move |request, caller| act(broker, request, caller)),
     notes: "",
 };
 
-async fn act(broker: Arc<Broker>, request: SyncGroupRequest, version: i16) -> SyncGroupResponse {
+async fn act(broker: Arc<Broker>, request: SyncGroupRequest, caller: Caller) -> SyncGroupResponse {
+    if let Err(error) = broker.check(&caller, Operation::Read, Resource::Group(&request.group_id)) {
+        return SyncGroupResponse::default().with_error_code(error.code());
+    }
     let claim = Claim {
         member_id: &request.member_id,
         instance_id: request.group_instance_id.as_deref(),
@@ -40,7 +47,7 @@ async fn act(broker: Arc<Broker>, request: SyncGroupRequest, version: i16) -> Sy
     let response = SyncGroupResponse::default()
         .with_error_code(synced.error.map_or(0, |error| error.code()))
         .with_assignment(synced.assignment);
-    if version < 5 {
+    if caller.version < 5 {
         return response;
     }
     response

@@ -1,6 +1,6 @@
 //! DescribeGroups (key 15), versions 0-6.
-//! v3 authorized operations (there are no ACLs here, so they are not given); v4 group_instance_id; v5 flexible; v6 an
-//! unknown group is GROUP_ID_NOT_FOUND (KIP-1043), where before its state was just Dead; a consumer group is not known here.
+//! v3 authorized operations (KIP-430); v4 group_instance_id; v5 flexible; v6 an unknown group is GROUP_ID_NOT_FOUND
+//! (KIP-1043), where before its state was just Dead; a consumer group is not known here.
 
 use std::sync::Arc;
 
@@ -13,10 +13,11 @@ use kafka_protocol::{
     protocol::{Request, StrBytes},
 };
 
-use super::{Handler, shapes};
+use super::{Caller, Handler, shapes};
 use crate::{
     broker::Broker,
     groups::group::{Group, Member, State},
+    security::{access::Resource, acl::Operation},
 };
 
 pub const HANDLER: Handler = Handler {
@@ -25,14 +26,18 @@ pub const HANDLER: Handler = Handler {
     versions: 0..=6,
     shape: &shapes::DESCRIBE_GROUPS,
     pipelined: false,
-    call: |broker, call| {
-        call.answer(move |request, caller| async move { act(&broker, request, caller.version) })
-    },
+    call: |broker, call| call.answer(move |request, caller| async move { act(&broker, request, &caller) }),
     notes: "classic groups; for consumer groups there is ConsumerGroupDescribe",
 };
 
-fn act(broker: &Arc<Broker>, request: DescribeGroupsRequest, version: i16) -> DescribeGroupsResponse {
+fn act(broker: &Arc<Broker>, request: DescribeGroupsRequest, caller: &Caller) -> DescribeGroupsResponse {
+    let version = caller.version;
+    let wanted = request.include_authorized_operations;
     let each = |id: GroupId| {
+        if let Err(error) = broker.check(caller, Operation::Describe, Resource::Group(&id)) {
+            return DescribedGroup::default().with_group_id(id).with_error_code(error.code());
+        }
+        let operations = broker.operations(caller, wanted, Resource::Group(&id));
         let known = broker.groups.get(&id);
         let known = known.as_ref().map(|group| group.lock());
         let described = match known {
@@ -40,7 +45,7 @@ fn act(broker: &Arc<Broker>, request: DescribeGroupsRequest, version: i16) -> De
             Some(_) => not_found(format!("Group {} is not a classic group.", id.as_str()), version),
             None => not_found(format!("Group {} not found.", id.as_str()), version),
         };
-        described.with_group_id(id)
+        described.with_group_id(id).with_authorized_operations(operations)
     };
     DescribeGroupsResponse::default().with_groups(request.groups.into_iter().map(each).collect())
 }
@@ -82,5 +87,4 @@ fn described(group: &Group, version: i16) -> DescribedGroup {
         .with_protocol_type(text(group.protocol_type.as_deref().unwrap_or_default()))
         .with_protocol_data(text(protocol))
         .with_members(group.members.values().map(member).collect())
-        .with_authorized_operations(i32::MIN)
 }

@@ -8,8 +8,12 @@ use kafka_protocol::{
     protocol::{Request, StrBytes},
 };
 
-use super::{Handler, shapes};
-use crate::{broker::Broker, groups::consumer::PROTOCOL_TYPE};
+use super::{Caller, Handler, shapes};
+use crate::{
+    broker::Broker,
+    groups::consumer::PROTOCOL_TYPE,
+    security::{access::Resource, acl::Operation},
+};
 
 pub const HANDLER: Handler = Handler {
     key: ListGroupsRequest::KEY,
@@ -17,21 +21,25 @@ pub const HANDLER: Handler = Handler {
     versions: 0..=5,
     shape: &shapes::LIST_GROUPS,
     pipelined: false,
-    call: |broker, call| {
-        call.answer(move |request, caller| async move { act(&broker, &request, caller.version) })
-    },
+    call: |broker, call| call.answer(move |request, caller| async move { act(&broker, &request, &caller) }),
     notes: "",
 };
 
-fn act(broker: &Arc<Broker>, request: &ListGroupsRequest, version: i16) -> ListGroupsResponse {
+fn act(broker: &Arc<Broker>, request: &ListGroupsRequest, caller: &Caller) -> ListGroupsResponse {
     let wanted = |filter: &[StrBytes], word: &str| {
         filter.is_empty() || filter.iter().any(|text| text.eq_ignore_ascii_case(word))
     };
+    let version = caller.version;
+    let sees_all = broker.allows(caller, Operation::Describe, Resource::Cluster);
+    let is_hidden = |id: &str| !sees_all && !broker.allows(caller, Operation::Describe, Resource::Group(id));
     let mut response = ListGroupsResponse::default();
     for group in broker.groups.all() {
         let group = group.lock();
         let (state, kind) = (group.word(), group.kind());
-        if !wanted(&request.states_filter, state) || !wanted(&request.types_filter, kind) {
+        if !wanted(&request.states_filter, state)
+            || !wanted(&request.types_filter, kind)
+            || is_hidden(&group.id)
+        {
             continue;
         }
         let protocol_type = match &group.consumer {

@@ -15,10 +15,11 @@ use kafka_protocol::{
 };
 use uuid::Uuid;
 
-use super::{Handler, k32_describe_configs::source_of, shapes};
+use super::{Caller, Handler, k32_describe_configs::source_of, shapes};
 use crate::{
     broker::Broker,
     cluster::NODE_ID,
+    security::{access::Resource, acl::Operation},
     topics::{
         Refusal,
         settings::{DEFINITIONS, Definition, Settings},
@@ -31,7 +32,7 @@ pub const HANDLER: Handler = Handler {
     versions: 2..=7,
     shape: &shapes::CREATE_TOPICS,
     pipelined: false,
-    call: |broker, call| call.answer(move |request, caller| act(broker, request, caller.version)),
+    call: |broker, call| call.answer(move |request, caller| act(broker, request, caller)),
     notes: "one replica; an unknown setting is INVALID_CONFIG",
 };
 
@@ -41,7 +42,7 @@ struct Made {
     settings: Settings,
 }
 
-async fn act(broker: Arc<Broker>, request: CreateTopicsRequest, version: i16) -> CreateTopicsResponse {
+async fn act(broker: Arc<Broker>, request: CreateTopicsRequest, caller: Caller) -> CreateTopicsResponse {
     let mut seen = HashSet::new();
     let twice: HashSet<TopicName> = request
         .topics
@@ -53,10 +54,21 @@ async fn act(broker: Arc<Broker>, request: CreateTopicsRequest, version: i16) ->
     for topic in request.topics {
         let made = if twice.contains(&topic.name) {
             Err(Refusal::new(ResponseError::InvalidRequest, "The request names this topic twice."))
+        } else if !broker.allows_creating(&caller, &topic.name) {
+            Err(Refusal::new(ResponseError::TopicAuthorizationFailed, "Authorization failed."))
         } else {
             create(&broker, &topic, request.validate_only).await
         };
-        response.topics.push(answer(&broker, topic.name, made, version));
+        let answered = answer(&broker, topic.name.clone(), made, caller.version);
+        let shows = broker.check(&caller, Operation::DescribeConfigs, Resource::Topic(&topic.name));
+        response.topics.push(match shows {
+            Err(error) if caller.version >= 5 && answered.error_code == 0 => answered
+                .with_topic_config_error_code(error.code())
+                .with_num_partitions(-1)
+                .with_replication_factor(-1)
+                .with_configs(None),
+            _ => answered,
+        });
     }
     response
 }

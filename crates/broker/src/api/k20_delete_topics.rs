@@ -12,9 +12,10 @@ use kafka_protocol::{
     protocol::{Request, StrBytes},
 };
 
-use super::{Handler, shapes};
+use super::{Caller, Handler, k29_describe_acls::denied, shapes};
 use crate::{
     broker::Broker,
+    security::{access::Resource, acl::Operation},
     topics::{Refusal, is_internal},
 };
 
@@ -24,11 +25,12 @@ pub const HANDLER: Handler = Handler {
     versions: 1..=6,
     shape: &shapes::DELETE_TOPICS,
     pipelined: false,
-    call: |broker, call| call.answer(move |request, caller| act(broker, request, caller.version)),
+    call: |broker, call| call.answer(move |request, caller| act(broker, request, caller)),
     notes: "internal topics cannot be deleted",
 };
 
-async fn act(broker: Arc<Broker>, request: DeleteTopicsRequest, version: i16) -> DeleteTopicsResponse {
+async fn act(broker: Arc<Broker>, request: DeleteTopicsRequest, caller: Caller) -> DeleteTopicsResponse {
+    let version = caller.version;
     let by_name = |name: TopicName| DeleteTopicState::default().with_name(Some(name));
     let wanted =
         if version >= 6 { request.topics } else { request.topic_names.into_iter().map(by_name).collect() };
@@ -37,11 +39,14 @@ async fn act(broker: Arc<Broker>, request: DeleteTopicsRequest, version: i16) ->
         let mut result =
             DeletableTopicResult::default().with_topic_id(topic.topic_id).with_name(topic.name.clone());
         let deleted = match topic.name.map(|name| name.to_string()) {
-            Some(name) => delete(&broker, name).await,
+            Some(name) => delete(&broker, name, &caller).await,
             None => match broker.topics.by_id(topic.topic_id) {
+                Some(found) if !broker.allows(&caller, Operation::Describe, Resource::Topic(&found.name)) => {
+                    Err(denied(ResponseError::TopicAuthorizationFailed)) // not even its name is told
+                }
                 Some(found) => {
                     result.name = Some(TopicName(StrBytes::from_string(found.name.to_string())));
-                    delete(&broker, found.name.to_string()).await
+                    delete(&broker, found.name.to_string(), &caller).await
                 }
                 None => Err(Refusal::new(ResponseError::UnknownTopicId, "No topic has this id.")),
             },
@@ -57,7 +62,8 @@ async fn act(broker: Arc<Broker>, request: DeleteTopicsRequest, version: i16) ->
     response
 }
 
-async fn delete(broker: &Arc<Broker>, name: String) -> Result<(), Refusal> {
+async fn delete(broker: &Arc<Broker>, name: String, caller: &Caller) -> Result<(), Refusal> {
+    broker.check(caller, Operation::Delete, Resource::Topic(&name)).map_err(denied)?;
     if is_internal(&name) {
         let reason = format!("The topic '{name}' is internal: it keeps what groups have committed.");
         return Err(Refusal::new(ResponseError::InvalidTopicException, reason));

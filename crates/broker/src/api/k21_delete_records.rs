@@ -12,8 +12,12 @@ use kafka_protocol::{
     protocol::Request,
 };
 
-use super::{Handler, shapes};
-use crate::{broker::Broker, topics::is_internal};
+use super::{Caller, Handler, shapes};
+use crate::{
+    broker::Broker,
+    security::{access::Resource, acl::Operation},
+    topics::is_internal,
+};
 
 pub const HANDLER: Handler = Handler {
     key: DeleteRecordsRequest::KEY,
@@ -21,16 +25,20 @@ pub const HANDLER: Handler = Handler {
     versions: 0..=2,
     shape: &shapes::DELETE_RECORDS,
     pipelined: false,
-    call: |broker, call| call.answer(move |request, _| act(broker, request)),
+    call: |broker, call| call.answer(move |request, caller| act(broker, request, caller)),
     notes: "refused for topics that are compacted only",
 };
 
-async fn act(broker: Arc<Broker>, request: DeleteRecordsRequest) -> DeleteRecordsResponse {
+async fn act(broker: Arc<Broker>, request: DeleteRecordsRequest, caller: Caller) -> DeleteRecordsResponse {
     let mut response = DeleteRecordsResponse::default();
     for topic in request.topics {
         let mut answered = DeleteRecordsTopicResult::default().with_name(topic.name.clone());
+        let allowed = broker.check(&caller, Operation::Delete, Resource::Topic(&topic.name));
         for partition in topic.partitions {
-            let deleted = delete(&broker, &topic.name, partition.partition_index, partition.offset).await;
+            let deleted = match allowed {
+                Ok(()) => delete(&broker, &topic.name, partition.partition_index, partition.offset).await,
+                Err(error) => Err(error),
+            };
             let result =
                 DeleteRecordsPartitionResult::default().with_partition_index(partition.partition_index);
             answered.partitions.push(match deleted {

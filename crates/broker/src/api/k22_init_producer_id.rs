@@ -11,9 +11,10 @@ use kafka_protocol::{
     protocol::Request,
 };
 
-use super::{Handler, shapes};
+use super::{Caller, Handler, shapes};
 use crate::{
     broker::Broker,
+    security::{access::Resource, acl::Operation},
     transactions::{Ask, transaction::Producer},
 };
 
@@ -23,24 +24,29 @@ pub const HANDLER: Handler = Handler {
     versions: 0..=5,
     shape: &shapes::INIT_PRODUCER_ID,
     pipelined: false,
-    call: |broker, call| call.answer(move |request, caller| act(broker, request, caller.version)),
+    call: |broker, call| call.answer(move |request, caller| act(broker, request, caller)),
     notes: "transaction time-outs up to `transaction_timeout_ms_max` (15 min)",
 };
 
-async fn act(broker: Arc<Broker>, request: InitProducerIdRequest, version: i16) -> InitProducerIdResponse {
-    match give(&broker, &request).await {
+async fn act(broker: Arc<Broker>, request: InitProducerIdRequest, caller: Caller) -> InitProducerIdResponse {
+    match give(&broker, &request, &caller).await {
         Ok(Producer { id, epoch }) => {
             InitProducerIdResponse::default().with_producer_id(ProducerId(id)).with_producer_epoch(epoch)
         }
         Err(error) => InitProducerIdResponse::default()
-            .with_error_code(older(error, version, 4).code())
+            .with_error_code(older(error, caller.version, 4).code())
             .with_producer_id(ProducerId(-1))
             .with_producer_epoch(-1),
     }
 }
 
-async fn give(broker: &Arc<Broker>, request: &InitProducerIdRequest) -> Result<Producer, ResponseError> {
+async fn give(
+    broker: &Arc<Broker>,
+    request: &InitProducerIdRequest,
+    caller: &Caller,
+) -> Result<Producer, ResponseError> {
     if let Some(id) = &request.transactional_id {
+        broker.check(caller, Operation::Write, Resource::TransactionalId(id))?;
         let timeout_ms = request.transaction_timeout_ms;
         if timeout_ms <= 0 || timeout_ms > broker.options.transaction_timeout_ms_max {
             return Err(ResponseError::InvalidTransactionTimeout);
@@ -48,6 +54,9 @@ async fn give(broker: &Arc<Broker>, request: &InitProducerIdRequest) -> Result<P
         let claim = Producer { id: request.producer_id.0, epoch: request.producer_epoch };
         let claim = Some(claim).filter(|claim| claim.id >= 0);
         return broker.transactions.ask(id, Ask::Init { claim, timeout_ms }).await;
+    }
+    if !broker.allows_writing_somewhere(caller) {
+        broker.check(caller, Operation::IdempotentWrite, Resource::Cluster)?;
     }
     // Without a transactional id Kafka gives a new id each time, whatever the producer had before.
     let next = broker.blocking(|broker| broker.producers.next()).await;

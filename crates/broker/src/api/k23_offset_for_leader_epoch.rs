@@ -13,8 +13,12 @@ use kafka_protocol::{
     protocol::Request,
 };
 
-use super::{Handler, k01_fetch::check_epoch, shapes};
-use crate::{broker::Broker, cluster::LEADER_EPOCH};
+use super::{Caller, Handler, k01_fetch::check_epoch, shapes};
+use crate::{
+    broker::Broker,
+    cluster::LEADER_EPOCH,
+    security::{access::Resource, acl::Operation},
+};
 
 pub const HANDLER: Handler = Handler {
     key: OffsetForLeaderEpochRequest::KEY,
@@ -22,17 +26,22 @@ pub const HANDLER: Handler = Handler {
     versions: 2..=4,
     shape: &shapes::OFFSET_FOR_LEADER_EPOCH,
     pipelined: false,
-    call: |broker, call| call.answer(move |request, _| async move { act(&broker, request) }),
+    call: |broker, call| call.answer(move |request, caller| async move { act(&broker, request, &caller) }),
     notes: "the one epoch is 0",
 };
 
-fn act(broker: &Arc<Broker>, request: OffsetForLeaderEpochRequest) -> OffsetForLeaderEpochResponse {
+fn act(
+    broker: &Arc<Broker>,
+    request: OffsetForLeaderEpochRequest,
+    caller: &Caller,
+) -> OffsetForLeaderEpochResponse {
     let mut response = OffsetForLeaderEpochResponse::default();
     for topic in request.topics {
         let mut answered = OffsetForLeaderTopicResult::default().with_topic(topic.topic.clone());
+        let allowed = broker.check(caller, Operation::Describe, Resource::Topic(&topic.topic));
         for partition in topic.partitions {
             let end = EpochEndOffset::default().with_partition(partition.partition);
-            answered.partitions.push(match find(broker, &topic.topic, &partition) {
+            answered.partitions.push(match allowed.and_then(|()| find(broker, &topic.topic, &partition)) {
                 Ok((epoch, offset)) => end.with_leader_epoch(epoch).with_end_offset(offset),
                 Err(error) => end.with_error_code(error.code()).with_leader_epoch(-1).with_end_offset(-1),
             });

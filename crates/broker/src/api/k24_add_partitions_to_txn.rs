@@ -17,9 +17,10 @@ use kafka_protocol::{
     protocol::Request,
 };
 
-use super::{Handler, k22_init_producer_id::older, shapes};
+use super::{Caller, Handler, k22_init_producer_id::older, shapes};
 use crate::{
     broker::Broker,
+    security::{access::Resource, acl::Operation},
     transactions::{
         Ask,
         transaction::{Partitions, Producer},
@@ -32,26 +33,26 @@ pub const HANDLER: Handler = Handler {
     versions: 0..=5,
     shape: &shapes::ADD_PARTITIONS_TO_TXN,
     pipelined: false,
-    call: |broker, call| call.answer(move |request, caller| act(broker, request, caller.version)),
+    call: |broker, call| call.answer(move |request, caller| act(broker, request, caller)),
     notes: "",
 };
 
 async fn act(
     broker: Arc<Broker>,
     request: AddPartitionsToTxnRequest,
-    version: i16,
+    caller: Caller,
 ) -> AddPartitionsToTxnResponse {
     let mut response = AddPartitionsToTxnResponse::default();
-    if version < 4 {
+    if caller.version < 4 {
         let asked = AddPartitionsToTxnTransaction::default()
             .with_transactional_id(request.v3_and_below_transactional_id)
             .with_producer_id(request.v3_and_below_producer_id)
             .with_producer_epoch(request.v3_and_below_producer_epoch)
             .with_topics(request.v3_and_below_topics);
-        return response.with_results_by_topic_v3_and_below(one(&broker, &asked, version).await);
+        return response.with_results_by_topic_v3_and_below(one(&broker, &asked, &caller).await);
     }
     for asked in request.transactions {
-        let topics = one(&broker, &asked, version).await;
+        let topics = one(&broker, &asked, &caller).await;
         response.results_by_transaction.push(
             AddPartitionsToTxnResult::default()
                 .with_transactional_id(asked.transactional_id)
@@ -64,11 +65,18 @@ async fn act(
 async fn one(
     broker: &Broker,
     asked: &AddPartitionsToTxnTransaction,
-    version: i16,
+    caller: &Caller,
 ) -> Vec<AddPartitionsToTxnTopicResult> {
+    let version = caller.version;
+    let id = Resource::TransactionalId(&asked.transactional_id);
+    if let Err(error) = broker.check(caller, Operation::Write, id) {
+        return results(asked, |_, _| Err(error));
+    }
     let claim = Producer { id: asked.producer_id.0, epoch: asked.producer_epoch };
-    let is_there =
-        |topic: &AddPartitionsToTxnTopic, index| broker.topics.partition(&topic.name, index).is_ok();
+    let check = |topic: &AddPartitionsToTxnTopic, index| {
+        broker.check(caller, Operation::Write, Resource::Topic(&topic.name))?;
+        broker.topics.partition(&topic.name, index).map(|_| ())
+    };
     if asked.verify_only {
         let known = broker.transactions.get(&asked.transactional_id);
         return results(asked, |topic, index| match &known {
@@ -79,12 +87,11 @@ async fn one(
             }),
         });
     }
-    let all_there =
-        asked.topics.iter().all(|topic| topic.partitions.iter().all(|index| is_there(topic, *index)));
-    if !all_there {
-        return results(asked, |topic, index| match is_there(topic, index) {
-            true => Err(ResponseError::OperationNotAttempted),
-            false => Err(ResponseError::UnknownTopicOrPartition),
+    let all_good =
+        asked.topics.iter().all(|topic| topic.partitions.iter().all(|index| check(topic, *index).is_ok()));
+    if !all_good {
+        return results(asked, |topic, index| {
+            check(topic, index).and(Err(ResponseError::OperationNotAttempted))
         });
     }
     let mut partitions = Partitions::new();

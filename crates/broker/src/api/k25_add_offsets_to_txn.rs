@@ -10,10 +10,11 @@ use kafka_protocol::{
     protocol::Request,
 };
 
-use super::{Handler, k22_init_producer_id::older, shapes};
+use super::{Caller, Handler, k22_init_producer_id::older, shapes};
 use crate::{
     broker::Broker,
     groups::journal::{OFFSETS_TOPIC, partition_for},
+    security::{access::Resource, acl::Operation},
     transactions::{
         Ask,
         transaction::{Partitions, Producer},
@@ -26,16 +27,27 @@ pub const HANDLER: Handler = Handler {
     versions: 0..=4,
     shape: &shapes::ADD_OFFSETS_TO_TXN,
     pipelined: false,
-    call: |broker, call| call.answer(move |request, caller| act(broker, request, caller.version)),
+    call: |broker, call| call.answer(move |request, caller| act(broker, request, caller)),
     notes: "",
 };
 
-async fn act(broker: Arc<Broker>, request: AddOffsetsToTxnRequest, version: i16) -> AddOffsetsToTxnResponse {
-    let added = add(&broker, &request).await.map_err(|error| older(error, version, 2));
+async fn act(
+    broker: Arc<Broker>,
+    request: AddOffsetsToTxnRequest,
+    caller: Caller,
+) -> AddOffsetsToTxnResponse {
+    let added = add(&broker, &request, &caller).await.map_err(|error| older(error, caller.version, 2));
     AddOffsetsToTxnResponse::default().with_error_code(added.map_or_else(|error| error.code(), |()| 0))
 }
 
-async fn add(broker: &Arc<Broker>, request: &AddOffsetsToTxnRequest) -> Result<(), ResponseError> {
+async fn add(
+    broker: &Arc<Broker>,
+    request: &AddOffsetsToTxnRequest,
+    caller: &Caller,
+) -> Result<(), ResponseError> {
+    let id = Resource::TransactionalId(&request.transactional_id);
+    broker.check(caller, Operation::Write, id)?;
+    broker.check(caller, Operation::Read, Resource::Group(&request.group_id))?;
     let claim = Producer { id: request.producer_id.0, epoch: request.producer_epoch };
     let partitions = offsets(offsets_partition(broker, &request.group_id).await?);
     let ask = Ask::Add { claim, partitions, version: 0 };

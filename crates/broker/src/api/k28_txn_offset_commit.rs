@@ -16,7 +16,7 @@ use kafka_protocol::{
 };
 
 use super::{
-    Handler,
+    Caller, Handler,
     k08_offset_commit::{Staging, stage},
     k25_add_offsets_to_txn::{offsets, offsets_partition},
     shapes,
@@ -24,6 +24,7 @@ use super::{
 use crate::{
     broker::Broker,
     groups::{Commit, group::Claim, journal::OFFSETS_TOPIC},
+    security::{access::Resource, acl::Operation},
     transactions::transaction::Producer,
 };
 
@@ -33,18 +34,29 @@ pub const HANDLER: Handler = Handler {
     versions: 0..=5,
     shape: &shapes::TXN_OFFSET_COMMIT,
     pipelined: false,
-    call: |broker, call| call.answer(move |request, caller| act(broker, request, caller.version)),
+    call: |broker, call| call.answer(move |request, caller| act(broker, request, caller)),
     notes: "metadata up to `offset_metadata_bytes_max` (4096)",
 };
 
-async fn act(broker: Arc<Broker>, request: TxnOffsetCommitRequest, version: i16) -> TxnOffsetCommitResponse {
+async fn act(
+    broker: Arc<Broker>,
+    request: TxnOffsetCommitRequest,
+    caller: Caller,
+) -> TxnOffsetCommitResponse {
     let mut commits = vec![];
+    let id = Resource::TransactionalId(&request.transactional_id);
+    let all_allowed = broker.check(&caller, Operation::Write, id);
+    let group = Resource::Group(&request.group_id);
+    let all_allowed = all_allowed.and_then(|()| broker.check(&caller, Operation::Read, group));
     let mut response = TxnOffsetCommitResponse::default();
     for topic in &request.topics {
         let mut answered = TxnOffsetCommitResponseTopic::default().with_name(topic.name.clone());
         let name: Arc<str> = topic.name.as_str().into();
+        let allowed =
+            all_allowed.and_then(|()| broker.check(&caller, Operation::Read, Resource::Topic(&name)));
         for partition in &topic.partitions {
-            let staged = stage(&broker, &name, staging(partition)).map(|commit| commits.push(commit));
+            let staged = allowed.and_then(|()| stage(&broker, &name, staging(partition)));
+            let staged = staged.map(|commit| commits.push(commit));
             answered.partitions.push(
                 TxnOffsetCommitResponsePartition::default()
                     .with_partition_index(partition.partition_index)
@@ -53,7 +65,10 @@ async fn act(broker: Arc<Broker>, request: TxnOffsetCommitRequest, version: i16)
         }
         response.topics.push(answered);
     }
-    if let Err(error) = commit(&broker, &request, commits, version).await {
+    if all_allowed.is_err() {
+        return response;
+    }
+    if let Err(error) = commit(&broker, &request, commits, caller.version).await {
         for partition in response.topics.iter_mut().flat_map(|topic| &mut topic.partitions) {
             if partition.error_code == 0 {
                 partition.error_code = error.code();

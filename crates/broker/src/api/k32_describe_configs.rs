@@ -15,11 +15,12 @@ use kafka_protocol::{
     protocol::{Request, StrBytes},
 };
 
-use super::{Handler, shapes};
+use super::{Caller, Handler, k29_describe_acls::denied, shapes};
 use crate::{
     broker::Broker,
     cluster::NODE_ID,
     options::Options,
+    security::{access::Resource, acl::Operation, listeners::Listener},
     topics::{
         Refusal,
         settings::{DEFINITIONS, Definition, Fallback, Kind, Settings},
@@ -40,7 +41,7 @@ pub const HANDLER: Handler = Handler {
     versions: 1..=4,
     shape: &shapes::DESCRIBE_CONFIGS,
     pipelined: false,
-    call: |broker, call| call.answer(move |request, _| async move { act(&broker, &request) }),
+    call: |broker, call| call.answer(move |request, caller| async move { act(&broker, &request, &caller) }),
     notes: "topics, and the broker's own settings, which are read-only",
 };
 
@@ -57,12 +58,19 @@ pub fn source_of(settings: &Settings, definition: &Definition, options: &Options
     }
 }
 
-fn act(broker: &Arc<Broker>, request: &DescribeConfigsRequest) -> DescribeConfigsResponse {
+fn act(broker: &Arc<Broker>, request: &DescribeConfigsRequest, caller: &Caller) -> DescribeConfigsResponse {
     let each = |resource: &DescribeConfigsResource| {
         let result = DescribeConfigsResult::default()
             .with_resource_type(resource.resource_type)
             .with_resource_name(resource.resource_name.clone());
-        match describe(broker, resource, request) {
+        let allowed = check(
+            broker,
+            caller,
+            Operation::DescribeConfigs,
+            resource.resource_type,
+            &resource.resource_name,
+        );
+        match allowed.and_then(|()| describe(broker, resource, request)) {
             Ok(configs) => result.with_configs(configs),
             Err(refusal) => result
                 .with_error_code(refusal.error.code())
@@ -70,6 +78,18 @@ fn act(broker: &Arc<Broker>, request: &DescribeConfigsRequest) -> DescribeConfig
         }
     };
     DescribeConfigsResponse::default().with_results(request.resources.iter().map(each).collect())
+}
+
+/// Whether the caller may do this to the settings of a topic, or of the broker.
+pub fn check(
+    broker: &Broker,
+    caller: &Caller,
+    operation: Operation,
+    resource_type: i8,
+    name: &str,
+) -> Result<(), Refusal> {
+    let resource = if resource_type == TOPIC { Resource::Topic(name) } else { Resource::Cluster };
+    broker.check(caller, operation, resource).map_err(denied)
 }
 
 fn describe(
@@ -144,9 +164,13 @@ fn of_topic(
 /// What the broker was started with, under Kafka's names.
 fn of_broker(broker: &Broker) -> Vec<DescribeConfigsResourceResult> {
     let options = &broker.options;
-    let listener = format!("PLAINTEXT://{}:{}", &*broker.host, broker.port);
-    let rows: [(&'static str, String, Kind); 20] = [
-        ("advertised.listeners", listener, Kind::Text),
+    let listed = |shown: &dyn Fn(&Listener) -> String| {
+        broker.listeners.iter().map(|listener| shown(listener)).collect::<Vec<_>>().join(",")
+    };
+    let advertised = listed(&|at| format!("{}://{}:{}", at.name, &*at.host, at.port));
+    let protocols = listed(&|at| format!("{}:{}", at.name, at.protocol.word()));
+    let rows: [(&'static str, String, Kind); 21] = [
+        ("advertised.listeners", advertised, Kind::Text),
         ("auto.create.topics.enable", options.auto_create_topics.to_string(), Kind::Boolean),
         ("default.replication.factor", "1".to_owned(), Kind::Int),
         ("fetch.max.bytes", options.fetch_bytes_max.to_string(), Kind::Int),
@@ -167,7 +191,8 @@ fn of_broker(broker: &Broker) -> Vec<DescribeConfigsResourceResult> {
             Kind::Int,
         ),
         ("group.initial.rebalance.delay.ms", options.initial_rebalance_delay_ms.to_string(), Kind::Int),
-        ("listeners", format!("PLAINTEXT://{}", options.listen), Kind::Text),
+        ("listener.security.protocol.map", protocols, Kind::Text),
+        ("listeners", listed(&|at| format!("{}://{}", at.name, at.address)), Kind::Text),
         ("log.dirs", options.data_dir.display().to_string(), Kind::Text),
         ("log.retention.bytes", options.retention_bytes.to_string(), Kind::Long),
         ("log.retention.check.interval.ms", options.housekeeping_interval_ms.to_string(), Kind::Long),

@@ -12,9 +12,14 @@ use kafka_protocol::{
     protocol::{Request, StrBytes},
 };
 
-use super::{Handler, k32_describe_configs::TOPIC, shapes};
+use super::{
+    Caller, Handler,
+    k32_describe_configs::{TOPIC, check},
+    shapes,
+};
 use crate::{
     broker::Broker,
+    security::acl::Operation,
     topics::{Refusal, settings::Settings},
 };
 
@@ -24,14 +29,14 @@ pub const HANDLER: Handler = Handler {
     versions: 0..=2,
     shape: &shapes::ALTER_CONFIGS,
     pipelined: false,
-    call: |broker, call| call.answer(move |request, _| act(broker, request)),
+    call: |broker, call| call.answer(move |request, caller| act(broker, request, caller)),
     notes: "topics only",
 };
 
-async fn act(broker: Arc<Broker>, request: AlterConfigsRequest) -> AlterConfigsResponse {
+async fn act(broker: Arc<Broker>, request: AlterConfigsRequest, caller: Caller) -> AlterConfigsResponse {
     let mut response = AlterConfigsResponse::default();
     for resource in request.resources {
-        let altered = alter(&broker, &resource, request.validate_only).await;
+        let altered = alter(&broker, &caller, &resource, request.validate_only).await;
         let mut answered = AlterConfigsResourceResponse::default()
             .with_resource_type(resource.resource_type)
             .with_resource_name(resource.resource_name);
@@ -46,9 +51,11 @@ async fn act(broker: Arc<Broker>, request: AlterConfigsRequest) -> AlterConfigsR
 
 async fn alter(
     broker: &Arc<Broker>,
+    caller: &Caller,
     resource: &AlterConfigsResource,
     validate_only: bool,
 ) -> Result<(), Refusal> {
+    check(broker, caller, Operation::AlterConfigs, resource.resource_type, &resource.resource_name)?;
     check_resource(broker, resource.resource_type, &resource.resource_name)?;
     let pairs = resource.configs.iter().map(|config| (&*config.name, config.value.as_deref()));
     let settings = Settings::from_pairs(pairs)?;

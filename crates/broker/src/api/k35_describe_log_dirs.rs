@@ -12,8 +12,12 @@ use kafka_protocol::{
     protocol::{Request, StrBytes},
 };
 
-use super::{Handler, shapes};
-use crate::{broker::Broker, topics::Topic};
+use super::{Caller, Handler, shapes};
+use crate::{
+    broker::Broker,
+    security::{access::Resource, acl::Operation},
+    topics::Topic,
+};
 
 pub const HANDLER: Handler = Handler {
     key: DescribeLogDirsRequest::KEY,
@@ -21,11 +25,15 @@ pub const HANDLER: Handler = Handler {
     versions: 1..=4,
     shape: &shapes::DESCRIBE_LOG_DIRS,
     pipelined: false,
-    call: |broker, call| call.answer(move |request, _| async move { act(&broker, request) }),
+    call: |broker, call| call.answer(move |request, caller| async move { act(&broker, request, &caller) }),
     notes: "the data folder; the size of the disk is not told (-1)",
 };
 
-fn act(broker: &Arc<Broker>, request: DescribeLogDirsRequest) -> DescribeLogDirsResponse {
+fn act(broker: &Arc<Broker>, request: DescribeLogDirsRequest, caller: &Caller) -> DescribeLogDirsResponse {
+    if let Err(error) = broker.check(caller, Operation::Describe, Resource::Cluster) {
+        let code = if caller.version >= 3 { error.code() } else { 0 };
+        return DescribeLogDirsResponse::default().with_error_code(code);
+    }
     let topics = match request.topics {
         None => broker.topics.all().iter().map(|topic| described(topic, |_| true)).collect(),
         Some(wanted) => {

@@ -12,10 +12,11 @@ use kafka_protocol::{
     protocol::{Request, StrBytes},
 };
 
-use super::{Handler, shapes};
+use super::{Caller, Handler, k29_describe_acls::denied, shapes};
 use crate::{
     broker::Broker,
     cluster::NODE_ID,
+    security::{access::Resource, acl::Operation},
     topics::{Refusal, is_internal},
 };
 
@@ -25,14 +26,22 @@ pub const HANDLER: Handler = Handler {
     versions: 0..=3,
     shape: &shapes::CREATE_PARTITIONS,
     pipelined: false,
-    call: |broker, call| call.answer(move |request, _| act(broker, request)),
+    call: |broker, call| call.answer(move |request, caller| act(broker, request, caller)),
     notes: "",
 };
 
-async fn act(broker: Arc<Broker>, request: CreatePartitionsRequest) -> CreatePartitionsResponse {
+async fn act(
+    broker: Arc<Broker>,
+    request: CreatePartitionsRequest,
+    caller: Caller,
+) -> CreatePartitionsResponse {
     let mut response = CreatePartitionsResponse::default();
     for topic in request.topics {
-        let grown = grow(&broker, &topic, request.validate_only).await;
+        let allowed = broker.check(&caller, Operation::Alter, Resource::Topic(&topic.name));
+        let grown = match allowed {
+            Ok(()) => grow(&broker, &topic, request.validate_only).await,
+            Err(error) => Err(denied(error)),
+        };
         let mut result = CreatePartitionsTopicResult::default().with_name(topic.name);
         if let Err(refusal) = grown {
             result.error_code = refusal.error.code();

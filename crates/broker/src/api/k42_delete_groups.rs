@@ -8,8 +8,11 @@ use kafka_protocol::{
     protocol::Request,
 };
 
-use super::{Handler, shapes};
-use crate::broker::Broker;
+use super::{Caller, Handler, shapes};
+use crate::{
+    broker::Broker,
+    security::{access::Resource, acl::Operation},
+};
 
 pub const HANDLER: Handler = Handler {
     key: DeleteGroupsRequest::KEY,
@@ -17,14 +20,17 @@ pub const HANDLER: Handler = Handler {
     versions: 0..=2,
     shape: &shapes::DELETE_GROUPS,
     pipelined: false,
-    call: |broker, call| call.answer(move |request, _| act(broker, request)),
+    call: |broker, call| call.answer(move |request, caller| act(broker, request, caller)),
     notes: "",
 };
 
-async fn act(broker: Arc<Broker>, request: DeleteGroupsRequest) -> DeleteGroupsResponse {
+async fn act(broker: Arc<Broker>, request: DeleteGroupsRequest, caller: Caller) -> DeleteGroupsResponse {
     let mut response = DeleteGroupsResponse::default();
     for group_id in request.groups_names {
-        let deleted = broker.groups.delete(&group_id).await;
+        let deleted = match broker.check(&caller, Operation::Delete, Resource::Group(&group_id)) {
+            Ok(()) => broker.groups.delete(&group_id).await,
+            Err(error) => Err(error),
+        };
         let code = deleted.map_or_else(|error| error.code(), |()| 0);
         response.results.push(DeletableGroupResult::default().with_group_id(group_id).with_error_code(code));
     }

@@ -13,8 +13,11 @@ use kafka_protocol::{
     protocol::{Request, StrBytes},
 };
 
-use super::{Handler, shapes};
-use crate::broker::Broker;
+use super::{Caller, Handler, shapes};
+use crate::{
+    broker::Broker,
+    security::{access::Resource, acl::Operation},
+};
 
 pub const HANDLER: Handler = Handler {
     key: ElectLeadersRequest::KEY,
@@ -22,16 +25,20 @@ pub const HANDLER: Handler = Handler {
     versions: 0..=2,
     shape: &shapes::ELECT_LEADERS,
     pipelined: false,
-    call: |broker, call| call.answer(move |request, _| async move { act(&broker, request) }),
+    call: |broker, call| call.answer(move |request, caller| async move { act(&broker, request, &caller) }),
     notes: "never needed: the one node leads every partition",
 };
 
-fn act(broker: &Arc<Broker>, request: ElectLeadersRequest) -> ElectLeadersResponse {
+fn act(broker: &Arc<Broker>, request: ElectLeadersRequest, caller: &Caller) -> ElectLeadersResponse {
     let mut response = ElectLeadersResponse::default();
+    let allowed = broker.check(caller, Operation::Alter, Resource::Cluster);
+    if let (Err(error), 1..) = (allowed, caller.version) {
+        response.error_code = error.code();
+    }
     for topic in request.topic_partitions.unwrap_or_default() {
         let mut answered = ReplicaElectionResult::default().with_topic(topic.topic.clone());
         for index in topic.partitions {
-            let found = broker.topics.partition(&topic.topic, index);
+            let found = allowed.and_then(|()| broker.topics.partition(&topic.topic, index));
             let error = found.err().unwrap_or(ResponseError::ElectionNotNeeded);
             answered.partition_result.push(
                 PartitionResult::default()

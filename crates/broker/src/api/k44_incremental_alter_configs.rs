@@ -13,9 +13,10 @@ use kafka_protocol::{
     protocol::{Request, StrBytes},
 };
 
-use super::{Handler, k33_alter_configs::check_resource, shapes};
+use super::{Caller, Handler, k32_describe_configs::check, k33_alter_configs::check_resource, shapes};
 use crate::{
     broker::Broker,
+    security::acl,
     topics::{
         Refusal,
         settings::{Operation, Settings},
@@ -28,20 +29,21 @@ pub const HANDLER: Handler = Handler {
     versions: 0..=1,
     shape: &shapes::INCREMENTAL_ALTER_CONFIGS,
     pipelined: false,
-    call: |broker, call| call.answer(move |request, _| act(broker, request)),
+    call: |broker, call| call.answer(move |request, caller| act(broker, request, caller)),
     notes: "topics only",
 };
 
 async fn act(
     broker: Arc<Broker>,
     request: IncrementalAlterConfigsRequest,
+    caller: Caller,
 ) -> IncrementalAlterConfigsResponse {
     let mut response = IncrementalAlterConfigsResponse::default();
     for resource in request.resources {
         let answered = AlterConfigsResourceResponse::default()
             .with_resource_type(resource.resource_type)
             .with_resource_name(resource.resource_name.clone());
-        let altered = alter(&broker, resource, request.validate_only).await;
+        let altered = alter(&broker, &caller, resource, request.validate_only).await;
         response.responses.push(match altered {
             Ok(()) => answered,
             Err(refusal) => answered
@@ -54,10 +56,12 @@ async fn act(
 
 async fn alter(
     broker: &Arc<Broker>,
+    caller: &Caller,
     resource: AlterConfigsResource,
     validate_only: bool,
 ) -> Result<(), Refusal> {
     let name = resource.resource_name.to_string();
+    check(broker, caller, acl::Operation::AlterConfigs, resource.resource_type, &name)?;
     check_resource(broker, resource.resource_type, &name)?;
     if validate_only {
         let current = broker.topics.get(&name).map(|topic| topic.settings.clone()).unwrap_or_default();

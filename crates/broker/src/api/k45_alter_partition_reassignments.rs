@@ -14,8 +14,13 @@ use kafka_protocol::{
     protocol::{Request, StrBytes},
 };
 
-use super::{Handler, shapes};
-use crate::{broker::Broker, cluster::NODE_ID, topics::Refusal};
+use super::{Caller, Handler, shapes};
+use crate::{
+    broker::Broker,
+    cluster::NODE_ID,
+    security::{access::Resource, acl::Operation},
+    topics::Refusal,
+};
 
 pub const HANDLER: Handler = Handler {
     key: AlterPartitionReassignmentsRequest::KEY,
@@ -23,16 +28,21 @@ pub const HANDLER: Handler = Handler {
     versions: 0..=1,
     shape: &shapes::ALTER_PARTITION_REASSIGNMENTS,
     pipelined: false,
-    call: |broker, call| call.answer(move |request, _| async move { act(&broker, request) }),
+    call: |broker, call| call.answer(move |request, caller| async move { act(&broker, request, &caller) }),
     notes: "to the one node only",
 };
 
 fn act(
     broker: &Arc<Broker>,
     request: AlterPartitionReassignmentsRequest,
+    caller: &Caller,
 ) -> AlterPartitionReassignmentsResponse {
     let mut response = AlterPartitionReassignmentsResponse::default()
         .with_allow_replication_factor_change(request.allow_replication_factor_change);
+    if let Err(error) = broker.check(caller, Operation::Alter, Resource::Cluster) {
+        let message = StrBytes::from_string(error.to_string());
+        return response.with_error_code(error.code()).with_error_message(Some(message));
+    }
     for topic in request.topics {
         let mut answered = ReassignableTopicResponse::default().with_name(topic.name.clone());
         for partition in topic.partitions {

@@ -6,6 +6,7 @@ use kafka_protocol::{
 };
 
 use super::{Handler, shapes};
+use crate::security::{access::Resource, acl::Operation};
 
 pub const HANDLER: Handler = Handler {
     key: ListPartitionReassignmentsRequest::KEY,
@@ -13,9 +14,11 @@ pub const HANDLER: Handler = Handler {
     versions: 0..=0,
     shape: &shapes::LIST_PARTITION_REASSIGNMENTS,
     pipelined: false,
-    call: |_, call| {
-        call.answer(|_: ListPartitionReassignmentsRequest, _| async {
-            ListPartitionReassignmentsResponse::default()
+    call: |broker, call| {
+        call.answer(move |_: ListPartitionReassignmentsRequest, caller| async move {
+            let allowed = broker.check(&caller, Operation::Describe, Resource::Cluster);
+            let code = allowed.map_or_else(|error| error.code(), |()| 0);
+            ListPartitionReassignmentsResponse::default().with_error_code(code)
         })
     },
     notes: "there are never any",

@@ -12,8 +12,8 @@ use kafka_protocol::{
     protocol::{Request, StrBytes},
 };
 
-use super::{Handler, shapes};
-use crate::{broker::Broker, cluster::NODE_ID};
+use super::{Caller, Handler, shapes};
+use crate::{broker::Broker, cluster::NODE_ID, security::access::Resource};
 
 const BROKERS: i8 = 1;
 
@@ -23,14 +23,12 @@ pub const HANDLER: Handler = Handler {
     versions: 0..=2,
     shape: &shapes::DESCRIBE_CLUSTER,
     pipelined: false,
-    call: |broker, call| {
-        call.answer(move |request, caller| async move { act(&broker, &request, caller.version) })
-    },
+    call: |broker, call| call.answer(move |request, caller| async move { act(&broker, &request, &caller) }),
     notes: "",
 };
 
-fn act(broker: &Arc<Broker>, request: &DescribeClusterRequest, version: i16) -> DescribeClusterResponse {
-    if version >= 1 && request.endpoint_type != BROKERS {
+fn act(broker: &Arc<Broker>, request: &DescribeClusterRequest, caller: &Caller) -> DescribeClusterResponse {
+    if caller.version >= 1 && request.endpoint_type != BROKERS {
         let reason = StrBytes::from_static_str("This is a broker's endpoint, not a controller's.");
         return DescribeClusterResponse::default()
             .with_error_code(ResponseError::MismatchedEndpointType.code())
@@ -38,11 +36,12 @@ fn act(broker: &Arc<Broker>, request: &DescribeClusterRequest, version: i16) -> 
     }
     let node = DescribeClusterBroker::default()
         .with_broker_id(BrokerId(NODE_ID))
-        .with_host(broker.host.clone())
-        .with_port(broker.port);
+        .with_host(caller.peer.listener.host.clone())
+        .with_port(caller.peer.listener.port);
+    let wanted = request.include_cluster_authorized_operations;
     DescribeClusterResponse::default()
         .with_cluster_id(broker.cluster_id.clone())
         .with_controller_id(BrokerId(NODE_ID))
         .with_brokers(vec![node])
-        .with_cluster_authorized_operations(i32::MIN)
+        .with_cluster_authorized_operations(broker.operations(caller, wanted, Resource::Cluster))
 }

@@ -10,8 +10,13 @@ use kafka_protocol::{
     protocol::{Request, StrBytes},
 };
 
-use super::{Handler, shapes};
-use crate::{broker::Broker, log, transactions::COORDINATOR_EPOCH};
+use super::{Caller, Handler, shapes};
+use crate::{
+    broker::Broker,
+    log,
+    security::{access::Resource, acl::Operation},
+    transactions::COORDINATOR_EPOCH,
+};
 
 pub const HANDLER: Handler = Handler {
     key: DescribeProducersRequest::KEY,
@@ -19,22 +24,31 @@ pub const HANDLER: Handler = Handler {
     versions: 0..=0,
     shape: &shapes::DESCRIBE_PRODUCERS,
     pipelined: false,
-    call: |broker, call| call.answer(move |request, _| async move { act(&broker, request) }),
+    call: |broker, call| call.answer(move |request, caller| async move { act(&broker, request, &caller) }),
     notes: "",
 };
 
-fn act(broker: &Arc<Broker>, request: DescribeProducersRequest) -> DescribeProducersResponse {
+fn act(
+    broker: &Arc<Broker>,
+    request: DescribeProducersRequest,
+    caller: &Caller,
+) -> DescribeProducersResponse {
     let mut response = DescribeProducersResponse::default();
     for topic in request.topics {
         let mut answered = TopicResponse::default().with_name(topic.name.clone());
+        let allowed = broker.check(caller, Operation::Read, Resource::Topic(&topic.name));
         for index in topic.partition_indexes {
             let partition = PartitionResponse::default().with_partition_index(index);
-            answered.partitions.push(match broker.topics.partition(&topic.name, index) {
-                Ok(log) => partition.with_active_producers(log.producers().into_iter().map(shown).collect()),
-                Err(error) => partition
-                    .with_error_code(error.code())
-                    .with_error_message(Some(StrBytes::from_string(error.to_string()))),
-            });
+            answered.partitions.push(
+                match allowed.and_then(|()| broker.topics.partition(&topic.name, index)) {
+                    Ok(log) => {
+                        partition.with_active_producers(log.producers().into_iter().map(shown).collect())
+                    }
+                    Err(error) => partition
+                        .with_error_code(error.code())
+                        .with_error_message(Some(StrBytes::from_string(error.to_string()))),
+                },
+            );
         }
         response.topics.push(answered);
     }

@@ -11,8 +11,12 @@ use kafka_protocol::{
     protocol::{Request, StrBytes},
 };
 
-use super::{Handler, shapes};
-use crate::{broker::Broker, transactions::transaction::Transaction};
+use super::{Caller, Handler, shapes};
+use crate::{
+    broker::Broker,
+    security::{access::Resource, acl::Operation},
+    transactions::transaction::Transaction,
+};
 
 pub const HANDLER: Handler = Handler {
     key: DescribeTransactionsRequest::KEY,
@@ -20,16 +24,25 @@ pub const HANDLER: Handler = Handler {
     versions: 0..=0,
     shape: &shapes::DESCRIBE_TRANSACTIONS,
     pipelined: false,
-    call: |broker, call| call.answer(move |request, _| async move { act(&broker, request) }),
+    call: |broker, call| call.answer(move |request, caller| async move { act(&broker, request, &caller) }),
     notes: "",
 };
 
-fn act(broker: &Arc<Broker>, request: DescribeTransactionsRequest) -> DescribeTransactionsResponse {
+fn act(
+    broker: &Arc<Broker>,
+    request: DescribeTransactionsRequest,
+    caller: &Caller,
+) -> DescribeTransactionsResponse {
+    let find = |id: &str| {
+        broker.check(caller, Operation::Describe, Resource::TransactionalId(id))?;
+        broker.transactions.get(id).ok_or(ResponseError::TransactionalIdNotFound)
+    };
+    let may_see = |topic: &str| broker.allows(caller, Operation::Describe, Resource::Topic(topic));
     let each = |id: TransactionalId| {
-        let described = match broker.transactions.get(&id) {
-            Some(transaction) => described(&transaction),
-            None => TransactionState::default()
-                .with_error_code(ResponseError::TransactionalIdNotFound.code())
+        let described = match find(&id) {
+            Ok(transaction) => described(&transaction, may_see),
+            Err(error) => TransactionState::default()
+                .with_error_code(error.code())
                 .with_producer_id(ProducerId(-1))
                 .with_producer_epoch(-1),
         };
@@ -39,7 +52,7 @@ fn act(broker: &Arc<Broker>, request: DescribeTransactionsRequest) -> DescribeTr
     DescribeTransactionsResponse::default().with_transaction_states(states)
 }
 
-fn described(transaction: &Transaction) -> TransactionState {
+fn described(transaction: &Transaction, may_see: impl Fn(&str) -> bool) -> TransactionState {
     let topic = |(name, partitions): (&Arc<str>, &std::collections::BTreeSet<i32>)| {
         TopicData::default()
             .with_topic(TopicName(StrBytes::from_string(name.to_string())))
@@ -51,5 +64,5 @@ fn described(transaction: &Transaction) -> TransactionState {
         .with_transaction_start_time_ms(if transaction.is_open() { transaction.started_ms } else { -1 })
         .with_producer_id(ProducerId(transaction.producer.id))
         .with_producer_epoch(transaction.producer.epoch)
-        .with_topics(transaction.partitions.iter().map(topic).collect())
+        .with_topics(transaction.partitions.iter().filter(|(name, _)| may_see(name)).map(topic).collect())
 }

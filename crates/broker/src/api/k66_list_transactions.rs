@@ -13,10 +13,11 @@ use kafka_protocol::{
     protocol::{Request, StrBytes},
 };
 
-use super::{Handler, shapes};
+use super::{Caller, Handler, shapes};
 use crate::{
     broker::Broker,
     groups::consumer::whole_pattern,
+    security::{access::Resource, acl::Operation},
     transactions::transaction::{State, Transaction},
 };
 
@@ -26,11 +27,11 @@ pub const HANDLER: Handler = Handler {
     versions: 0..=2,
     shape: &shapes::LIST_TRANSACTIONS,
     pipelined: false,
-    call: |broker, call| call.answer(move |request, _| async move { act(&broker, &request) }),
+    call: |broker, call| call.answer(move |request, caller| async move { act(&broker, &request, &caller) }),
     notes: "",
 };
 
-fn act(broker: &Arc<Broker>, request: &ListTransactionsRequest) -> ListTransactionsResponse {
+fn act(broker: &Arc<Broker>, request: &ListTransactionsRequest, caller: &Caller) -> ListTransactionsResponse {
     let is_known = |word: &&StrBytes| State::ALL.iter().any(|state| state.word() == word.as_str());
     let unknown: Vec<StrBytes> =
         request.state_filters.iter().filter(|word| !is_known(word)).cloned().collect();
@@ -50,16 +51,15 @@ fn act(broker: &Arc<Broker>, request: &ListTransactionsRequest) -> ListTransacti
             && (ids.is_empty() || ids.contains(&ProducerId(known.producer.id)))
             && (request.duration_filter < 0 || (known.is_open() && lasts_ms > request.duration_filter))
     };
+    let may_see = |id: &str| broker.allows(caller, Operation::Describe, Resource::TransactionalId(id));
     let matches = |id: &str| pattern.as_ref().is_none_or(|pattern| pattern.is_match(id));
-    let listed =
-        broker.transactions.all().into_iter().filter(|(id, known)| is_wanted(known) && matches(id)).map(
-            |(id, known)| {
-                TransactionState::default()
-                    .with_transactional_id(TransactionalId(StrBytes::from_string(id.to_string())))
-                    .with_producer_id(ProducerId(known.producer.id))
-                    .with_transaction_state(StrBytes::from_static_str(known.state.word()))
-            },
-        );
+    let all = broker.transactions.all().into_iter();
+    let listed = all.filter(|(id, known)| is_wanted(known) && matches(id) && may_see(id)).map(|(id, known)| {
+        TransactionState::default()
+            .with_transactional_id(TransactionalId(StrBytes::from_string(id.to_string())))
+            .with_producer_id(ProducerId(known.producer.id))
+            .with_transaction_state(StrBytes::from_static_str(known.state.word()))
+    });
     ListTransactionsResponse::default()
         .with_unknown_state_filters(unknown)
         .with_transaction_states(listed.collect())

@@ -10,7 +10,11 @@ use kafka_protocol::protocol::{Encodable, HeaderVersion, Request, StrBytes};
 
 use wire::frame::{peek_request, take_request_head};
 
-use crate::broker::Broker;
+use crate::{
+    broker::Broker,
+    quotas::{Limit, timed::timed},
+    security::peer::{Gate, Peer},
+};
 
 pub mod shapes;
 
@@ -27,6 +31,7 @@ mod k13_leave_group;
 mod k14_sync_group;
 mod k15_describe_groups;
 mod k16_list_groups;
+mod k17_sasl_handshake;
 mod k18_api_versions;
 mod k19_create_topics;
 mod k20_delete_topics;
@@ -38,9 +43,13 @@ mod k25_add_offsets_to_txn;
 mod k26_end_txn;
 mod k27_write_txn_markers;
 mod k28_txn_offset_commit;
+mod k29_describe_acls;
+mod k30_create_acls;
+mod k31_delete_acls;
 mod k32_describe_configs;
 mod k33_alter_configs;
 mod k35_describe_log_dirs;
+mod k36_sasl_authenticate;
 mod k37_create_partitions;
 mod k42_delete_groups;
 mod k43_elect_leaders;
@@ -48,6 +57,10 @@ mod k44_incremental_alter_configs;
 mod k45_alter_partition_reassignments;
 mod k46_list_partition_reassignments;
 mod k47_offset_delete;
+mod k48_describe_client_quotas;
+mod k49_alter_client_quotas;
+mod k50_describe_user_scram_credentials;
+mod k51_alter_user_scram_credentials;
 mod k60_describe_cluster;
 mod k61_describe_producers;
 mod k65_describe_transactions;
@@ -76,6 +89,7 @@ pub const HANDLERS: &[Handler] = &[
     k14_sync_group::HANDLER,
     k15_describe_groups::HANDLER,
     k16_list_groups::HANDLER,
+    k17_sasl_handshake::HANDLER,
     k18_api_versions::HANDLER,
     k19_create_topics::HANDLER,
     k20_delete_topics::HANDLER,
@@ -87,9 +101,13 @@ pub const HANDLERS: &[Handler] = &[
     k26_end_txn::HANDLER,
     k27_write_txn_markers::HANDLER,
     k28_txn_offset_commit::HANDLER,
+    k29_describe_acls::HANDLER,
+    k30_create_acls::HANDLER,
+    k31_delete_acls::HANDLER,
     k32_describe_configs::HANDLER,
     k33_alter_configs::HANDLER,
     k35_describe_log_dirs::HANDLER,
+    k36_sasl_authenticate::HANDLER,
     k37_create_partitions::HANDLER,
     k42_delete_groups::HANDLER,
     k43_elect_leaders::HANDLER,
@@ -97,6 +115,10 @@ pub const HANDLERS: &[Handler] = &[
     k45_alter_partition_reassignments::HANDLER,
     k46_list_partition_reassignments::HANDLER,
     k47_offset_delete::HANDLER,
+    k48_describe_client_quotas::HANDLER,
+    k49_alter_client_quotas::HANDLER,
+    k50_describe_user_scram_credentials::HANDLER,
+    k51_alter_user_scram_credentials::HANDLER,
     k60_describe_cluster::HANDLER,
     k61_describe_producers::HANDLER,
     k65_describe_transactions::HANDLER,
@@ -127,6 +149,8 @@ pub type Pending = Pin<Box<dyn Future<Output = Result<Step, Malformed>> + Send>>
 pub enum Step {
     /// The frame to send, or none where the client wants none (Produce with acks=0).
     Answer(Option<Frame>),
+    /// The frame to send before the connection is closed: the client cannot stay.
+    Farewell(Frame),
     /// Its effects are queued in order: the next Produce may start while this one waits for the disk.
     Queued(Pending),
 }
@@ -141,22 +165,24 @@ impl Step {
 #[derive(Debug)]
 pub struct Frame {
     pub chunks: Vec<Bytes>,
+    /// How long the connection is not read from after it: the client has taken more than its quota.
+    pub throttle_ms: u32,
 }
 
 /// One request, its header read and its body checked against the shape.
-#[derive(Debug)]
 pub struct Call {
     pub caller: Caller,
     body: Bytes,
 }
 
 /// Who asks, and in which version he wants the answer.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Caller {
     pub version: i16,
     pub correlation_id: i32,
     pub client_id: StrBytes,
     pub host: IpAddr,
+    pub peer: Arc<Peer>,
 }
 
 impl Call {
@@ -214,7 +240,7 @@ impl Reply {
             frame.put_u8(0); // no tagged fields
         }
         response.encode(&mut frame, version).map_err(|_| Malformed::Codec)?;
-        Ok(Frame { chunks: vec![frame.freeze()] })
+        Ok(Frame { chunks: vec![frame.freeze()], throttle_ms: 0 })
     }
 }
 
@@ -227,8 +253,18 @@ pub fn handler(key: i16) -> Option<&'static Handler> {
 ///
 /// # Errors
 /// Bytes that cannot be answered: the connection has to be closed.
-pub fn dispatch(broker: &Arc<Broker>, mut frame: Bytes, host: IpAddr) -> Result<(bool, Pending), Malformed> {
-    let (key, version, correlation_id) = peek_request(&frame).map_err(|_| Malformed::Short)?;
+pub fn dispatch(
+    broker: &Arc<Broker>,
+    mut frame: Bytes,
+    peer: &Arc<Peer>,
+) -> Result<(bool, Pending), Malformed> {
+    let peeked = peek_request(&frame);
+    match peer.gate(peeked.as_ref().ok().map(|(key, _, _)| *key)) {
+        Gate::Pass => {}
+        Gate::Token => return Ok((false, k36_sasl_authenticate::bare(broker.clone(), frame, peer.clone()))),
+        Gate::Closed => return Err(Malformed::Unproven),
+    }
+    let (key, version, correlation_id) = peeked.map_err(|_| Malformed::Short)?;
     let handler = handler(key).ok_or(Malformed::Unknown { key, version })?;
     if !handler.versions.contains(&version) {
         // KIP-511: a client that is newer than we are asks ApiVersions first, and gets version 0 with error 35.
@@ -240,8 +276,15 @@ pub fn dispatch(broker: &Arc<Broker>, mut frame: Bytes, host: IpAddr) -> Result<
     }
     let head = take_request_head(&mut frame).map_err(|_| Malformed::Codec)?;
     handler.shape.check(&frame, version)?;
-    let caller = Caller { version, correlation_id, client_id: head.client_id.unwrap_or_default(), host };
-    Ok((handler.pipelined, (handler.call)(broker.clone(), Call::new(caller, frame))))
+    let client_id = head.client_id.unwrap_or_default();
+    let caller = Caller { version, correlation_id, client_id, host: peer.host, peer: peer.clone() };
+    let timed_for = broker.quotas.limits(Limit::Time).then(|| caller.clone());
+    let pending = (handler.call)(broker.clone(), Call::new(caller, frame));
+    let pending = match timed_for {
+        None => pending,
+        Some(caller) => timed(broker.clone(), caller, pending),
+    };
+    Ok((handler.pipelined, pending))
 }
 
 /// `docs/kafka-api.md`, from the table.

@@ -48,6 +48,8 @@ pub enum Malformed {
     Unknown { key: i16, version: i16 },
     #[error("records that want no answer are refused")]
     Unanswerable,
+    #[error("the request may not come before the client has proven who it is")]
+    Unproven,
     #[error("the codec refuses the request")]
     Codec,
 }
@@ -338,6 +340,53 @@ pub const LIST_GROUPS: Shape =
     Shape { flexible_since: 3, parts: &[since(4, Plain(&Text)), since(5, Plain(&Text))] };
 
 pub const API_VERSIONS: Shape = Shape { flexible_since: 3, parts: &[since(3, Text), since(3, Text)] };
+
+pub const SASL_HANDSHAKE: Shape = Shape { flexible_since: i16::MAX, parts: &[always(Text)] };
+
+pub const SASL_AUTHENTICATE: Shape = Shape { flexible_since: 2, parts: &[always(Bytes)] };
+
+const ACL_FILTER: &[Part] = &[
+    always(Fixed(1)),
+    always(Text),
+    since(1, Fixed(1)),
+    always(Text),
+    always(Text),
+    always(Fixed(1)),
+    always(Fixed(1)),
+];
+
+pub const DESCRIBE_ACLS: Shape = Shape { flexible_since: 2, parts: ACL_FILTER };
+
+pub const CREATE_ACLS: Shape = Shape { flexible_since: 2, parts: &[always(Items(ACL_FILTER))] };
+
+pub const DELETE_ACLS: Shape = Shape { flexible_since: 2, parts: &[always(Items(ACL_FILTER))] };
+
+pub const DESCRIBE_USER_SCRAM_CREDENTIALS: Shape =
+    Shape { flexible_since: 0, parts: &[always(Items(&[always(Text)]))] };
+
+pub const ALTER_USER_SCRAM_CREDENTIALS: Shape = Shape {
+    flexible_since: 0,
+    parts: &[
+        always(Items(&[always(Text), always(Fixed(1))])),
+        always(Items(&[always(Text), always(Fixed(1)), always(Fixed(4)), always(Bytes), always(Bytes)])),
+    ],
+};
+
+pub const DESCRIBE_CLIENT_QUOTAS: Shape = Shape {
+    flexible_since: 1,
+    parts: &[always(Items(&[always(Text), always(Fixed(1)), always(Text)])), always(Fixed(1))],
+};
+
+pub const ALTER_CLIENT_QUOTAS: Shape = Shape {
+    flexible_since: 1,
+    parts: &[
+        always(Items(&[
+            always(Items(&[always(Text), always(Text)])),
+            always(Items(&[always(Text), always(Fixed(8)), always(Fixed(1))])),
+        ])),
+        always(Fixed(1)),
+    ],
+};
 
 pub const CREATE_TOPICS: Shape = Shape {
     flexible_since: 5,

@@ -17,6 +17,8 @@ use uuid::Uuid;
 use super::{HANDLERS, handler, page};
 use crate::tests::{Server, batch_of};
 
+mod denied;
+
 /// One request as bytes, and what makes sense of its answer.
 struct Example {
     key: i16,
@@ -24,9 +26,10 @@ struct Example {
     header_version: i16,
     body: Bytes,
     check_answer: fn(Bytes, i16),
+    show_answer: fn(Bytes, i16) -> String,
 }
 
-fn example<Q: Request>(version: i16, request: &Q) -> Example {
+fn example<Q: Request<Response: std::fmt::Debug>>(version: i16, request: &Q) -> Example {
     let mut body = BytesMut::new();
     request.encode(&mut body, version).unwrap_or_else(|error| panic!("key {} v{version}: {error}", Q::KEY));
     Example {
@@ -38,6 +41,10 @@ fn example<Q: Request>(version: i16, request: &Q) -> Example {
             ResponseHeader::decode(&mut answer, Q::Response::header_version(version)).unwrap();
             Q::Response::decode(&mut answer, version).unwrap();
             assert!(answer.is_empty(), "key {} v{version}: {} bytes too many", Q::KEY, answer.len());
+        },
+        show_answer: |mut answer, version| {
+            ResponseHeader::decode(&mut answer, Q::Response::header_version(version)).unwrap();
+            format!("{:?}", Q::Response::decode(&mut answer, version).unwrap())
         },
     }
 }
@@ -81,7 +88,8 @@ fn examples() -> Vec<Example> {
                 .or_else(|| consumer_example(handler.key, version))
                 .or_else(|| transaction_example(handler.key, version))
                 .or_else(|| admin_example(handler.key, version))
-                .or_else(|| placement_example(handler.key, version));
+                .or_else(|| placement_example(handler.key, version))
+                .or_else(|| security_example(handler.key, version));
             all.push(made.unwrap_or_else(|| panic!("no example of {}", handler.name)));
         }
     }
@@ -183,6 +191,70 @@ fn placement_example(key: i16, version: i16) -> Option<Example> {
             let cursor = Cursor::default().with_topic_name(topic("frames"));
             let request = DescribeTopicPartitionsRequest::default().with_cursor(Some(cursor));
             example(version, &request.with_topics(vec![TopicRequest::default().with_name(topic("frames"))]))
+        }
+        _ => return None,
+    })
+}
+
+fn security_example(key: i16, version: i16) -> Option<Example> {
+    Some(match key {
+        17 => example(version, &SaslHandshakeRequest::default().with_mechanism(text("PLAIN"))),
+        29 => {
+            let request = DescribeAclsRequest::default()
+                .with_resource_type_filter(2)
+                .with_resource_name_filter(Some(text("frames")))
+                .with_principal_filter(Some(text("User:alice")));
+            example(version, &request.with_operation(1).with_permission_type(1))
+        }
+        30 => {
+            let creation = create_acls_request::AclCreation::default()
+                .with_resource_type(2)
+                .with_resource_name(text("frames"))
+                .with_principal(text("User:alice"))
+                .with_host(text("*"));
+            let creation = creation.with_operation(3).with_permission_type(3);
+            example(version, &CreateAclsRequest::default().with_creations(vec![creation]))
+        }
+        31 => {
+            let filter = delete_acls_request::DeleteAclsFilter::default()
+                .with_resource_type_filter(2)
+                .with_resource_name_filter(Some(text("frames")));
+            let filter = filter.with_operation(1).with_permission_type(1);
+            example(version, &DeleteAclsRequest::default().with_filters(vec![filter]))
+        }
+        36 => example(
+            version,
+            &SaslAuthenticateRequest::default().with_auth_bytes(Bytes::from_static(b"token")),
+        ),
+        48 => {
+            let component = describe_client_quotas_request::ComponentData::default()
+                .with_entity_type(text("user"))
+                .with_match(Some(text("alice")));
+            example(version, &DescribeClientQuotasRequest::default().with_components(vec![component]))
+        }
+        49 => {
+            use alter_client_quotas_request::{EntityData, EntryData, OpData};
+            let entity =
+                EntityData::default().with_entity_type(text("user")).with_entity_name(Some(text("alice")));
+            let op = OpData::default().with_key(text("producer_byte_rate")).with_value(1e9);
+            let entry = EntryData::default().with_entity(vec![entity]).with_ops(vec![op]);
+            example(version, &AlterClientQuotasRequest::default().with_entries(vec![entry]))
+        }
+        50 => {
+            let user = describe_user_scram_credentials_request::UserName::default().with_name(text("alice"));
+            example(version, &DescribeUserScramCredentialsRequest::default().with_users(Some(vec![user])))
+        }
+        51 => {
+            use alter_user_scram_credentials_request::{ScramCredentialDeletion, ScramCredentialUpsertion};
+            let deletion = ScramCredentialDeletion::default().with_name(text("bob")).with_mechanism(1);
+            let upsertion = ScramCredentialUpsertion::default()
+                .with_name(text("alice"))
+                .with_mechanism(1)
+                .with_iterations(4_096)
+                .with_salt(Bytes::from_static(b"salt"))
+                .with_salted_password(Bytes::from_static(b"salted"));
+            let request = AlterUserScramCredentialsRequest::default().with_deletions(vec![deletion]);
+            example(version, &request.with_upsertions(vec![upsertion]))
         }
         _ => return None,
     })
@@ -533,7 +605,10 @@ fn decode_any(key: i16, version: i16, mut bytes: Bytes) {
         DescribeProducersRequest DescribeTransactionsRequest ListTransactionsRequest
         DescribeLogDirsRequest ElectLeadersRequest AlterPartitionReassignmentsRequest
         ListPartitionReassignmentsRequest DescribeTopicPartitionsRequest WriteTxnMarkersRequest
-        ConsumerGroupHeartbeatRequest ConsumerGroupDescribeRequest);
+        ConsumerGroupHeartbeatRequest ConsumerGroupDescribeRequest SaslHandshakeRequest
+        DescribeClientQuotasRequest AlterClientQuotasRequest
+        SaslAuthenticateRequest DescribeAclsRequest CreateAclsRequest DeleteAclsRequest
+        DescribeUserScramCredentialsRequest AlterUserScramCredentialsRequest);
     panic!("no request type for key {key}");
 }
 

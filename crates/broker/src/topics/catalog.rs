@@ -7,6 +7,7 @@ use std::{
     collections::BTreeMap,
     fs::{self, File},
     io::{self, Write},
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
 
@@ -97,8 +98,17 @@ impl Catalog {
 
 /// Puts a file in another's place: the whole new one or the whole old one, whenever it crashes.
 pub fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+    replace_with_mode(path, content, 0o666)
+}
+
+/// The same for what only its owner may read.
+pub fn replace_private(path: &Path, content: &[u8]) -> io::Result<()> {
+    replace_with_mode(path, content, 0o600)
+}
+
+fn replace_with_mode(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
     let beside = path.with_extension("new");
-    let mut file = File::create(&beside)?;
+    let mut file = File::options().write(true).create(true).truncate(true).mode(mode).open(&beside)?;
     file.write_all(content)?;
     file.sync_all()?;
     base::crash_point("broker.replace.before_rename");

@@ -1,0 +1,87 @@
+//! The settings of security: plain data. Without any of them there is one listener, PLAINTEXT, and nobody is asked who he is.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use base::Secret;
+
+/// What is spoken on a listener, under Kafka's names.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Protocol {
+    #[default]
+    Plaintext,
+    Ssl,
+    SaslPlaintext,
+    SaslSsl,
+}
+
+#[derive(Debug, Clone, Default)]
+pub struct SecurityOptions {
+    /// What is spoken on the first listener, that of `listen`.
+    pub protocol: Protocol,
+    /// More listeners, as in Kafka's `listeners`: `NAME://host:port`. A name is a protocol, or stands in `protocol_map`.
+    pub listeners: Vec<String>,
+    /// As in `listener.security.protocol.map`: `NAME:PROTOCOL`.
+    pub protocol_map: Vec<String>,
+    /// As in `advertised.listeners`, for those of `listeners`: `NAME://host:port`.
+    pub advertised_listeners: Vec<String>,
+    pub tls: TlsOptions,
+    pub sasl: SaslOptions,
+    /// `None`: everybody may do everything.
+    pub authorizer: Option<AuthorizerOptions>,
+}
+
+/// What listeners with TLS show, and whom they ask; all files are PEM.
+#[derive(Debug, Clone, Default)]
+pub struct TlsOptions {
+    /// The certificate, and those that signed it (`ssl.keystore.certificate.chain`).
+    pub certificate_chain: Option<PathBuf>,
+    /// Its key, not encrypted (`ssl.keystore.key`).
+    pub key: Option<PathBuf>,
+    /// Whether clients of SSL listeners show a certificate (`ssl.client.auth`).
+    pub client_auth: ClientAuth,
+    /// Who may have signed it (`ssl.truststore.certificates`).
+    pub client_authorities: Option<PathBuf>,
+}
+
+/// Kafka's `ssl.client.auth`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ClientAuth {
+    #[default]
+    None,
+    Requested,
+    Required,
+}
+
+#[derive(Debug, Clone, Default)]
+pub struct SaslOptions {
+    /// Kafka's `sasl.enabled.mechanisms`.
+    pub mechanisms: Vec<String>,
+    /// Users with their passwords, for PLAIN and SCRAM; more SCRAM users are made by `kafka-configs`.
+    pub users: BTreeMap<String, Secret>,
+    pub oauth: OauthOptions,
+    /// Kafka's `connections.max.reauth.ms`; 0: a client authenticates once.
+    pub reauth_ms_max: i64,
+}
+
+/// Whose tokens are taken.
+#[derive(Debug, Clone, Default)]
+pub struct OauthOptions {
+    /// Takes tokens that nobody has signed: for trying things out.
+    pub unsecured: bool,
+    /// A file with the keys of who signs tokens (JWKS).
+    pub jwks: Option<PathBuf>,
+    /// `iss` and `aud` that a token must have; `None`: any.
+    pub issuer: Option<String>,
+    pub audience: Option<String>,
+    /// The claim that names the user (`sasl.oauthbearer.sub.claim.name`).
+    pub subject_claim: Option<String>,
+}
+
+/// Kafka's StandardAuthorizer.
+#[derive(Debug, Clone, Default)]
+pub struct AuthorizerOptions {
+    /// `User:NAME`: they may do everything.
+    pub super_users: Vec<String>,
+    /// Whether a resource that no ACL is about is everybody's.
+    pub allow_everyone_if_no_acl_found: bool,
+}
