@@ -91,6 +91,23 @@ fn client_properties_are_an_open_map() {
 }
 
 #[test]
+fn users_are_an_open_map_of_secrets() {
+    let folder =
+        folder(&[("tidemill.yaml", "broker:\n  users:\n    alice: hunter2\n    bob.the-first: hunter3\n")]);
+    let env = [("TIDEMILL_BROKER_USERS_CAROL", "hunter4")];
+    let project = open(folder.path(), &env, &["broker.users.alice=hunter5"]).expect("it opens");
+    let users = project.settings.secrets("broker.users");
+    let expected = [("alice", "hunter5"), ("bob.the-first", "hunter3"), ("carol", "hunter4")];
+    assert_eq!(
+        users.iter().map(|(user, secret)| (user.as_str(), secret.reveal())).collect::<Vec<_>>(),
+        expected
+    );
+    let shown =
+        show(&project.settings) + &explain(&project.settings, "broker.users.alice").expect("it is one");
+    assert!(!shown.contains("hunter"), "{shown}");
+}
+
+#[test]
 fn typed_values_take_units() {
     let folder = folder(&[]);
     let flags =

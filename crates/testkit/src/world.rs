@@ -130,9 +130,9 @@ impl World {
         Self::within(Folder::Ours(folder), binary)
     }
 
-    /// One that lives as long as the run, for a static.
-    pub fn for_the_run(binary: &str) -> Self {
-        let folder = crate::run_folder("world").expect("a temporary folder");
+    /// One that lives as long as the run, for a static; no two of a run have the same name.
+    pub fn for_the_run(binary: &str, name: &str) -> Self {
+        let folder = crate::run_folder(name).expect("a temporary folder");
         Self::within(Folder::Run(folder), binary)
     }
 

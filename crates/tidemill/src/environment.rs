@@ -14,7 +14,7 @@ use futures::future::select_all;
 use indexmap::IndexMap;
 use project::{Project, Running, RunningPart};
 
-use crate::{context::Failure, errors::Error, ports};
+use crate::{context::Failure, embedded, errors::Error, ports};
 
 /// Every part there is, each after those that it may depend on.
 pub const PARTS: [&str; 7] = ["s3", "dynamodb", "broker", "registry", "connect", "scheduler", "console"];
@@ -140,31 +140,7 @@ async fn start_broker(
     state: &std::path::Path,
 ) -> Result<Option<Handle>, Failure> {
     let Some(listen) = plan.listen.get("broker") else { return Ok(None) };
-    let settings = &project.settings;
-    let mut options = broker::Options::at(state.join("broker"), *listen);
-    options.advertised = settings.optional_text("broker.advertised").map(str::to_owned);
-    options.partitions_default =
-        i32::try_from(settings.count("broker.partitions_count")?).unwrap_or(i32::MAX);
-    options.auto_create_topics = settings.boolean("broker.auto_create_topics")?;
-    options.durability = match settings.text("broker.durability") {
-        "fsync" => broker::Durability::Fsync,
-        _ => broker::Durability::PageCache,
-    };
-    options.retention_ms = settings.milliseconds("broker.retention_ms")?;
-    options.retention_bytes = settings.bytes("broker.retention_bytes")?;
-    options.segment_bytes = u32::try_from(settings.bytes("broker.segment_bytes")?).unwrap_or(i32::MAX as u32);
-    options.housekeeping_interval_ms =
-        u64::try_from(settings.milliseconds("broker.housekeeping_interval_ms")?).unwrap_or(u64::MAX);
-    let short = |key| settings.milliseconds(key).map(|ms| u32::try_from(ms).unwrap_or(u32::MAX));
-    options.group_consumer_heartbeat_interval_ms = short("broker.group_consumer_heartbeat_interval_ms")?;
-    options.group_consumer_session_timeout_ms = short("broker.group_consumer_session_timeout_ms")?;
-    options.group_consumer_migration_policy = match settings.text("broker.group_consumer_migration_policy") {
-        "disabled" => broker::MigrationPolicy::Disabled,
-        "upgrade" => broker::MigrationPolicy::Upgrade,
-        "downgrade" => broker::MigrationPolicy::Downgrade,
-        _ => broker::MigrationPolicy::Bidirectional,
-    };
-    started(broker::Service::start(options).await)
+    started(broker::Service::start(embedded::broker_options(project, *listen, state)?).await)
 }
 
 async fn start_registry(

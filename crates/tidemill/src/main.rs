@@ -6,6 +6,7 @@ mod background;
 mod causes;
 mod commands;
 mod context;
+mod embedded;
 mod environment;
 mod errors;
 mod memory;

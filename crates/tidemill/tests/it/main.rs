@@ -24,5 +24,6 @@ mod pipelines;
 mod placement;
 mod registry_clients;
 mod s3_clients;
+mod security;
 mod shared;
 mod transactions;

@@ -21,7 +21,7 @@ static STARTING: Mutex<()> = Mutex::new(());
 pub fn shared() -> (&'static World, &'static Parts) {
     let _starting = STARTING.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let (world, parts) = SHARED.get_or_init(|| {
-        let mut world = World::for_the_run(TIDEMILL);
+        let mut world = World::for_the_run(TIDEMILL, "world");
         let parts = world.up();
         (world, parts)
     });

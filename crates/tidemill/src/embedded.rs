@@ -1,0 +1,106 @@
+//! What the settings say of the embedded broker: its options, with files found from the project's folder.
+
+use std::{net::SocketAddr, path::Path};
+
+use broker::{
+    AuthorizerOptions, ClientAuth, MigrationPolicy, OauthOptions, Options, Protocol, SaslOptions, SecurityOptions, TlsOptions,
+};
+use project::Project;
+
+use crate::context::Failure;
+
+pub fn broker_options(project: &Project, listen: SocketAddr, state: &Path) -> Result<Options, Failure> {
+    let settings = &project.settings;
+    let count = |key| settings.count(key).map(|count| i32::try_from(count).unwrap_or(i32::MAX));
+    let mut options = Options::at(state.join("broker"), listen);
+    options.advertised = settings.optional_text("broker.advertised").map(str::to_owned);
+    options.security = security_options(project)?;
+    options.partitions_default = count("broker.partitions_count")?;
+    options.auto_create_topics = settings.boolean("broker.auto_create_topics")?;
+    options.durability = match settings.text("broker.durability") {
+        "fsync" => broker::Durability::Fsync,
+        _ => broker::Durability::PageCache,
+    };
+    options.retention_ms = settings.milliseconds("broker.retention_ms")?;
+    options.retention_bytes = settings.bytes("broker.retention_bytes")?;
+    options.segment_bytes = u32::try_from(settings.bytes("broker.segment_bytes")?).unwrap_or(i32::MAX as u32);
+    options.housekeeping_interval_ms =
+        u64::try_from(settings.milliseconds("broker.housekeeping_interval_ms")?).unwrap_or(u64::MAX);
+    options.transactions_partitions = count("broker.transactions_partitions")?;
+    let unbound = |ms: i64| if ms < 0 { i64::MAX } else { ms };
+    let timeout_ms = unbound(settings.milliseconds("broker.transaction_timeout_ms_max")?);
+    options.transaction_timeout_ms_max = i32::try_from(timeout_ms).unwrap_or(i32::MAX);
+    options.transactional_id_retention_ms =
+        unbound(settings.milliseconds("broker.transactional_id_retention_ms")?);
+    let short = |key| settings.milliseconds(key).map(|ms| u32::try_from(ms).unwrap_or(u32::MAX));
+    options.group_consumer_heartbeat_interval_ms = short("broker.group_consumer_heartbeat_interval_ms")?;
+    options.group_consumer_session_timeout_ms = short("broker.group_consumer_session_timeout_ms")?;
+    options.group_consumer_migration_policy = match settings.text("broker.group_consumer_migration_policy") {
+        "disabled" => MigrationPolicy::Disabled,
+        "upgrade" => MigrationPolicy::Upgrade,
+        "downgrade" => MigrationPolicy::Downgrade,
+        _ => MigrationPolicy::Bidirectional,
+    };
+    Ok(options)
+}
+
+fn security_options(project: &Project) -> Result<SecurityOptions, Failure> {
+    let settings = &project.settings;
+    let text = |key| settings.optional_text(key).map(str::to_owned);
+    let file = |key| settings.optional_text(key).map(|path| project.root.join(path));
+    let authorizer = match settings.boolean("broker.authorizer")? {
+        true => Some(AuthorizerOptions {
+            super_users: principals(settings.text("broker.super_users")),
+            allow_everyone_if_no_acl_found: settings.boolean("broker.allow_everyone_if_no_acl_found")?,
+        }),
+        false => None,
+    };
+    Ok(SecurityOptions {
+        protocol: Protocol::named(settings.text("broker.protocol")).unwrap_or_default(),
+        listeners: settings.list("broker.listeners"),
+        protocol_map: settings.list("broker.listener_protocols"),
+        advertised_listeners: settings.list("broker.advertised_listeners"),
+        tls: TlsOptions {
+            certificate_chain: file("broker.ssl_certificate_chain"),
+            key: file("broker.ssl_key"),
+            client_auth: match settings.text("broker.ssl_client_auth") {
+                "required" => ClientAuth::Required,
+                "requested" => ClientAuth::Requested,
+                _ => ClientAuth::None,
+            },
+            client_authorities: file("broker.ssl_truststore"),
+        },
+        sasl: SaslOptions {
+            mechanisms: settings.list("broker.sasl_mechanisms"),
+            users: settings.secrets("broker.users"),
+            reauth_ms_max: settings.milliseconds("broker.sasl_reauth_ms_max")?,
+            oauth: OauthOptions {
+                unsecured: settings.boolean("broker.oauth_unsecured")?,
+                jwks: file("broker.oauth_jwks"),
+                issuer: text("broker.oauth_issuer"),
+                audience: text("broker.oauth_audience"),
+                subject_claim: text("broker.oauth_subject_claim"),
+            },
+        },
+        authorizer,
+    })
+}
+
+/// Kafka separates them by semicolons, as distinguished names have commas; a list of YAML has come here with `, `.
+fn principals(text: &str) -> Vec<String> {
+    let text = text.replace(", User:", ";User:");
+    text.split(';').map(str::trim).filter(|user| !user.is_empty()).map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn super_users_are_told_apart_in_both_forms() {
+        let expected = ["User:admin", "User:CN=kafka,O=Example"];
+        assert_eq!(principals("User:admin;User:CN=kafka,O=Example"), expected);
+        assert_eq!(principals("User:admin, User:CN=kafka,O=Example"), expected);
+        assert!(principals("").is_empty());
+    }
+}
