@@ -3,7 +3,8 @@
 use std::{net::SocketAddr, path::Path};
 
 use broker::{
-    AuthorizerOptions, ClientAuth, MigrationPolicy, OauthOptions, Options, Protocol, SaslOptions, SecurityOptions, TlsOptions,
+    AuthorizerOptions, ClientAuth, MigrationPolicy, OauthOptions, Options, Protocol, SaslOptions,
+    SecurityOptions, TlsOptions,
 };
 use project::Project;
 

@@ -18,12 +18,13 @@ use kafka_protocol::{
 };
 use wire::batch::control_batch;
 
-use super::{Handler, shapes};
+use super::{Caller, Handler, shapes};
 use crate::{
     broker::Broker,
     cluster::LEADER_EPOCH,
     groups::journal::OFFSETS_TOPIC,
     log::{Ending, Writer},
+    security::{access::Resource, acl::Operation},
 };
 
 pub const HANDLER: Handler = Handler {
@@ -32,18 +33,31 @@ pub const HANDLER: Handler = Handler {
     versions: 1..=1,
     shape: &shapes::WRITE_TXN_MARKERS,
     pipelined: false,
-    call: |broker, call| call.answer(move |request, _| act(broker, request)),
+    call: |broker, call| call.answer(move |request, caller| act(broker, request, caller)),
     notes: "for `kafka-transactions.sh abort`: the node's own coordinator needs it not",
 };
 
-async fn act(broker: Arc<Broker>, request: WriteTxnMarkersRequest) -> WriteTxnMarkersResponse {
+async fn act(
+    broker: Arc<Broker>,
+    request: WriteTxnMarkersRequest,
+    caller: Caller,
+) -> WriteTxnMarkersResponse {
+    let may = |operation| broker.allows(&caller, operation, Resource::Cluster);
+    let allowed = if may(Operation::Alter) || may(Operation::ClusterAction) {
+        Ok(())
+    } else {
+        Err(ResponseError::ClusterAuthorizationFailed)
+    };
     let mut response = WriteTxnMarkersResponse::default();
     for marker in request.markers {
         let mut answered = WritableTxnMarkerResult::default().with_producer_id(marker.producer_id);
         for topic in &marker.topics {
             let mut ended = WritableTxnMarkerTopicResult::default().with_name(topic.name.clone());
             for index in &topic.partition_indexes {
-                let outcome = end(&broker, &marker, &topic.name, *index).await;
+                let outcome = match allowed {
+                    Ok(()) => end(&broker, &marker, &topic.name, *index).await,
+                    Err(error) => Err(error),
+                };
                 ended.partitions.push(
                     WritableTxnMarkerPartitionResult::default()
                         .with_partition_index(*index)

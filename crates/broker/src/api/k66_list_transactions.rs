@@ -54,12 +54,13 @@ fn act(broker: &Arc<Broker>, request: &ListTransactionsRequest, caller: &Caller)
     let may_see = |id: &str| broker.allows(caller, Operation::Describe, Resource::TransactionalId(id));
     let matches = |id: &str| pattern.as_ref().is_none_or(|pattern| pattern.is_match(id));
     let all = broker.transactions.all().into_iter();
-    let listed = all.filter(|(id, known)| is_wanted(known) && matches(id) && may_see(id)).map(|(id, known)| {
-        TransactionState::default()
-            .with_transactional_id(TransactionalId(StrBytes::from_string(id.to_string())))
-            .with_producer_id(ProducerId(known.producer.id))
-            .with_transaction_state(StrBytes::from_static_str(known.state.word()))
-    });
+    let listed =
+        all.filter(|(id, known)| is_wanted(known) && matches(id) && may_see(id)).map(|(id, known)| {
+            TransactionState::default()
+                .with_transactional_id(TransactionalId(StrBytes::from_string(id.to_string())))
+                .with_producer_id(ProducerId(known.producer.id))
+                .with_transaction_state(StrBytes::from_static_str(known.state.word()))
+        });
     ListTransactionsResponse::default()
         .with_unknown_state_filters(unknown)
         .with_transaction_states(listed.collect())

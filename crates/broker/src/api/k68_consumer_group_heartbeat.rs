@@ -5,6 +5,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use kafka_protocol::{
+    ResponseError,
     messages::{
         ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse,
         consumer_group_heartbeat_response::{Assignment, TopicPartitions},
@@ -17,6 +18,7 @@ use super::{Caller, Handler, shapes};
 use crate::{
     broker::Broker,
     groups::consumer::{Answer, Heartbeat, Partitions},
+    security::{access::Resource, acl::Operation},
 };
 
 pub const HANDLER: Handler = Handler {
@@ -34,6 +36,9 @@ async fn act(
     request: ConsumerGroupHeartbeatRequest,
     caller: Caller,
 ) -> ConsumerGroupHeartbeatResponse {
+    if let Err(error) = may(&broker, &caller, &request) {
+        return ConsumerGroupHeartbeatResponse::default().with_error_code(error.code());
+    }
     let group_id = request.group_id.clone();
     let beat = heartbeat(request, &caller);
     match broker.groups.consumer_heartbeat(&group_id, beat).await {
@@ -42,6 +47,17 @@ async fn act(
             .with_error_code(refused.error.code())
             .with_error_message(Some(StrBytes::from_string(refused.reason))),
     }
+}
+
+/// A topic that the caller may not see makes the whole heartbeat fail, as in Kafka.
+fn may(
+    broker: &Broker,
+    caller: &Caller,
+    request: &ConsumerGroupHeartbeatRequest,
+) -> Result<(), ResponseError> {
+    broker.check(caller, Operation::Read, Resource::Group(&request.group_id))?;
+    let mut topics = request.subscribed_topic_names.iter().flatten();
+    topics.try_for_each(|topic| broker.check(caller, Operation::Describe, Resource::Topic(topic)))
 }
 
 /// Copies: what a group keeps must not hold on to the frame it came in.

@@ -14,10 +14,11 @@ use kafka_protocol::{
 };
 use uuid::Uuid;
 
-use super::{Handler, shapes};
+use super::{Caller, Handler, shapes};
 use crate::{
     broker::Broker,
     groups::consumer::{self, Consumer, Partitions},
+    security::{access::Resource, acl::Operation},
 };
 
 /// Kafka's numbers for the protocol that a member speaks.
@@ -30,28 +31,47 @@ pub const HANDLER: Handler = Handler {
     versions: 0..=1,
     shape: &shapes::CONSUMER_GROUP_DESCRIBE,
     pipelined: false,
-    call: |broker, call| {
-        call.answer(move |request, caller| async move { act(&broker, request, caller.version) })
-    },
+    call: |broker, call| call.answer(move |request, caller| async move { act(&broker, request, &caller) }),
     notes: "",
 };
 
 fn act(
     broker: &Arc<Broker>,
     request: ConsumerGroupDescribeRequest,
-    version: i16,
+    caller: &Caller,
 ) -> ConsumerGroupDescribeResponse {
+    let wanted = request.include_authorized_operations;
     let each = |id: GroupId| {
+        if let Err(error) = broker.check(caller, Operation::Describe, Resource::Group(&id)) {
+            return DescribedGroup::default().with_group_id(id).with_error_code(error.code());
+        }
+        let operations = broker.operations(caller, wanted, Resource::Group(&id));
         let known = broker.groups.get(&id);
         let known = known.as_ref().map(|group| group.lock());
         let described = match known.as_ref().map(|group| &group.consumer) {
-            Some(Some(consumer)) => described(broker, consumer, version),
+            Some(Some(consumer)) => whole(described(broker, consumer, caller.version), broker, caller),
             Some(None) => not_found(format!("Group {} is not a consumer group.", id.as_str())),
             None => not_found(format!("Group {} not found.", id.as_str())),
         };
-        described.with_group_id(id).with_authorized_operations(i32::MIN)
+        described.with_group_id(id).with_authorized_operations(operations)
     };
     ConsumerGroupDescribeResponse::default().with_groups(request.group_ids.into_iter().map(each).collect())
+}
+
+/// A group that holds a topic which the caller may not see is not told in part, as in Kafka.
+fn whole(described: DescribedGroup, broker: &Broker, caller: &Caller) -> DescribedGroup {
+    let may_see = |assignment: &Assignment| {
+        let topics = &mut assignment.topic_partitions.iter();
+        topics.all(|topic| broker.allows(caller, Operation::Describe, Resource::Topic(&topic.topic_name)))
+    };
+    let members = &mut described.members.iter();
+    if members.all(|member| may_see(&member.assignment) && may_see(&member.target_assignment)) {
+        return described;
+    }
+    let reason = "Members hold topics that you may not describe.";
+    DescribedGroup::default()
+        .with_error_code(ResponseError::TopicAuthorizationFailed.code())
+        .with_error_message(Some(StrBytes::from_static_str(reason)))
 }
 
 fn not_found(reason: String) -> DescribedGroup {
