@@ -90,11 +90,14 @@ impl Incompatibility {
     /// As the registry prints it, with the two schemas called `reader` and `writer` ("new" and "old").
     pub fn message(&self, reader: &str, writer: &str) -> String {
         let text = self.text.replace("{reader}", reader).replace("{writer}", writer);
-        let detail = match self.detail.is_empty() {
-            true => String::new(),
-            false => format!(", additionalInfo:'{}'", self.detail),
-        };
-        format!("{{errorType:'{}', description:'{text}'{detail}}}", self.kind)
+        // Confluent quotes what Avro's library says in another way than its own findings.
+        match self.detail.is_empty() {
+            true => format!("{{errorType:\"{}\", description:\"{text}\"}}", self.kind),
+            false => {
+                let detail = &self.detail;
+                format!("{{errorType:'{}', description:'{text}', additionalInfo:'{detail}'}}", self.kind)
+            }
+        }
     }
 }
 

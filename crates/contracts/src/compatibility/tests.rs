@@ -174,5 +174,10 @@ fn levels_ask_the_right_way_round() {
             "{validateFields: 'false', compatibility: 'BACKWARD_TRANSITIVE'}",
         ]
     );
+    let (old, new) = (document(r#"{"type":"string"}"#), document(r#"{"type":"integer"}"#));
+    assert_eq!(
+        can_read(&new, &old)[0].message("new", "old"),
+        "{errorType:\"TYPE_CHANGED\", description:\"The type at path '#/' differs between the new schema and the old schema\"}",
+    );
     assert!(Level::NAMES.iter().all(|name| name.parse::<Level>().unwrap().name() == *name));
 }
