@@ -181,8 +181,11 @@ fn kafkas_own_consumer_and_tools_see_one_group() {
         ours.lines().any(|line| line.starts_with(&group) && line.contains("consumer protocol")),
         "{ours}"
     );
-    let ours = world.ok(&["group", "describe", &group]);
-    assert!(ours.contains("uses the consumer protocol") && ours.contains("lag in all: 0"), "{ours}");
+    // It commits every five seconds.
+    let ours = poll::until("all is committed", 30_000, || {
+        Some(world.ok(&["group", "describe", &group])).filter(|ours| ours.contains("lag in all: 0"))
+    });
+    assert!(ours.contains("uses the consumer protocol"), "{ours}");
     ask_to_stop(consumer.id());
     consumer.wait().unwrap();
     let left = ["--group", &group, "--reset-offsets", "--to-earliest", "--topic", &topic, "--execute"];

@@ -11,6 +11,9 @@ use crate::groups::consumer::{
     layout::Layout,
 };
 
+/// The assignor that every client has under this name.
+const COOPERATIVE_STICKY: &str = "cooperative-sticky";
+
 impl Group {
     /// Kafka's word for the kind of group.
     pub fn kind(&self) -> &'static str {
@@ -58,7 +61,9 @@ impl Group {
             else {
                 return Err(cannot("what its members say is not understood"));
             };
-            if !assignment.user_data.is_empty() {
+            // The sticky assignor keeps there what the member had before, which the consumer protocol tells by itself.
+            let is_sticky = self.protocol.as_deref() == Some(COOPERATIVE_STICKY);
+            if !assignment.user_data.is_empty() && !is_sticky {
                 return Err(cannot("userData from a custom assignor would be lost"));
             }
             let assigned = with_ids(&assignment.partitions, layout);
