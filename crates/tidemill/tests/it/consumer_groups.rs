@@ -7,7 +7,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use testkit::{Parts, Seeded, World, poll, run_python};
+use testkit::{Parts, Seeded, World, poll, run_python, tied_to_us};
 
 use crate::{
     lifecycle::fixed_ports,
@@ -150,8 +150,10 @@ fn kafkas_own_consumer_and_tools_see_one_group() {
         "--command-property",
         "group.instance.id=fixed",
     ]);
-    let mut consumer = consumer.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-    let mut records = BufReader::new(consumer.stdout.take().unwrap()).lines();
+    consumer.stdout(Stdio::piped()).stderr(Stdio::null());
+    // A test that fails must not leave it behind: it would look for its broker for ever.
+    let mut consumer = tied_to_us(consumer).unwrap();
+    let mut records = BufReader::new(consumer.inner().stdout.take().unwrap()).lines();
     assert!((0..400).all(|_| records.next().is_some_and(|line| line.is_ok())));
 
     let groups = "consumer.group.ConsumerGroupCommand";
@@ -186,8 +188,8 @@ fn kafkas_own_consumer_and_tools_see_one_group() {
         Some(world.ok(&["group", "describe", &group])).filter(|ours| ours.contains("lag in all: 0"))
     });
     assert!(ours.contains("uses the consumer protocol"), "{ours}");
-    ask_to_stop(consumer.id());
-    consumer.wait().unwrap();
+    ask_to_stop(consumer.pid());
+    consumer.inner().wait().unwrap();
     let left = ["--group", &group, "--reset-offsets", "--to-earliest", "--topic", &topic, "--execute"];
     let refused = tool(groups, &left);
     assert!(refused.contains("current state is"), "a static member will be back: {refused}");
