@@ -139,6 +139,13 @@ pub struct Claim<'a> {
     pub generation_id: i32,
 }
 
+impl Claim<'_> {
+    /// It names no member and no generation.
+    fn is_nobodys(&self) -> bool {
+        self.generation_id < 0 && self.member_id.is_empty() && self.instance_id.is_none()
+    }
+}
+
 #[derive(Debug)]
 pub struct Group {
     pub id: Arc<str>,
@@ -345,7 +352,7 @@ impl Group {
         if let Some(consumer) = &self.consumer {
             return consumer.check_commit(claim.member_id, claim.generation_id, commits, layout);
         }
-        if claim.generation_id < 0 && claim.member_id.is_empty() && claim.instance_id.is_none() {
+        if claim.is_nobodys() {
             return Err(ResponseError::UnknownMemberId);
         }
         self.check_claim(claim)?;
@@ -370,7 +377,7 @@ impl Group {
         if self.state == State::Dead {
             return Err(ResponseError::CoordinatorNotAvailable);
         }
-        if claim.generation_id < 0 && claim.member_id.is_empty() && claim.instance_id.is_none() {
+        if claim.is_nobodys() {
             return Ok(());
         }
         if let Some(consumer) = &self.consumer {
