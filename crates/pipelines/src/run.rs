@@ -83,10 +83,6 @@ pub struct Report {
 /// Tries after a fault that may pass, in a row without progress.
 const RETRIES: (u64, u64, u32) = (200, 5_000, 6);
 
-/// Records on their way take this part of the memory; the rest is that of files being written. Batches of a MiB or so are
-/// as fast as larger ones, and stay in the processor's cache.
-const RECORDS_SHARE: u64 = 4;
-
 struct Run {
     options: Options,
     journal: Journal,
@@ -167,9 +163,7 @@ impl Run {
             stages: opened.stages,
             sink,
             cuts: Cuts::records(self.options.file.target.file_records_max),
-            budget: Budget::new(
-                u32::try_from(self.options.file.memory_bytes_max / RECORDS_SHARE).unwrap_or(u32::MAX),
-            ),
+            budget: Budget::new(u32::try_from(self.options.file.records_bytes_max()).unwrap_or(u32::MAX)),
             checkpoints: checkpoints.clone(),
             dead_letters: dead_letters.clone(),
             progress: self.options.progress.clone(),

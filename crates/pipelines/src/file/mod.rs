@@ -61,6 +61,17 @@ const LANES_DEFAULT: u64 = 4;
 pub const FOLDER: &str = "pipelines";
 
 impl PipelineFile {
+    /// What records on their way may take of the memory. Batches of a MiB or so are as fast as larger ones, and stay in the
+    /// processor's cache.
+    pub(crate) fn records_bytes_max(&self) -> u64 {
+        self.memory_bytes_max / 4
+    }
+
+    /// The rest is that of files being written.
+    pub(crate) fn files_bytes_max(&self) -> u64 {
+        self.memory_bytes_max - self.records_bytes_max()
+    }
+
     /// # Errors
     /// YAML that is none, a key that is not known or does not fit, a key that is missing.
     pub fn parse(file: TextFile) -> Result<Self, Error> {

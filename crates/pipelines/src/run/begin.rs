@@ -53,8 +53,7 @@ pub(super) async fn begin(options: Options) -> Result<Run, BoxError> {
         declare(&tables, &options)?;
     }
     let saved_revision = Arc::new(Mutex::new(tables.revision()));
-    let memory_bytes = options.file.memory_bytes_max - options.file.memory_bytes_max / super::RECORDS_SHARE;
-    let memory_bytes = usize::try_from(memory_bytes).unwrap_or(usize::MAX);
+    let memory_bytes = usize::try_from(options.file.files_bytes_max()).unwrap_or(usize::MAX);
     Ok(Run {
         journal,
         state,
