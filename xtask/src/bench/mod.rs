@@ -1,5 +1,6 @@
 //! `cargo xtask bench [NAME…]`: us and the peer in one go, side by side, into `benches/RESULTS.md`.
 
+mod broker;
 mod dags;
 mod dynamodb;
 mod load;
@@ -8,6 +9,7 @@ mod memory;
 mod parts;
 mod pipelines;
 mod produce;
+mod registry;
 mod report;
 mod s3;
 mod up;
@@ -18,7 +20,7 @@ use crate::services;
 
 #[derive(clap::Args)]
 pub struct Args {
-    /// Only these: up, load, produce, s3, memory, pipelines, dynamodb, dags [default: all]
+    /// Only these: up, load, produce, broker, registry, s3, memory, pipelines, dynamodb, dags [default: all]
     names: Vec<String>,
 }
 
@@ -28,6 +30,8 @@ const BENCHES: &[Bench] = &[
     ("up", up::run),
     ("load", load::run),
     ("produce", produce::run),
+    ("broker", broker::run),
+    ("registry", registry::run),
     ("s3", s3::run),
     ("memory", memory::run),
     ("pipelines", pipelines::run),

@@ -40,7 +40,7 @@ pub fn perf(args: &[&str]) -> Result<serde_json::Value> {
 /// Apache Kafka, one KRaft node with the settings its own start script gives it.
 pub struct Peer {
     pub bootstrap: String,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
     broker: Child,
     connect: Option<(Child, String)>,
     pub started_in: Duration,
@@ -80,13 +80,18 @@ impl Peer {
                 (status == 200).then_some(())
             });
         }
-        Ok(Peer { bootstrap, _folder: folder, broker, connect, started_in: start.elapsed() })
+        Ok(Peer { bootstrap, folder, broker, connect, started_in: start.elapsed() })
     }
 
     pub fn pids(&self) -> Vec<u32> {
         let mut pids = vec![self.broker.pid()];
         pids.extend(self.connect.iter().map(|(child, _)| child.pid()));
         pids
+    }
+
+    /// Where the broker keeps its logs.
+    pub fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
     }
 
     /// `host:port` of the worker.
@@ -162,16 +167,13 @@ pub fn compile_peer_sink() -> Result<()> {
     Ok(())
 }
 
-/// Makes a topic by Kafka's own tool, on either side.
+/// Makes a topic, on either side.
 pub fn create_topic(bootstrap: &str, topic: &str, partitions: u32) -> Result<()> {
-    let partitions = partitions.to_string();
-    let args = ["--bootstrap-server", bootstrap, "--create", "--topic", topic, "--partitions", &partitions];
-    quiet(java("64m", "256m", "org.apache.kafka.tools.TopicCommand").args(args), Duration::from_secs(60))?;
+    perf(&["create", "--bootstrap", bootstrap, "--topic", topic, "--partitions", &partitions.to_string()])?;
     Ok(())
 }
 
 pub fn delete_topic(bootstrap: &str, topic: &str) -> Result<()> {
-    let args = ["--bootstrap-server", bootstrap, "--delete", "--topic", topic];
-    quiet(java("64m", "256m", "org.apache.kafka.tools.TopicCommand").args(args), Duration::from_secs(60))?;
+    perf(&["delete", "--bootstrap", bootstrap, "--topic", topic])?;
     Ok(())
 }

@@ -1,0 +1,276 @@
+//! `broker`: what a broker is asked for beside plain speed: sizes, partitions, compression, transactions, cold reads, latency,
+//! many groups, many partitions.
+
+use std::{
+    fs,
+    path::Path,
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+
+use super::{
+    measure::{Used, median},
+    parts::{self, Peer},
+    report::{Line, publish},
+};
+use crate::run::quiet;
+
+const ROUNDS: usize = 5;
+
+/// Records of so many bytes, and how many make a run of about a second.
+const SIZES: &[(&str, usize, u64)] =
+    &[("100 B", 100, 2_000_000), ("1 KB", 1024, 400_000), ("100 KB", 102_400, 4000)];
+
+/// What the client is told beside the size, on 6 partitions: a name, the arguments, how many records.
+const WAYS: &[(&str, &[&str], u64)] = &[
+    ("100 B of JSON, lz4", &["--events", "--property", "compression.type=lz4"], 1_500_000),
+    ("100 B of JSON, zstd", &["--events", "--property", "compression.type=zstd"], 1_500_000),
+    ("1 KB, idempotent", &["--property", "enable.idempotence=true"], 400_000),
+    (
+        "1 KB, transactions of 10,000",
+        &["--property", "transactional.id=bench", "--transaction-records", "10000"],
+        400_000,
+    ),
+];
+
+/// One broker under load.
+struct Side {
+    bootstrap: String,
+    pid: u32,
+    data: std::path::PathBuf,
+}
+
+/// A figure's rounds on both sides.
+#[derive(Default)]
+struct Rounds([Vec<f64>; 2]);
+
+impl Rounds {
+    fn line(self, what: String, unit: &'static str, less: bool, goal: &'static str) -> Line {
+        let [ours, theirs] = self.0.map(median);
+        Line { what, ours, theirs: Some(theirs), unit, less, goal }
+    }
+}
+
+pub fn run() -> Result<()> {
+    let mut lines = partitions()?;
+    let mut world = parts::world();
+    let up = world.up_with(&["--only", "broker"]);
+    let peer = Peer::start(false)?;
+    let sides = [
+        Side { bootstrap: up.kafka(), pid: up.pid, data: world.path(".tidemill/broker") },
+        Side { bootstrap: peer.bootstrap.clone(), pid: peer.pids()[0], data: peer.data() },
+    ];
+    ensure!(sides[0].data.is_dir(), "the broker keeps its data elsewhere");
+    lines.extend(groups(&sides)?);
+    lines.extend(latency(&sides)?);
+    let before = [Used::by(&[sides[0].pid])?, Used::by(&[sides[1].pid])?];
+    for &(name, bytes, records) in SIZES {
+        for partitions in [1, 6, 100] {
+            lines.extend(produce_and_consume(&sides, name, bytes, records, partitions)?);
+        }
+    }
+    for &(name, args, records) in WAYS {
+        lines.push(produce_in_a_way(&sides, name, args, records)?);
+    }
+    lines.extend(used(&sides, before)?);
+    let note = "librdkafka on both sides, acks=all, the page cache as durability on both. Medians of 5, sides alternating; the rate is from the \
+                first record to the last acknowledgement, the client's start included. Cold: the log is dropped from the page cache before. \
+                Latency: 10,000 records a second of 100 B on 6 partitions for 10 s, linger 0, from the producer's call to the consumer's. \
+                Groups: the client's own times (heartbeats of 3 s with the classic protocol, of 5 s with the new one) are in both figures.";
+    publish("broker", "what a broker is asked for", note, &lines)
+}
+
+/// Runs our client against one side.
+fn perf(side: &Side, what: &str, topic: &str, more: &[&str]) -> Result<Value> {
+    parts::perf(&[&[what, "--bootstrap", &side.bootstrap, "--topic", topic], more].concat())
+}
+
+fn rate(said: &Value) -> Result<f64> {
+    let figure = |name: &str| said[name].as_f64().with_context(|| format!("no {name} in {said}"));
+    Ok(figure("records")? / figure("seconds")?)
+}
+
+fn produce_and_consume(
+    sides: &[Side; 2],
+    name: &str,
+    bytes: usize,
+    records: u64,
+    partitions: u32,
+) -> Result<Vec<Line>> {
+    let (bytes, records, count) = (bytes.to_string(), records.to_string(), partitions.to_string());
+    let size = ["--records", &records, "--record-bytes", &bytes];
+    let consumers: &[&str] = if partitions == 6 { &["1", "6"] } else { &[] };
+    let mut produce = Rounds::default();
+    let mut consume: Vec<(String, Rounds)> = consumers
+        .iter()
+        .flat_map(|&consumers| {
+            ["hot", "cold"].map(|how| {
+                (format!("consume {how}, {name}, {consumers} of 6 partitions' consumers"), Rounds::default())
+            })
+        })
+        .collect();
+    for round in 0..ROUNDS {
+        for (at, side) in sides.iter().enumerate() {
+            let topic = format!("sizes-{bytes}-{partitions}-{round}");
+            perf(side, "create", &topic, &["--partitions", &count])?;
+            produce.0[at].push(rate(&perf(side, "produce", &topic, &size)?)?);
+            for (place, consumers) in consumers.iter().enumerate() {
+                let args = [&size[..], &["--consumers", consumers]].concat();
+                for (cold, figure) in consume[place * 2..place * 2 + 2].iter_mut().enumerate() {
+                    if cold == 1 {
+                        drop_from_page_cache(&side.data)?;
+                    }
+                    figure.1.0[at].push(rate(&perf(side, "consume", &topic, &args)?)?);
+                }
+            }
+            perf(side, "delete", &topic, &[])?;
+        }
+    }
+    let plural = if partitions == 1 { "" } else { "s" };
+    let mut lines = vec![produce.line(
+        format!("produce, {name}, {partitions} partition{plural}"),
+        "records/s",
+        false,
+        ">= 1x",
+    )];
+    lines.extend(consume.into_iter().map(|(what, rounds)| rounds.line(what, "records/s", false, ">= 1x")));
+    eprintln!("  {name}, {partitions}: {:.2?}", lines.iter().filter_map(Line::factor).collect::<Vec<_>>());
+    Ok(lines)
+}
+
+fn produce_in_a_way(sides: &[Side; 2], name: &str, args: &[&str], records: u64) -> Result<Line> {
+    let records = records.to_string();
+    let args = [args, &["--records", &records]].concat();
+    let mut produce = Rounds::default();
+    for round in 0..ROUNDS {
+        for (at, side) in sides.iter().enumerate() {
+            let topic = format!("ways-{}-{round}", name.replace([' ', ','], ""));
+            perf(side, "create", &topic, &["--partitions", "6"])?;
+            produce.0[at].push(rate(&perf(side, "produce", &topic, &args)?)?);
+            perf(side, "delete", &topic, &[])?;
+        }
+    }
+    let line = produce.line(format!("produce, {name}, 6 partitions"), "records/s", false, ">= 1x");
+    eprintln!("  {}: {:.2?}", line.what, line.factor());
+    Ok(line)
+}
+
+/// Writes back what is dirty and forgets it, file by file: a file whose pages are dropped is read from the disk again.
+fn drop_from_page_cache(folder: &Path) -> Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            drop_from_page_cache(&path)?;
+        } else if path.extension().is_some_and(|extension| extension == "log") {
+            let mut dd = Command::new("dd");
+            dd.arg(format!("of={}", path.display())).args([
+                "oflag=nocache",
+                "conv=notrunc,fdatasync",
+                "count=0",
+            ]);
+            quiet(&mut dd, Duration::from_secs(60))?;
+        }
+    }
+    Ok(())
+}
+
+fn latency(sides: &[Side; 2]) -> Result<Vec<Line>> {
+    let (mut p50, mut p99) = (Rounds::default(), Rounds::default());
+    for round in 0..ROUNDS {
+        for (at, side) in sides.iter().enumerate() {
+            let topic = format!("latency-{round}");
+            perf(side, "create", &topic, &["--partitions", "6"])?;
+            let said = perf(side, "latency", &topic, &["--rate", "10000", "--seconds", "10"])?;
+            for (figure, name) in [(&mut p50, "p50_us"), (&mut p99, "p99_us")] {
+                figure.0[at].push(said[name].as_f64().context("perf prints its percentiles")? / 1000.0);
+            }
+            perf(side, "delete", &topic, &[])?;
+        }
+    }
+    eprintln!("  latency: {:.2?} {:.2?}", p50.0, p99.0);
+    Ok(vec![
+        p50.line("latency at 10,000 records/s, median".into(), "ms", true, ""),
+        p99.line("latency at 10,000 records/s, 99th percentile".into(), "ms", true, "<= 1/2"),
+    ])
+}
+
+/// 1,000 idle consumers in 100 groups, then groups of 50 that one member leaves, with both protocols.
+fn groups(sides: &[Side; 2]) -> Result<Vec<Line>> {
+    let (mut memory, mut cpu) = (Rounds::default(), Rounds::default());
+    for (at, side) in sides.iter().enumerate() {
+        let before = Used::by(&[side.pid])?;
+        perf(side, "create", "idle", &["--partitions", "10"])?;
+        let many = ["--groups", "100", "--members", "10", "--partitions", "10", "--idle-seconds", "30"];
+        perf(side, "groups", "idle", &many)?;
+        let used = Used::by(&[side.pid])?;
+        memory.0[at].push(used.memory_mib_max);
+        cpu.0[at].push(used.since(before).cpu_seconds);
+    }
+    let mut lines = vec![
+        memory.line("1,000 consumers in 100 groups: highest memory".into(), "MiB", true, "<= Kafka's"),
+        cpu.line("the same: CPU to start, idle for 30 s, and end".into(), "s", true, "<= Kafka's"),
+    ];
+    for (protocol, property) in
+        [("classic", "group.protocol=classic"), ("consumer", "group.protocol=consumer")]
+    {
+        let (mut joined, mut left) = (Rounds::default(), Rounds::default());
+        for round in 0..3 {
+            for (at, side) in sides.iter().enumerate() {
+                let topic = format!("fifty-{protocol}-{round}");
+                perf(side, "create", &topic, &["--partitions", "100"])?;
+                let fifty =
+                    ["--groups", "1", "--members", "50", "--partitions", "100", "--property", property];
+                let said = perf(side, "groups", &topic, &fifty)?;
+                for (figure, name) in [(&mut joined, "joined_seconds"), (&mut left, "left_seconds")] {
+                    figure.0[at].push(said[name].as_f64().context("perf prints its seconds")?);
+                }
+            }
+        }
+        eprintln!("  50 members, {protocol}: {:.2?} {:.2?}", joined.0, left.0);
+        lines.push(joined.line(format!("50 members join, {protocol} protocol"), "s", true, "<= Kafka's"));
+        lines.push(left.line(format!("one of the 50 leaves, {protocol} protocol"), "s", true, "<= Kafka's"));
+    }
+    Ok(lines)
+}
+
+/// 50,000 partitions of ours: how long a start takes, and what they hold idle.
+fn partitions() -> Result<Vec<Line>> {
+    let mut world = parts::world();
+    let up = world.up_with(&["--only", "broker"]);
+    let side = Side { bootstrap: up.kafka(), pid: up.pid, data: world.path(".tidemill/broker") };
+    let start = Instant::now();
+    perf(&side, "create", "many", &["--count", "500", "--partitions", "100"])?;
+    eprintln!("  50,000 partitions made in {:.1?}", start.elapsed());
+    world.down();
+    let start = Instant::now();
+    let up = world.up_with(&["--only", "broker"]);
+    let started = start.elapsed().as_secs_f64();
+    std::thread::sleep(Duration::from_secs(5));
+    let idle = Used::by(&[up.pid])?.memory_mib;
+    let line =
+        |what: &str, ours, unit, goal| Line { what: what.into(), ours, theirs: None, unit, less: true, goal };
+    Ok(vec![
+        line("start with 50,000 partitions", started, "s", "< 3 s"),
+        line("memory with 50,000 partitions, idle", idle, "MiB", "< 300 MB"),
+    ])
+}
+
+fn used(sides: &[Side; 2], before: [Used; 2]) -> Result<[Line; 2]> {
+    let [ours, theirs] = [Used::by(&[sides[0].pid])?, Used::by(&[sides[1].pid])?];
+    let line = |what: &str, ours, theirs, unit, goal| Line {
+        what: what.into(),
+        ours,
+        theirs: Some(theirs),
+        unit,
+        less: true,
+        goal,
+    };
+    let [ours_cpu, theirs_cpu] = [ours.since(before[0]).cpu_seconds, theirs.since(before[1]).cpu_seconds];
+    Ok([
+        line("CPU of the broker over all records", ours_cpu, theirs_cpu, "s", "<= 1/2"),
+        line("highest memory of the broker", ours.memory_mib_max, theirs.memory_mib_max, "MiB", "<= 1/10"),
+    ])
+}
