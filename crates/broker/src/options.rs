@@ -67,7 +67,8 @@ pub struct Options {
 }
 
 impl Options {
-    /// Kafka's defaults, but for: no initial rebalance delay, groups of at most 10,000, and answers to Fetch of at most 8 MiB.
+    /// Kafka's defaults, but for: an initial rebalance delay of 20 ms, groups of at most 10,000, and answers to Fetch of at
+    /// most 8 MiB.
     pub fn at(data_dir: impl Into<PathBuf>, listen: SocketAddr) -> Self {
         Self {
             listen,
@@ -90,7 +91,7 @@ impl Options {
             transactional_id_retention_ms: 7 * 24 * 60 * 60 * 1_000,
             offset_metadata_bytes_max: 4_096,
             offsets_retention_ms: 7 * 24 * 60 * 60 * 1_000,
-            initial_rebalance_delay_ms: 0,
+            initial_rebalance_delay_ms: 20,
             group_consumer_session_timeout_ms: 45_000,
             group_consumer_heartbeat_interval_ms: 5_000,
             group_consumer_max_size: 10_000,

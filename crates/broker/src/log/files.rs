@@ -112,6 +112,18 @@ fn read_some(
     read
 }
 
+/// Tells the kernel that these bytes are read next.
+#[cfg(target_os = "linux")]
+pub(crate) fn will_need(file: &File, position: u64, bytes: u64) {
+    use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
+    if let (Ok(position), Ok(bytes)) = (position.try_into(), bytes.try_into()) {
+        posix_fadvise(file, position, bytes, PosixFadviseAdvice::POSIX_FADV_WILLNEED).ok();
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn will_need(_: &File, _: u64, _: u64) {}
+
 /// Writes all slices at the file's end (it is open for appending) with as few calls as the kernel allows.
 pub(crate) fn append_all(mut file: &File, slices: &mut [IoSlice<'_>]) -> io::Result<()> {
     let mut rest = slices;

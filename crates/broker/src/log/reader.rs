@@ -18,6 +18,8 @@ use super::{
 
 /// Room behind `bytes_max` for what lies between an index entry and the offset asked for.
 const SKIP_BYTES: usize = 8 << 10;
+/// What the kernel is asked to fetch behind a read that had to wait: the reader goes on there, and the disk works meanwhile.
+const AHEAD_BYTES: u64 = 8 << 20;
 /// How often a read begins again because compaction or retention took its segment away.
 const ATTEMPTS_COUNT_MAX: usize = 8;
 const HINTS_COUNT: usize = 4;
@@ -201,6 +203,9 @@ impl Log {
             let start = position + at as u64;
             let (bytes, next_offset) = whole_batches(&buffer[at..], limit);
             if bytes > 0 {
+                if wait == Wait::ForDisk {
+                    segment.read_ahead(start + bytes as u64, AHEAD_BYTES);
+                }
                 self.hints.lock().put(offset, next_offset, segment, start + bytes as u64);
                 return Ok(Found::Records(buffer.slice(at..at + bytes), next_offset));
             }

@@ -112,6 +112,14 @@ impl Segment {
         files::read_at(&*self.file()?, position, bytes, wait)
     }
 
+    /// Has the kernel fetch what lies there, without waiting for it.
+    pub(crate) fn read_ahead(&self, position: u64, bytes: u64) {
+        // Only a wish: what is wrong with the file, the read that comes says.
+        if let Ok(file) = self.file() {
+            files::will_need(&file, position, bytes);
+        }
+    }
+
     pub(crate) fn disk(&self, action: &'static str) -> impl Fn(io::Error) -> LogError + use<> {
         let path = self.path();
         move |error| LogError::disk(action, &path, error)
