@@ -51,9 +51,7 @@ pub fn run(args: &Args) -> Result<serde_json::Value> {
 }
 
 fn produce(args: &Args, start: Instant, failed: &AtomicBool) -> Result<()> {
-    let mut config = args.target.config()?;
-    // Sent at once: what the client waits for on its own is not the broker's.
-    config.set("linger.ms", "0");
+    let config = args.target.config()?;
     let producer: ThreadedProducer<DefaultProducerContext> = config.create()?;
     let mut value = vec![0; args.record_bytes];
     for number in 0..args.rate * (args.seconds + 1) {

@@ -240,6 +240,8 @@ codes! {
     TM0772 DataRefused "a field is not like the rows before it";
     TM0773 DataRefused "a row is no object";
     TM0774 DataRefused "a row has no key";
+    TM0780 Usage "there is no such generator";
+    TM0781 Usage "a generator's option is not known, or no number";
     TM0801 Unreachable "the Connect worker cannot listen";
     TM0802 Unreachable "the Connect worker cannot use Kafka";
     TM0803 Settings "an internal topic of the Connect worker cannot be used";

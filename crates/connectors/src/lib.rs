@@ -8,6 +8,7 @@ mod column;
 pub mod dynamodb;
 pub mod files;
 pub mod firestore;
+pub mod generate;
 pub mod kafka;
 pub mod mongodb;
 pub mod names;
@@ -24,8 +25,14 @@ use base::{BoxError, Sink, Source, Value};
 pub use selection::{CursorRange, Selection};
 
 /// Every connector there is.
-pub const CONNECTORS: &[Connector] =
-    &[dynamodb::CONNECTOR, files::CONNECTOR, firestore::CONNECTOR, kafka::CONNECTOR, mongodb::CONNECTOR];
+pub const CONNECTORS: &[Connector] = &[
+    dynamodb::CONNECTOR,
+    files::CONNECTOR,
+    firestore::CONNECTOR,
+    generate::CONNECTOR,
+    kafka::CONNECTOR,
+    mongodb::CONNECTOR,
+];
 
 /// A connector's settings as text, as a Connect JSON or a command line gives them.
 pub type Settings = BTreeMap<String, String>;

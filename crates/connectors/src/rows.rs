@@ -350,7 +350,7 @@ impl Stage for Rows {
         let Body::Raw(records) = &batch.body else {
             return Err(Fault::Fatal("rows are made of records as received".into()));
         };
-        let Place::File { path } = &*batch.place else {
+        let (Place::File { path } | Place::Made { name: path }) = &*batch.place else {
             return Err(Fault::Fatal(format!("{} is no file", batch.place).into()));
         };
         let file =

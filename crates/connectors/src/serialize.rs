@@ -279,8 +279,8 @@ impl Stage for Serialize {
             return Err(Fault::Fatal("the serializer takes records as received".into()));
         };
         let file = match &*batch.place {
-            Place::File { path } => self.files.get(path),
-            Place::Topic { .. } | Place::Collection { .. } | Place::Made { .. } => None,
+            Place::File { path: name } | Place::Made { name } => self.files.get(name),
+            Place::Topic { .. } | Place::Collection { .. } => None,
         };
         let Some(file) = file else {
             return Err(Fault::Fatal(format!("{} was not planned for", batch.place).into()));

@@ -1,9 +1,10 @@
-//! `tidemill load SOURCE… TARGET`: a transfer from files to a store, once.
+//! `tidemill load SOURCE… TARGET`: a transfer from files or a generator to a store, once.
 //!
-//! Map: this file the arguments and the transfer; `load/kafka.rs` topics and their serializers; `load/stores.rs` tables and
+//! Map: this file the arguments and the transfer; `load/input.rs` where records come from; `load/kafka.rs` topics and their serializers; `load/stores.rs` tables and
 //! collections, which take rows; `load/show.rs` progress and the summary; `load/failure.rs` what ends a load.
 
 mod failure;
+mod input;
 mod kafka;
 mod registry;
 mod show;
@@ -15,13 +16,13 @@ use std::{
 };
 
 use base::{Backoff, Budget, ContractKind, Load, Sink, SystemClock};
-use connectors::files::{self, FileSource};
 use engine::{
     Cuts, DeadLetters, OnError, Progress, Stage, Transfer,
     checkpoints::NoCheckpoints,
     dead_letters::{FileDeadLetters, NoDeadLetters},
 };
 use failure::LoadError;
+use input::Input;
 use tokio_util::sync::CancellationToken;
 
 use crate::context::{Context, Failure};
@@ -31,9 +32,11 @@ use crate::context::{Context, Failure};
   tidemill load data/flights.csv kafka://local/flights --contract flights --key tailnum
   tidemill load data/planes.csv dynamodb://local/planes --key tailnum --create
   tidemill load data/planes.csv mongodb://127.0.0.1:27017/fleet/planes --key tailnum
+  tidemill load 'generate:finance.transactions?count=1000000' kafka://local/transactions --key card_id --create
   zcat events.jsonl.gz | tidemill load - kafka://broker:9092/events --format jsonl --serializer json")]
 pub struct Args {
-    /// Files (.csv .tsv .jsonl .ndjson .json, also .gz and .zst) or - for standard input, then the target:
+    /// Files (.csv .tsv .jsonl .ndjson .json, also .gz and .zst), - for standard input, or a generator: generate:users,
+    /// generate:finance.TABLE?count=N&seed=N&customers=N (users, cards, transactions, mcc_codes, fraud_labels). Then the target:
     /// kafka://local/TOPIC, kafka://HOST:PORT/TOPIC, dynamodb://local/TABLE, dynamodb://CONNECTION/TABLE,
     /// mongodb://HOST/DATABASE/COLLECTION, mongodb://CONNECTION/COLLECTION or firestore://PROJECT/COLLECTION
     #[arg(required = true, num_args = 2.., value_name = "SOURCE... TARGET")]
@@ -132,11 +135,10 @@ const LANES_MAX: usize = 2;
 pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     let (target, sources) = args.paths.split_last().expect("clap asks for two");
     let target = Target::parse(target, context)?;
-    let (source, config) = file_source(&args, context, sources)?;
-    let source = Arc::new(source);
+    let input = Input::open(&args, context, sources)?;
     let prepared = match &target {
-        Target::Kafka(topic) => kafka::prepare(&args, context, topic, &source, &config).await?,
-        Target::Store(store) => stores::prepare(&args, context, store, &source, &config).await?,
+        Target::Kafka(topic) => kafka::prepare(&args, context, topic, &input).await?,
+        Target::Store(store) => stores::prepare(&args, context, store, &input).await?,
     };
     let Prepared { stage, sink, name, told, is_repeatable, budget_bytes } = prepared;
     let dead_letters = match args.on_error {
@@ -146,7 +148,7 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     let progress = Arc::new(Progress::default());
     let transfer = Transfer {
         load: Load { id: "load".into(), transfer: format!("load-{name}").into() },
-        source,
+        source: input.source(),
         stages: vec![stage],
         sink,
         cuts: Cuts::records(EXTENT_RECORDS),
@@ -170,7 +172,7 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
             on_interrupt.cancel();
         }
     });
-    let shown = show::begin(&config);
+    let shown = show::begin(input.bytes());
     let ended = shown.until(transfer.run(stop), |seconds| show::line(&progress, seconds)).await;
     let summary = ended.map_err(|fault| LoadError::of(fault, progress.records_committed(), &name))?;
     let folder = dead_letters.as_ref().filter(|_| summary.rejected_count > 0).map(|letters| letters.folder());
@@ -209,27 +211,6 @@ struct Prepared {
     /// A second load leaves what the first would have left.
     is_repeatable: bool,
     budget_bytes: u32,
-}
-
-fn file_source(
-    args: &Args,
-    context: &Context,
-    sources: &[String],
-) -> Result<(FileSource, files::Config), Failure> {
-    let path =
-        |typed: &String| if typed == "-" { Ok(PathBuf::from("-")) } else { context.path(Path::new(typed)) };
-    let mut config = files::Config::new(sources.iter().map(path).collect::<Result<_, _>>()?);
-    if let Some(format) = &args.format {
-        config.format = Some(format.parse().map_err(|error: files::Error| Box::new(error) as Failure)?);
-    }
-    config.delimiter = match args.delimiter.as_bytes() {
-        b"\\t" => b'\t',
-        [one] => *one,
-        _ => return Err(Box::new(LoadError::Delimiter { delimiter: args.delimiter.clone() })),
-    };
-    config.records_count_max = args.limit;
-    let source = FileSource::open(config.clone()).map_err(|error| Box::new(error) as Failure)?;
-    Ok((source, config))
 }
 
 /// The text of the contract that `--contract` names, with its path and kind.

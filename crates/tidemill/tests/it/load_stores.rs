@@ -180,3 +180,41 @@ fn planes_become_items_and_a_killed_load_is_made_whole() {
     let names = killed(&world, "table", |name| format!("dynamodb://local/{name}"), &words);
     assert_eq!(compare_tables(&endpoint, "-", &names).as_deref(), Some("900"));
 }
+
+/// The bank's payments in a topic, read by kcat; its customers in MongoDB, counted by pymongo.
+#[test]
+fn generated_records_arrive_with_their_references() {
+    let (world, parts) = crate::shared::shared();
+    let topic = crate::shared::name("payments");
+    let source = "generate:finance.transactions?count=20000&customers=50";
+    let to = format!("kafka://local/{topic}");
+    let said = world.ok(&["load", source, &to, "--key", "card_id", "--create", "--output", "json"]);
+    let said: serde_json::Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(said["records_count"], 20_000);
+    let Some(kcat) = testkit::kcat() else { return };
+    let mut read = std::process::Command::new(kcat);
+    read.args(["-b", &parts.kafka(), "-C", "-t", &topic, "-o", "beginning", "-e", "-q", "-f", "%k\t%s\n"]);
+    let lines = testkit::ran(&mut read, 60).expect_success();
+    let mut clients: Vec<(u64, u64)> = Vec::new();
+    for line in lines.lines() {
+        let (key, value) = line.split_once('\t').unwrap();
+        let paid: serde_json::Value = serde_json::from_str(value).unwrap();
+        assert_eq!(paid["card_id"].to_string(), key);
+        clients.push((paid["card_id"].as_u64().unwrap(), paid["client_id"].as_u64().unwrap()));
+    }
+    assert_eq!(clients.len(), 20_000);
+    let Some(server) = testkit::mongod() else { return };
+    let cards = "generate:finance.cards?customers=50";
+    let said = world.ok(&["load", cards, &target(server, "cards"), "--key", "id", "--output", "json"]);
+    let said: serde_json::Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(said["records_count"], 148);
+    let Some(python) = testkit::venv_python("dlt") else { return };
+    let script = "import sys, json, pymongo\n\
+                  cards = pymongo.MongoClient(sys.argv[1]).load_stores.cards\n\
+                  print(json.dumps({str(card['id'] if 'id' in card else card['_id']): card['client_id'] for card in cards.find()}))";
+    let cards = testkit::run_python(&python, script, &[&server.uri("")]);
+    let owners: std::collections::HashMap<String, u64> = serde_json::from_str(&cards).unwrap();
+    for (card, client) in clients {
+        assert_eq!(owners.get(&card.to_string()), Some(&client), "card {card}");
+    }
+}

@@ -9,6 +9,7 @@ use crate::causes::deepest;
 #[derive(Debug)]
 pub(super) enum LoadError {
     Target { target: String },
+    NotAlone { other: String },
     Delimiter { delimiter: String },
     Property { property: String },
     NoContract { name: String, folder: PathBuf },
@@ -69,6 +70,9 @@ impl fmt::Display for LoadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             LoadError::Target { target } => write!(f, "{target} is no target"),
+            LoadError::NotAlone { other } => {
+                write!(f, "a generator is loaded alone, and {other} stands beside it")
+            }
             LoadError::Delimiter { delimiter } => write!(f, "{delimiter:?} is not one character"),
             LoadError::Property { property } => write!(f, "{property} is no KEY=VALUE"),
             LoadError::NoContract { name, folder } => {
@@ -123,6 +127,7 @@ impl StdError for LoadError {
             | LoadError::Connection { .. }
             | LoadError::Keyless { .. }
             | LoadError::Target { .. }
+            | LoadError::NotAlone { .. }
             | LoadError::Delimiter { .. }
             | LoadError::Property { .. }
             | LoadError::NoContract { .. }
@@ -135,9 +140,10 @@ impl StdError for LoadError {
 impl Problem for LoadError {
     fn code(&self) -> Code {
         match self {
-            LoadError::Target { .. } | LoadError::Delimiter { .. } | LoadError::Property { .. } => {
-                code::TM1020
-            }
+            LoadError::Target { .. }
+            | LoadError::NotAlone { .. }
+            | LoadError::Delimiter { .. }
+            | LoadError::Property { .. } => code::TM1020,
             LoadError::NoContract { .. } | LoadError::Contract { .. } => code::TM1021,
             LoadError::NotForTopics { .. } | LoadError::NotForStores { .. } => code::TM1025,
             LoadError::Connection { .. } => code::TM1026,
@@ -166,6 +172,7 @@ impl Problem for LoadError {
             | LoadError::NotForStores { .. }
             | LoadError::Connection { .. }
             | LoadError::Keyless { .. }
+            | LoadError::NotAlone { .. }
             | LoadError::Delimiter { .. }
             | LoadError::Property { .. }
             | LoadError::NoContract { .. }
@@ -186,6 +193,7 @@ impl Problem for LoadError {
                 "name the host, or a connection of that type: tidemill connections list".to_owned()
             }
             LoadError::Keyless { .. } => "name the fields: --key FIELD".to_owned(),
+            LoadError::NotAlone { .. } => "load each in a command of its own".to_owned(),
             LoadError::Delimiter { .. } => "give one character, or \\t".to_owned(),
             LoadError::Property { .. } => "write it as --property linger.ms=20".to_owned(),
             LoadError::NoContract { name, .. } => {

@@ -4,14 +4,12 @@ use std::sync::Arc;
 
 use base::{Contract, ContractKind};
 use connectors::{
-    files::{self, FileSource},
     kafka::{Create, KafkaSink, SinkConfig},
-    record::shapes,
     serialize::{Plan, Serialize, Serializer},
 };
 use serde_json::json;
 
-use super::{Args, Prepared, Serial, contract_text, failure::LoadError, nulls, registry};
+use super::{Args, Prepared, Serial, contract_text, failure::LoadError, input::Input, nulls, registry};
 use crate::context::{Context, Failure};
 
 /// Read, being encoded, being sent: three batches of 2 MiB of input.
@@ -47,14 +45,13 @@ pub(super) async fn prepare(
     args: &Args,
     context: &Context,
     topic: &Topic,
-    source: &FileSource,
-    config: &files::Config,
+    input: &Input,
 ) -> Result<Prepared, Failure> {
     if args.write.is_some() {
         return Err(Box::new(LoadError::NotForTopics { flag: "--write" }));
     }
     let contract = contract(args, context, topic).await?;
-    let stage = stage(args, source, config, contract)?;
+    let stage = stage(args, input, contract)?;
     let config = sink_config(args, context, topic)?;
     let told = json!({ "topic": topic.name, "bootstrap": config.bootstrap });
     let sink = KafkaSink::connect(config).map_err(|error| Box::new(error) as Failure)?;
@@ -84,12 +81,7 @@ async fn contract(args: &Args, context: &Context, topic: &Topic) -> Result<Optio
     Ok(Some(Arc::new(contract)))
 }
 
-fn stage(
-    args: &Args,
-    source: &FileSource,
-    config: &files::Config,
-    contract: Option<Arc<Contract>>,
-) -> Result<Serialize, Failure> {
+fn stage(args: &Args, input: &Input, contract: Option<Arc<Contract>>) -> Result<Serialize, Failure> {
     let serializer = match (args.serializer, &contract) {
         (Some(Serial::JsonSchema), _) => Serializer::JsonSchema,
         (Some(Serial::Avro), _) => Serializer::Avro,
@@ -104,8 +96,7 @@ fn stage(
         _ => return Err(Box::new(LoadError::NotForTopics { flag: "--key with several fields" })),
     };
     let plan = Plan { serializer, contract, key, nulls: nulls(args) };
-    Serialize::new(plan, shapes(source, config)?)
-        .map_err(|source| Box::new(LoadError::Plan { source }) as Failure)
+    Serialize::new(plan, input.shapes()?).map_err(|source| Box::new(LoadError::Plan { source }) as Failure)
 }
 
 fn sink_config(args: &Args, context: &Context, topic: &Topic) -> Result<SinkConfig, Failure> {

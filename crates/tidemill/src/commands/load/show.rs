@@ -3,15 +3,13 @@
 use std::path::Path;
 
 use base::units::{bytes_text, count_text, seconds_text};
-use connectors::files::Config;
 use engine::{Progress, Summary};
 use serde_json::{Value, json};
 
 use crate::{context::Context, shown::Shown};
 
 /// A bar where the sources' size is known.
-pub(super) fn begin(config: &Config) -> Shown {
-    let total = total_bytes(config);
+pub(super) fn begin(total: Option<u64>) -> Shown {
     let bar = "{bar:32.cyan/blue} {percent:>3}%  {msg}  eta {eta}";
     Shown::begin(total, if total.is_some() { bar } else { "{spinner} {msg}" })
 }
@@ -26,18 +24,6 @@ pub(super) fn line(progress: &Progress, seconds: f64) -> (u64, String) {
         bytes_text((bytes as f64 / seconds) as u64)
     );
     (bytes, text)
-}
-
-/// Known where all sources are plain files.
-fn total_bytes(config: &Config) -> Option<u64> {
-    let is_packed =
-        |path: &Path| matches!(path.extension().and_then(|text| text.to_str()), Some("gz" | "zst"));
-    config.paths.iter().try_fold(0, |sum, path| {
-        if path == Path::new("-") || is_packed(path) {
-            return None;
-        }
-        path.metadata().ok().map(|file| sum + file.len())
-    })
 }
 
 /// The closing line, or the object of `--output json`.

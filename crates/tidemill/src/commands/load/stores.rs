@@ -8,15 +8,14 @@ use std::sync::Arc;
 use base::{Clock, SystemClock, Value};
 use connectors::{
     Connector, Settings,
-    files::{self, FileSource},
-    record::{Shape, shapes},
+    record::Shape,
     rows::{self, Plan, Planned, Rows},
 };
 use project::Connection;
 use serde_json::json;
 use url::Url;
 
-use super::{Args, Prepared, Write, contract_text, failure::LoadError, nulls};
+use super::{Args, Prepared, Write, contract_text, failure::LoadError, input::Input, nulls};
 use crate::context::{Context, Failure};
 
 /// Rows are many times their text; three batches of each of two files.
@@ -156,8 +155,7 @@ pub(super) async fn prepare(
     args: &Args,
     context: &Context,
     store: &Store,
-    source: &FileSource,
-    config: &files::Config,
+    input: &Input,
 ) -> Result<Prepared, Failure> {
     refuse_flags_of_topics(args)?;
     let contract = match contract_text(args, context)? {
@@ -169,10 +167,10 @@ pub(super) async fn prepare(
     };
     let nulls = nulls(args);
     let mut planned = Vec::new();
-    for (path, shape) in shapes(source, config)? {
+    for (path, shape) in input.shapes()? {
         let kinds = match &shape {
             Shape::Csv { header, delimiter } if contract.is_none() => {
-                rows::kinds(source, &path, header, *delimiter, &nulls).await.map_err(plan_error)?
+                rows::kinds(&*input.source(), &path, header, *delimiter, &nulls).await.map_err(plan_error)?
             }
             Shape::Csv { .. } | Shape::Json => Vec::new(),
         };

@@ -1,0 +1,142 @@
+//! The source: ranges of numbers as splits, each number's record as JSON.
+
+use std::sync::Arc;
+
+use arrow_array::{BinaryViewArray, builder::make_view};
+use arrow_buffer::{Buffer, ScalarBuffer};
+use async_trait::async_trait;
+use base::{
+    Ask, Batch, Body, Discovery, Envelope, Fault, Lease, Place, Position, Read, Reader, Source, Split,
+};
+use parking_lot::Mutex;
+use serde::Serialize;
+
+use super::{Config, Table, finance, users};
+
+/// What one table holds.
+pub struct GeneratedSource {
+    config: Config,
+    place: Arc<Place>,
+    told: Mutex<bool>,
+}
+
+/// Smaller tables are made by one lane, in their order.
+const SPLIT_RECORDS_MIN: u64 = 50_000;
+const SPLITS_MAX: u64 = 4;
+
+impl GeneratedSource {
+    pub fn new(config: Config) -> Self {
+        Self { config, place: Arc::new(Place::Made { name: config.name() }), told: Mutex::new(false) }
+    }
+
+    /// The first number of a split, and the one behind its last.
+    fn range(&self, split: u64) -> (u64, u64) {
+        let (count, splits) = (self.config.records_count(), self.splits_count());
+        (count * split / splits, count * (split + 1) / splits)
+    }
+
+    fn splits_count(&self) -> u64 {
+        (self.config.records_count() / SPLIT_RECORDS_MIN).clamp(1, SPLITS_MAX)
+    }
+}
+
+#[async_trait]
+impl Source for GeneratedSource {
+    async fn discover(&self, _: &Ask) -> Result<Discovery, Fault> {
+        if std::mem::replace(&mut *self.told.lock(), true) {
+            return Ok(Discovery::Complete);
+        }
+        let split = |number: u64| Split {
+            id: format!("{}-{number}", self.config.name()).into(),
+            place: self.place.clone(),
+        };
+        Ok(Discovery::Changed {
+            assigned: (0..self.splits_count()).map(split).collect(),
+            revoked: Vec::new(),
+        })
+    }
+
+    async fn open(&self, split: &Split, from: &Position) -> Result<Box<dyn Reader>, Fault> {
+        let number = split.id.rsplit('-').next().and_then(|number| number.parse().ok());
+        let number = number.filter(|number| *number < self.splits_count());
+        let Some(number) = number else {
+            return Err(Fault::Fatal(format!("{} is no part of {}", split.id, self.place).into()));
+        };
+        let (first, end) = self.range(number);
+        let next = match from {
+            Position::Start => first,
+            Position::Mark(mark) => (*mark).max(0) as u64,
+            Position::Token(_) => {
+                return Err(Fault::Fatal(format!("{}: position {from} is no number", split.id).into()));
+            }
+        };
+        Ok(Box::new(NumberReader { config: self.config, place: self.place.clone(), next, end }))
+    }
+
+    async fn covered(&self, _: &Split, _: &Position) -> Result<(), Fault> {
+        Ok(())
+    }
+}
+
+struct NumberReader {
+    config: Config,
+    place: Arc<Place>,
+    next: u64,
+    end: u64,
+}
+
+#[async_trait]
+impl Reader for NumberReader {
+    async fn read(&mut self, ask: &Ask) -> Result<Read, Fault> {
+        if self.next >= self.end {
+            return Ok(Read::End);
+        }
+        let (config, place, from, end) = (self.config, self.place.clone(), self.next, self.end);
+        let (bytes_max, records_max, lease) = (ask.bytes_max as usize, ask.records_max, ask.lease.clone());
+        let made = tokio::task::spawn_blocking(move || {
+            batch(config, place, from..end, (bytes_max, records_max), lease)
+        });
+        let batch = made.await.map_err(|panicked| Fault::Fatal(Box::new(panicked)))?.map_err(Fault::Fatal)?;
+        self.next += batch.len() as u64;
+        Ok(Read::Batch(batch))
+    }
+}
+
+fn batch(
+    config: Config,
+    place: Arc<Place>,
+    numbers: std::ops::Range<u64>,
+    (bytes_max, records_max): (usize, usize),
+    lease: Arc<Lease>,
+) -> Result<Batch, base::BoxError> {
+    let (mut views, mut marks) = (Vec::new(), Vec::new());
+    let mut bytes = Vec::with_capacity(bytes_max.min(4 << 20));
+    for number in numbers {
+        let start = bytes.len();
+        write(&config, number, &mut bytes)?;
+        views.push(make_view(&bytes[start..], 0, start as u32));
+        marks.push(number as i64);
+        if bytes.len() >= bytes_max || views.len() >= records_max {
+            break;
+        }
+    }
+    let end = Position::Mark(marks.last().map_or(0, |last| last + 1));
+    let values = BinaryViewArray::try_new(ScalarBuffer::from(views), vec![Buffer::from_vec(bytes)], None)?;
+    let envelope = Envelope { marks: Some(ScalarBuffer::from(marks)), ..Envelope::default() };
+    Ok(Batch { body: Body::Raw(values), envelope, contract: None, place, end, lease })
+}
+
+/// One record as a line of JSON would have it, without the line's end.
+fn write(config: &Config, number: u64, out: &mut Vec<u8>) -> Result<(), serde_json::Error> {
+    fn json(record: &impl Serialize, out: &mut Vec<u8>) -> Result<(), serde_json::Error> {
+        serde_json::to_writer(out, record)
+    }
+    match config.table {
+        Table::Users => json(&users::user(config.seed, number), out),
+        Table::FinanceUsers => json(&finance::user(config, number), out),
+        Table::FinanceCards => json(&finance::card(config, number), out),
+        Table::FinanceTransactions => json(&finance::transaction(config, number), out),
+        Table::FinanceMccCodes => json(&finance::mcc_code(number), out),
+        Table::FinanceFraudLabels => json(&finance::fraud_label(config, number), out),
+    }
+}

@@ -1,0 +1,130 @@
+//! What made-up records are put together from: names, places, merchants' categories.
+
+pub(super) const FEMALE_NAMES: &[&str] = &[
+    "Ada", "Amelia", "Anna", "Beatrice", "Camila", "Chloe", "Clara", "Diana", "Elena", "Emma", "Esther",
+    "Fatima", "Freya", "Grace", "Hannah", "Ines", "Ingrid", "Iris", "Jade", "Julia", "Karin", "Laura",
+    "Leila", "Lina", "Lucy", "Maja", "Margot", "Maria", "Mila", "Nadia", "Nina", "Nora", "Olivia", "Paula",
+    "Rosa", "Ruth", "Sara", "Sofia", "Tessa", "Vera",
+];
+
+pub(super) const MALE_NAMES: &[&str] = &[
+    "Aaron", "Adam", "Albert", "Anton", "Bruno", "Carlos", "Daniel", "David", "Diego", "Elias", "Emil",
+    "Erik", "Felix", "Frank", "Gabriel", "Henry", "Hugo", "Ivan", "Jakob", "James", "Jonas", "Karl", "Leo",
+    "Liam", "Louis", "Lukas", "Marco", "Martin", "Max", "Nathan", "Noah", "Oscar", "Otto", "Paul", "Peter",
+    "Rafael", "Samuel", "Theo", "Victor", "Walter",
+];
+
+pub(super) const LAST_NAMES: &[&str] = &[
+    "Adams", "Andersen", "Baker", "Bauer", "Becker", "Bernard", "Brown", "Carter", "Castro", "Clark",
+    "Cooper", "Costa", "Dubois", "Evans", "Fischer", "Flores", "Foster", "Garcia", "Gray", "Hansen",
+    "Harris", "Hoffmann", "Hughes", "Jansen", "Johnson", "Keller", "Kelly", "King", "Lambert", "Larsen",
+    "Lopez", "Martin", "Meyer", "Moore", "Moreau", "Nielsen", "Novak", "Olsen", "Parker", "Perez", "Peters",
+    "Reid", "Romero", "Rossi", "Santos", "Schmidt", "Silva", "Smith", "Turner", "Weber",
+];
+
+pub(super) const STREETS: &[&str] = &[
+    "Main Street",
+    "Oak Avenue",
+    "Maple Drive",
+    "Cedar Lane",
+    "Park Avenue",
+    "Lake Street",
+    "Hill Road",
+    "River Road",
+    "Church Street",
+    "Station Road",
+    "Mill Lane",
+    "Elm Street",
+    "Pine Street",
+    "Washington Boulevard",
+    "Sunset Drive",
+    "Forest Avenue",
+    "Meadow Lane",
+    "Valley View Drive",
+    "Harbor Street",
+    "Spring Street",
+];
+
+/// A town of the United States: name, state, one of its zip codes, latitude and longitude.
+pub(super) struct City(pub &'static str, pub &'static str, pub u32, pub f64, pub f64);
+
+pub(super) const CITIES: &[City] = &[
+    City("New York", "NY", 10001, 40.71, -74.01),
+    City("Los Angeles", "CA", 90012, 34.05, -118.24),
+    City("Chicago", "IL", 60601, 41.88, -87.63),
+    City("Houston", "TX", 77002, 29.76, -95.37),
+    City("Phoenix", "AZ", 85004, 33.45, -112.07),
+    City("Philadelphia", "PA", 19103, 39.95, -75.17),
+    City("San Antonio", "TX", 78205, 29.42, -98.49),
+    City("San Diego", "CA", 92101, 32.72, -117.16),
+    City("Dallas", "TX", 75201, 32.78, -96.80),
+    City("Jacksonville", "FL", 32202, 30.33, -81.66),
+    City("Columbus", "OH", 43215, 39.96, -83.00),
+    City("Indianapolis", "IN", 46204, 39.77, -86.16),
+    City("Charlotte", "NC", 28202, 35.23, -80.84),
+    City("Seattle", "WA", 98101, 47.61, -122.33),
+    City("Denver", "CO", 80202, 39.74, -104.99),
+    City("Nashville", "TN", 37201, 36.16, -86.78),
+    City("Oklahoma City", "OK", 73102, 35.47, -97.52),
+    City("Portland", "OR", 97204, 45.52, -122.68),
+    City("Las Vegas", "NV", 89101, 36.17, -115.14),
+    City("Memphis", "TN", 38103, 35.15, -90.05),
+    City("Louisville", "KY", 40202, 38.25, -85.76),
+    City("Milwaukee", "WI", 53202, 43.04, -87.91),
+    City("Albuquerque", "NM", 87102, 35.08, -106.65),
+    City("Tucson", "AZ", 85701, 32.22, -110.97),
+    City("Fresno", "CA", 93721, 36.74, -119.79),
+    City("Kansas City", "MO", 64106, 39.10, -94.58),
+    City("Atlanta", "GA", 30303, 33.75, -84.39),
+    City("Omaha", "NE", 68102, 41.26, -95.93),
+    City("Minneapolis", "MN", 55401, 44.98, -93.27),
+    City("New Orleans", "LA", 70112, 29.95, -90.07),
+    City("Boise", "ID", 83702, 43.62, -116.20),
+    City("Salt Lake City", "UT", 84101, 40.76, -111.89),
+    City("Des Moines", "IA", 50309, 41.59, -93.62),
+    City("Burlington", "VT", 5401, 44.48, -73.21),
+    City("Boston", "MA", 2108, 42.36, -71.06),
+    City("Richmond", "VA", 23219, 37.54, -77.44),
+];
+
+/// A merchant's category (ISO 18245) with what its purchases come to, in cents, in the middle.
+pub(super) struct Mcc(pub u16, pub &'static str, pub f64);
+
+pub(super) const MCC_CODES: &[Mcc] = &[
+    Mcc(5411, "Grocery Stores, Supermarkets", 2_600.0),
+    Mcc(5812, "Eating Places and Restaurants", 2_400.0),
+    Mcc(5814, "Fast Food Restaurants", 1_100.0),
+    Mcc(5541, "Service Stations", 3_200.0),
+    Mcc(5499, "Miscellaneous Food Stores", 1_500.0),
+    Mcc(5912, "Drug Stores and Pharmacies", 2_900.0),
+    Mcc(5300, "Wholesale Clubs", 7_800.0),
+    Mcc(5311, "Department Stores", 6_100.0),
+    Mcc(4121, "Taxicabs and Limousines", 1_900.0),
+    Mcc(4784, "Tolls and Bridge Fees", 2_500.0),
+    Mcc(4829, "Money Transfer", 8_700.0),
+    Mcc(4900, "Utilities - Electric, Gas, Water, Sanitary", 9_800.0),
+    Mcc(4814, "Telecommunication Services", 6_500.0),
+    Mcc(5815, "Digital Goods - Media, Books, Apps", 1_000.0),
+    Mcc(5816, "Digital Goods - Games", 1_400.0),
+    Mcc(5942, "Book Stores", 2_200.0),
+    Mcc(5651, "Family Clothing Stores", 4_800.0),
+    Mcc(5661, "Shoe Stores", 6_400.0),
+    Mcc(5732, "Electronics Stores", 18_000.0),
+    Mcc(5251, "Hardware Stores", 3_700.0),
+    Mcc(5211, "Lumber and Building Materials", 9_400.0),
+    Mcc(5921, "Package Stores - Beer, Wine, Liquor", 2_700.0),
+    Mcc(5813, "Drinking Places", 2_100.0),
+    Mcc(5970, "Artist Supply Stores, Craft Shops", 2_800.0),
+    Mcc(7230, "Beauty and Barber Shops", 3_900.0),
+    Mcc(7538, "Automotive Service Shops", 14_500.0),
+    Mcc(7832, "Motion Picture Theaters", 2_300.0),
+    Mcc(7996, "Amusement Parks, Carnivals", 5_200.0),
+    Mcc(3501, "Lodging - Hotels and Resorts", 16_800.0),
+    Mcc(3058, "Airlines", 31_000.0),
+    Mcc(4111, "Local Commuter Transport", 1_300.0),
+    Mcc(8011, "Doctors, Physicians", 9_900.0),
+    Mcc(8021, "Dentists and Orthodontists", 12_500.0),
+    Mcc(8043, "Optometrists, Optical Goods", 11_800.0),
+    Mcc(6300, "Insurance Sales, Underwriting", 15_400.0),
+    Mcc(7349, "Cleaning and Maintenance Services", 6_600.0),
+];
