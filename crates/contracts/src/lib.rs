@@ -11,6 +11,7 @@ pub mod infer;
 pub mod json_schema;
 mod place;
 pub mod protobuf;
+mod records;
 pub mod validate;
 
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use base::{Contract, ContractKind};
 
 pub use errors::{Error, Violation, kind_name, shorten};
 pub use framing::{frame, frame_message_index, unframe, unframe_message_index};
+pub use records::Transcoder;
 pub use validate::{RowEncoder, Validator};
 
 /// Another schema that one refers to: by its full name (Avro says nothing of it), its `$ref` or its import.

@@ -57,9 +57,17 @@ enum Step {
 }
 
 /// What went wrong and the fields down to it; made an `Error` at the top.
-struct Wrong {
+pub(super) struct Wrong {
     reason: String,
     field: Vec<Arc<str>>,
+}
+
+impl Wrong {
+    /// The same, seen from one level above.
+    pub(super) fn within(mut self, field: &str) -> Self {
+        self.field.push(field.into());
+        self
+    }
 }
 
 impl From<&str> for Wrong {
@@ -92,17 +100,25 @@ impl Decoder {
 
     /// One record's bytes, without the five of the wire format. TM0506 where they do not match; all must be used.
     pub fn decode(&self, bytes: &[u8]) -> Result<Value, Error> {
-        let mut input = Input { rest: bytes };
-        let read = self.step.read(&mut input).and_then(|value| match input.rest.len() {
-            0 => Ok(value),
-            left => Err(format!("{left} bytes are left over at the end").into()),
-        });
-        read.map_err(|Wrong { reason, mut field }| {
-            field.reverse();
-            let field = if field.is_empty() { "the record".to_owned() } else { field.join(".") };
-            Error::Decode { kind: ContractKind::Avro, field, reason }
-        })
+        decoded(bytes, |input| self.step.read(input))
     }
+}
+
+/// Reads all of the bytes; what is wrong with them is told with the fields down to it.
+pub(super) fn decoded<T>(
+    bytes: &[u8],
+    read: impl FnOnce(&mut Input<'_>) -> Result<T, Wrong>,
+) -> Result<T, Error> {
+    let mut input = Input { rest: bytes };
+    let read = read(&mut input).and_then(|value| match input.rest.len() {
+        0 => Ok(value),
+        left => Err(format!("{left} bytes are left over at the end").into()),
+    });
+    read.map_err(|Wrong { reason, mut field }| {
+        field.reverse();
+        let field = if field.is_empty() { "the record".to_owned() } else { field.join(".") };
+        Error::Decode { kind: ContractKind::Avro, field, reason }
+    })
 }
 
 fn compile(avro: &Avro, id: NodeId) -> Step {
@@ -258,12 +274,12 @@ impl Step {
     }
 }
 
-struct Input<'a> {
+pub(super) struct Input<'a> {
     rest: &'a [u8],
 }
 
 impl<'a> Input<'a> {
-    fn take(&mut self, count: usize) -> Result<&'a [u8], Wrong> {
+    pub(super) fn take(&mut self, count: usize) -> Result<&'a [u8], Wrong> {
         match self.rest.split_at_checked(count) {
             Some((taken, rest)) => {
                 self.rest = rest;
@@ -273,13 +289,13 @@ impl<'a> Input<'a> {
         }
     }
 
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], Wrong> {
+    pub(super) fn array<const N: usize>(&mut self) -> Result<[u8; N], Wrong> {
         let taken = self.take(N)?;
         Ok(taken.try_into().expect("take gave N bytes"))
     }
 
     /// Zig-zag, seven bits a byte, lowest first.
-    fn long(&mut self) -> Result<i64, Wrong> {
+    pub(super) fn long(&mut self) -> Result<i64, Wrong> {
         let mut raw = 0u64;
         for (index, byte) in self.rest.iter().take(10).enumerate() {
             raw |= u64::from(byte & 0x7f) << (7 * index);
@@ -295,23 +311,26 @@ impl<'a> Input<'a> {
         })
     }
 
-    fn int(&mut self) -> Result<i32, Wrong> {
+    pub(super) fn int(&mut self) -> Result<i32, Wrong> {
         let number = self.long()?;
         i32::try_from(number).map_err(|_| format!("{number} does not fit an int").into())
     }
 
-    fn bytes(&mut self) -> Result<&'a [u8], Wrong> {
+    pub(super) fn bytes(&mut self) -> Result<&'a [u8], Wrong> {
         let length = self.long()?;
         let length = usize::try_from(length).map_err(|_| Wrong::from(format!("a length of {length}")))?;
         self.take(length)
     }
 
-    fn text(&mut self) -> Result<&'a str, Wrong> {
+    pub(super) fn text(&mut self) -> Result<&'a str, Wrong> {
         std::str::from_utf8(self.bytes()?).map_err(|_| "a text that is not UTF-8".into())
     }
 
     /// Blocks of items until an empty one; a negative count comes with the block's size, which is not needed.
-    fn blocks(&mut self, mut item: impl FnMut(&mut Self) -> Result<(), Wrong>) -> Result<(), Wrong> {
+    pub(super) fn blocks(
+        &mut self,
+        mut item: impl FnMut(&mut Self) -> Result<(), Wrong>,
+    ) -> Result<(), Wrong> {
         loop {
             let mut count = self.long()?;
             if count == 0 {

@@ -7,6 +7,7 @@ pub mod compatibility;
 mod connect;
 mod decode;
 mod encode;
+mod json;
 mod parse;
 mod print;
 mod write_schema;

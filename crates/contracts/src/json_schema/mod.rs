@@ -73,6 +73,10 @@ impl JsonSchema {
         sorted(self.own.as_ref().unwrap_or(&self.json)).to_string()
     }
 
+    pub(crate) fn title(&self) -> Option<String> {
+        self.json.get("title").and_then(Json::as_str).map(str::to_owned)
+    }
+
     pub(crate) fn draft(&self) -> Draft {
         draft_of(&self.json)
     }

@@ -5,9 +5,12 @@
 //! Confluent's clients send where they have no text.
 
 pub mod compatibility;
+mod json;
 mod known;
 mod options;
 mod print;
+
+pub use json::Messages;
 
 use std::{collections::HashMap, sync::Arc};
 

@@ -80,7 +80,7 @@ impl Validator {
 }
 
 /// The full validator's error in our words: its place, what the schema asks for, what is there.
-fn violation(error: &jsonschema::ValidationError<'_>) -> Violation {
+pub(crate) fn violation(error: &jsonschema::ValidationError<'_>) -> Violation {
     let pointer = error.instance_path().to_string();
     let flat = pointer.strip_prefix('/').filter(|rest| !rest.contains('/'));
     let field = flat.map_or_else(|| pointer.clone(), json_schema::unescape);

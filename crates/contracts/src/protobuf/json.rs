@@ -1,0 +1,130 @@
+//! Messages as JSON and back, by Protobuf's own mapping ("ProtoJSON"): names in camel case, 64-bit numbers as texts, what has
+//! its default written out. `prost-reflect` has the mapping; here is which message of the file is meant.
+
+use base::ContractKind;
+use prost::Message;
+use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor, SerializeOptions};
+use prost_types::FileDescriptorSet;
+use serde_json::{Value as Json, value::Serializer};
+
+use super::{MAIN, Protobuf};
+use crate::{Error, Violation, errors::shorten, framing};
+
+/// The messages of one file.
+#[derive(Debug, Clone)]
+pub struct Messages {
+    /// Each with those within it.
+    of_file: Vec<MessageDescriptor>,
+}
+
+impl Protobuf {
+    pub fn messages(&self) -> Result<Messages, Error> {
+        let unusable = |reason: String| Error::Decode {
+            kind: ContractKind::Protobuf,
+            field: "the schema".to_owned(),
+            reason,
+        };
+        let files = FileDescriptorSet { file: self.files.to_vec() };
+        let pool = DescriptorPool::from_file_descriptor_set(files);
+        let pool = pool.map_err(|error| unusable(error.to_string()))?;
+        let file = pool.get_file_by_name(MAIN);
+        let of_file: Vec<_> = file.iter().flat_map(|file| file.messages()).collect();
+        match of_file.is_empty() {
+            true => Err(unusable("it has no message".to_owned())),
+            false => Ok(Messages { of_file }),
+        }
+    }
+
+    /// The full name of the file's first message, which is what a record is where nobody says another.
+    pub fn record_name(&self) -> Option<String> {
+        let file = self.main();
+        let name = file.message_type.first()?.name().to_owned();
+        Some(match file.package() {
+            "" => name,
+            package => format!("{package}.{name}"),
+        })
+    }
+}
+
+impl Messages {
+    /// Appends the message's index and its bytes: the first of the file. On a violation `out` is as before.
+    pub fn write_json(&self, json: &Json, out: &mut Vec<u8>) -> Result<(), Violation> {
+        let message =
+            DynamicMessage::deserialize(self.of_file[0].clone(), json).map_err(|error| Violation {
+                field: String::new(),
+                expected: format!("{} ({error})", self.of_file[0].full_name()),
+                found: shorten(&json.to_string(), 60),
+            })?;
+        framing::frame_message_index(&[0], out);
+        out.extend_from_slice(&message.encode_to_vec());
+        Ok(())
+    }
+
+    /// What follows the schema's id, as JSON.
+    pub fn read_json(&self, bytes: &[u8]) -> Result<Json, Error> {
+        let (index, payload) = framing::unframe_message_index(bytes)?;
+        let wrong = |field: &str, reason: String| Error::Decode {
+            kind: ContractKind::Protobuf,
+            field: field.to_owned(),
+            reason,
+        };
+        let found = self.message(&index);
+        let descriptor = found
+            .ok_or_else(|| wrong("the message", format!("the file has none with the index {index:?}")))?;
+        let message = DynamicMessage::decode(descriptor, payload);
+        let message = message.map_err(|error| wrong("the record", error.to_string()))?;
+        let options = SerializeOptions::new().skip_default_fields(false);
+        let json = message.serialize_with_options(Serializer, &options);
+        json.map_err(|error| wrong("the record", error.to_string()))
+    }
+
+    fn message(&self, index: &[i32]) -> Option<MessageDescriptor> {
+        let (first, rest) = index.split_first()?;
+        let mut found = self.of_file.get(usize::try_from(*first).ok()?)?.clone();
+        for step in rest {
+            let inner = found.child_messages().nth(usize::try_from(*step).ok()?)?;
+            found = inner;
+        }
+        Some(found)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const FILE: &str = r#"syntax = "proto3"; package shop; import "google/protobuf/timestamp.proto";
+        message Order { int64 order_id = 1; repeated Line lines = 2; google.protobuf.Timestamp at = 3; bool paid = 4;
+          message Line { string name = 1; int32 count = 2; } }"#;
+
+    fn messages() -> Messages {
+        Protobuf::parse_with("order.proto", FILE, &[]).unwrap().messages().unwrap()
+    }
+
+    #[test]
+    fn messages_come_back_in_camel_case_with_their_defaults() {
+        let given = json!({ "order_id": 7, "lines": [{ "name": "bread" }], "at": "2023-11-14T22:13:20Z" });
+        let mut bytes = Vec::new();
+        messages().write_json(&given, &mut bytes).unwrap();
+        assert_eq!(bytes[..3], [0, 8, 7]);
+        let expected = json!({ "orderId": "7", "lines": [{ "name": "bread", "count": 0 }],
+            "at": "2023-11-14T22:13:20Z", "paid": false });
+        assert_eq!(messages().read_json(&bytes).unwrap(), expected);
+        // A message within the first one.
+        assert_eq!(messages().read_json(&[4, 0, 0, 16, 3]).unwrap(), json!({ "name": "", "count": 3 }));
+        let name = Protobuf::parse_with("order.proto", FILE, &[]).unwrap().record_name();
+        assert_eq!(name.as_deref(), Some("shop.Order"));
+    }
+
+    #[test]
+    fn what_is_no_message_is_refused() {
+        let mut bytes = vec![9];
+        let text = messages().write_json(&json!({ "price": 1 }), &mut bytes).unwrap_err().to_string();
+        assert!(text.contains("shop.Order") && text.contains("price"), "{text}");
+        assert_eq!(bytes, [9]);
+        assert!(messages().read_json(&[2, 2]).unwrap_err().to_string().contains("[1]"));
+        assert!(messages().read_json(&[0, 8]).is_err());
+    }
+}
