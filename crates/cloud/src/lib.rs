@@ -1,4 +1,4 @@
-//! Identity in the clouds and object stores built from it: who we are, until when, and signed calls to S3
+//! Identity in the clouds and object stores built from it: who we are, until when, signed calls to S3
 //! and Google Cloud Storage.
 //!
 //! It knows no format and no connector; the rooms above get an `Arc<dyn ObjectStore>` and never see a key.
@@ -9,6 +9,7 @@ mod errors;
 pub mod gcp;
 mod gcs;
 pub mod http;
+pub mod registry;
 pub mod store;
 pub mod sts;
 

@@ -3,6 +3,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use base::{BoxError, ContractKind, Fault, Secret};
+use cloud::registry::{Authority, Failed};
 use parking_lot::Mutex;
 use serde::Deserialize;
 
@@ -11,20 +12,11 @@ use crate::{Error, config::Config, errors::Reason};
 
 /// Schemas kept at once; beyond it all are asked for again. More than any topic has.
 const SCHEMAS_COUNT_MAX: usize = 10_000;
-const ANSWER_MS_MAX: u64 = 10_000;
 
 /// A registry's client with what it has read.
 pub(crate) struct Registry {
-    urls: Vec<String>,
-    authority: Authority,
-    client: reqwest::Client,
+    client: cloud::registry::Registry,
     readers: Mutex<HashMap<(i32, u8), Known>>,
-}
-
-enum Authority {
-    None,
-    Basic { user: String, password: Secret },
-    Bearer(Secret),
 }
 
 /// What is known of an id: how to read its records, or why none can be read.
@@ -49,12 +41,8 @@ impl Registry {
             }
             (None, None) => Authority::None,
         };
-        Self {
-            urls: registry_urls(settings),
-            authority,
-            client: cloud::http::client(),
-            readers: Mutex::default(),
-        }
+        let client = cloud::registry::Registry::new(registry_urls(settings), authority);
+        Self { client, readers: Mutex::default() }
     }
 
     /// How to read records of schema `id`. `Fault` where the registry cannot be asked; the inner error is the record's.
@@ -77,41 +65,26 @@ impl Registry {
     }
 
     async fn fetch(&self, id: i32) -> Result<Result<Answer, String>, Fault> {
-        let mut last = Fault::Fatal("no schema.registry.url is set".into());
-        for url in &self.urls {
-            match self.fetch_from(url, id).await {
-                Err(Fault::Transient(error)) => last = Fault::Transient(error),
-                other => return other,
+        let failed = |url: &str, reason: String| -> BoxError {
+            Box::new(Error::Registry { url: url.to_owned(), id, source: Reason(reason) })
+        };
+        match self.client.get(&format!("/schemas/ids/{id}")).await {
+            Ok(answer) => {
+                let read = Answer::deserialize(answer);
+                read.map(Ok).map_err(|error| Fault::Transient(failed("the registry", error.to_string())))
             }
-        }
-        Err(last)
-    }
-
-    async fn fetch_from(&self, url: &str, id: i32) -> Result<Result<Answer, String>, Fault> {
-        let failed = |reason: String| -> BoxError {
-            Box::new(Error::Registry { url: without_user(url), id, source: Reason(reason) })
-        };
-        let request = self.client.get(format!("{url}/schemas/ids/{id}"));
-        let request = match &self.authority {
-            Authority::None => request,
-            Authority::Basic { user, password } => request.basic_auth(user, Some(password.reveal())),
-            Authority::Bearer(token) => request.bearer_auth(token.reveal()),
-        };
-        let timeout = std::time::Duration::from_millis(ANSWER_MS_MAX);
-        let response = match request.timeout(timeout).send().await {
-            Ok(response) => response,
-            Err(error) => return Err(Fault::Transient(failed(chain(&error.without_url())))),
-        };
-        match response.status().as_u16() {
-            200 => match response.json().await {
-                Ok(answer) => Ok(Ok(answer)),
-                Err(error) => Err(Fault::Transient(failed(chain(&error.without_url())))),
-            },
-            404 => Ok(Err(format!("schema {id} is not in the registry at {}", without_user(url)))),
-            status @ (401 | 403) => {
-                Err(Fault::Denied(failed(format!("it answered {status}: mend basic.auth.user.info"))))
+            Err(Failed::NoAddress) => Err(Fault::Fatal("no schema.registry.url is set".into())),
+            Err(Failed::Silent { url, reason }) => Err(Fault::Transient(failed(&url, reason))),
+            Err(Failed::Refused { url, status: 404, .. }) => {
+                Ok(Err(format!("schema {id} is not in the registry at {url}")))
             }
-            status => Err(Fault::Transient(failed(format!("it answered {status}")))),
+            Err(Failed::Refused { url, status: status @ (401 | 403), .. }) => {
+                let reason = format!("it answered {status}: mend basic.auth.user.info");
+                Err(Fault::Denied(failed(&url, reason)))
+            }
+            Err(Failed::Refused { url, status, .. }) => {
+                Err(Fault::Transient(failed(&url, format!("it answered {status}"))))
+            }
         }
     }
 }
@@ -135,26 +108,4 @@ fn read(answer: &Answer, id: i32, kind: ContractKind) -> Result<Arc<Reader>, Str
         return Err(format!("schema {id} is {found}, and the converter reads {kind}"));
     }
     Reader::new(kind, id, &answer.schema).map(Arc::new)
-}
-
-/// An error with its causes in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text += &format!(": {error}");
-        cause = error.source();
-    }
-    text
-}
-
-fn without_user(url: &str) -> String {
-    match url::Url::parse(url) {
-        Ok(mut parsed) if !parsed.username().is_empty() || parsed.password().is_some() => {
-            parsed.set_username("").ok();
-            parsed.set_password(None).ok();
-            parsed.to_string().trim_end_matches('/').to_owned()
-        }
-        _ => url.to_owned(),
-    }
 }
