@@ -375,6 +375,16 @@ codes! {
     TM1324 PartFailed "another scheduler has the database";
     TM1325 PartFailed "the scheduler's database is newer than tidemill";
     TM1326 Usage "the scheduler refuses a request";
+    TM1330 Unreachable "the REST proxy cannot listen";
+    TM1331 Unreachable "the REST proxy gets no answer from Kafka";
+    TM1332 Settings "the REST proxy cannot use a Kafka property";
+    TM1333 Unreachable "the REST proxy cannot use the schema registry";
+    TM1334 DataRefused "what the REST proxy was asked for is not there";
+    TM1335 DataRefused "the REST proxy cannot write or read a record";
+    TM1336 Usage "the REST proxy refuses a request";
+    TM1337 Usage "a consumer instance cannot be used so";
+    TM1338 DataRefused "Kafka refuses what the REST proxy asks";
+    TM1339 Usage "a bound of the REST proxy is reached";
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, net::SocketAddr};
 /// One part of the environment, as the page lists it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Part {
-    /// `broker`, `registry`, `connect`, `s3`, `dynamodb`, `console`; any other is asked over HTTP.
+    /// `broker`, `registry`, `rest`, `connect`, `s3`, `dynamodb`, `console`; any other is asked over HTTP.
     pub name: String,
     /// `host:port`, a bootstrap list, or a URL.
     pub address: String,

@@ -24,7 +24,7 @@ pub async fn probe(part: &Part) -> Result<(), Error> {
         match part.name.as_str() {
             "broker" => kafka(&part.address).await,
             "registry" => http(&part.address, "/subjects", Answer::Success).await,
-            "connect" => http(&part.address, "/", Answer::Success).await,
+            "rest" | "connect" => http(&part.address, "/", Answer::Success).await,
             "scheduler" => http(&part.address, "/api/v2/version", Answer::Success).await,
             // Without a signature S3 answers 403, and some DynamoDBs refuse what is no call: that is an answer.
             "s3" | "dynamodb" => http(&part.address, "/", Answer::Any).await,

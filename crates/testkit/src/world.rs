@@ -74,6 +74,10 @@ impl Parts {
         url(&self.of("registry"))
     }
 
+    pub fn rest(&self) -> String {
+        url(&self.of("rest"))
+    }
+
     pub fn connect(&self) -> String {
         url(&self.of("connect"))
     }
@@ -138,7 +142,7 @@ impl World {
 
     fn within(folder: Folder, binary: &str) -> Self {
         // Port 0: the part binds a free one itself, so that tests beside each other never want the same.
-        let parts = ["broker", "registry", "connect", "s3", "dynamodb", "scheduler", "console"];
+        let parts = ["broker", "registry", "rest", "connect", "s3", "dynamodb", "scheduler", "console"];
         let text: String = parts.iter().map(|part| format!("{part}:\n  listen: 127.0.0.1:0\n")).collect();
         fs::write(folder.path().join("tidemill.yaml"), text).expect("the folder is ours");
         Self { folder, binary: binary.into(), environment: BTreeMap::new(), up: None }

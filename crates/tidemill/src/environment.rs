@@ -17,7 +17,8 @@ use project::{Project, Running, RunningPart};
 use crate::{context::Failure, embedded, errors::Error, ports};
 
 /// Every part there is, each after those that it may depend on.
-pub const PARTS: [&str; 7] = ["s3", "dynamodb", "broker", "registry", "connect", "scheduler", "console"];
+pub const PARTS: [&str; 8] =
+    ["s3", "dynamodb", "broker", "registry", "rest", "connect", "scheduler", "console"];
 /// What every part still to be stopped keeps of the time for all of them.
 const STOP_SHARE_MS: u64 = 300;
 
@@ -46,7 +47,7 @@ impl Plan {
                 plan.listen.insert(part, settings.address(&format!("{part}.listen"))?);
             }
         }
-        for part in ["registry", "connect"] {
+        for part in ["registry", "rest", "connect"] {
             if plan.listen.contains_key(part) && !plan.has("broker") {
                 return Err(Error::PartMissing { part, needs: "broker" }.into());
             }
@@ -102,11 +103,13 @@ pub async fn start(project: &Project, plan: &Plan) -> Result<Environment, Failur
     environment.add("dynamodb", plan, dynamodb?);
     environment.add("broker", plan, broker?);
     let kafka = environment.address("broker");
-    let (registry, connect) = tokio::join!(
+    let (registry, rest, connect) = tokio::join!(
         start_registry(project, plan, kafka.as_deref()),
+        start_rest(project, plan, kafka.as_deref()),
         start_connect(project, plan, kafka.as_deref())
     );
     environment.add("registry", plan, registry?);
+    environment.add("rest", plan, rest?);
     environment.add("connect", plan, connect?);
     environment.add("scheduler", plan, start_scheduler(project, plan).await?);
     let console = start_console(project, plan, &environment.parts).await;
@@ -159,6 +162,30 @@ async fn start_registry(
         ..registry::Options::at(*listen, kafka)
     };
     started(registry::Service::start(options).await)
+}
+
+async fn start_rest(project: &Project, plan: &Plan, kafka: Option<&str>) -> Result<Option<Handle>, Failure> {
+    let (Some(listen), Some(kafka)) = (plan.listen.get("rest"), kafka) else { return Ok(None) };
+    let settings = &project.settings;
+    let bytes = |key: &str| settings.bytes(key).map(|it| usize::try_from(it).unwrap_or(0).max(1));
+    let count = |key: &str| settings.count(key).map(|it| usize::try_from(it).unwrap_or(0).max(1));
+    let milliseconds = |key: &str| settings.milliseconds(key).map(|it| u64::try_from(it).unwrap_or(0));
+    let options = rest::Options {
+        listen: *listen,
+        kafka: kafka.to_owned(),
+        kafka_properties: settings.properties("broker.properties"),
+        registry: plan.address("registry").map(|address| console::url(&address)),
+        advertised: settings.optional_text("rest.advertised").map(console::url),
+        request_bytes_max: bytes("rest.request_bytes_max")?,
+        request_records_max: count("rest.request_records_max")?,
+        producer_buffer_bytes_max: bytes("rest.producer_buffer_bytes_max")?,
+        consumer_instances_max: count("rest.consumer_instances_max")?,
+        consumer_instance_timeout_ms: milliseconds("rest.consumer_instance_timeout_ms")?,
+        consumer_request_timeout_ms: milliseconds("rest.consumer_request_timeout_ms")?,
+        consumer_request_bytes_max: bytes("rest.consumer_request_bytes_max")?,
+        consumer_buffer_bytes_max: bytes("rest.consumer_buffer_bytes_max")?,
+    };
+    started(rest::Service::start(options).await)
 }
 
 async fn start_connect(

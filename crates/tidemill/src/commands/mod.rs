@@ -28,7 +28,7 @@ pub enum Command {
     Quickstart(quickstart::Args),
     /// Make a project folder to start from
     Init(init::Args),
-    /// Start the environment: broker, registry, Connect worker, S3, DynamoDB, status page
+    /// Start the environment: broker, registry, REST proxy, Connect worker, S3, DynamoDB, status page
     Up(up::Args),
     /// Show which parts run, where, and whether they answer
     Status(status::Args),

@@ -82,7 +82,7 @@ fn as_json(running: Option<&Running>, memory_bytes: u64, parts: &[PartStatus]) -
         |part: &PartStatus| (part.name.clone(), json!({ "state": part.state, "address": part.address }));
     let mut told: Map<String, Value> = parts.iter().map(told).collect();
     let mut ordered = Map::new();
-    for name in ["broker", "registry", "connect", "s3", "dynamodb", "scheduler", "console"] {
+    for name in ["broker", "registry", "rest", "connect", "s3", "dynamodb", "scheduler", "console"] {
         let stopped = || json!({ "state": "stopped", "address": Value::Null });
         ordered.insert(name.to_owned(), told.remove(name).unwrap_or_else(stopped));
     }

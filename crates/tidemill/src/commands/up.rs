@@ -19,7 +19,7 @@ use crate::{
 
 #[derive(clap::Args)]
 pub struct Args {
-    /// Start only these parts: s3, dynamodb, broker, registry, connect, scheduler, console
+    /// Start only these parts: s3, dynamodb, broker, registry, rest, connect, scheduler, console
     #[arg(long, value_delimiter = ',', value_name = "PARTS")]
     only: Vec<String>,
     /// Return when all is ready; `tidemill down` stops it

@@ -103,7 +103,7 @@ fn what_was_acknowledged_is_there_after_kill_9() {
 
 /// The same addresses in every life, so that clients find it again.
 pub fn fixed_ports(world: &testkit::World) {
-    let parts = ["broker", "registry", "connect", "s3", "dynamodb", "scheduler", "console"];
+    let parts = ["broker", "registry", "rest", "connect", "s3", "dynamodb", "scheduler", "console"];
     let lines = parts.iter().zip(free_ports(parts.len()));
     let text: String = lines.map(|(part, port)| format!("{part}:\n  listen: 127.0.0.1:{port}\n")).collect();
     world.write("tidemill.yaml", text);
