@@ -23,6 +23,7 @@ mod load_stores;
 mod pipelines;
 mod placement;
 mod registry_clients;
+mod rest_clients;
 mod s3_clients;
 mod security;
 mod shared;

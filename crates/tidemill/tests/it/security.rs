@@ -14,6 +14,7 @@ use crate::shared::{TIDEMILL, name};
 
 mod java;
 mod python;
+mod rest;
 
 const SETTINGS: &str = r#"
 broker:
