@@ -47,6 +47,18 @@ fn proxies() -> Vec<reqwest::Proxy> {
     https.into_iter().chain(http).map(|proxy| proxy.no_proxy(excluded())).collect()
 }
 
+/// A part of a path, with everything that has a meaning in URLs escaped.
+pub fn segment(name: &str) -> String {
+    let mut text = String::with_capacity(name.len());
+    for byte in name.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => text.push(byte as char),
+            _ => text += &format!("%{byte:02X}"),
+        }
+    }
+    text
+}
+
 /// Whether a host is this machine's own loopback: then plain HTTP gives nothing away.
 pub fn is_loopback(host: &str) -> bool {
     let bare = host.trim_start_matches('[').trim_end_matches(']');
@@ -64,6 +76,11 @@ mod tests {
         assert!(
             ["10.0.0.1", "s3.amazonaws.com", "localhost.example.org"].iter().all(|host| !is_loopback(host))
         );
+    }
+
+    #[test]
+    fn names_are_escaped_in_paths() {
+        assert_eq!(segment("a/b value:ä"), "a%2Fb%20value%3A%C3%A4");
     }
 
     #[test]

@@ -147,7 +147,7 @@ impl Watch {
         for connector in &connectors {
             let (name, base) = (connector.name.clone(), base.clone());
             asked.spawn(async move {
-                let path = format!("{base}/connectors/{}/offsets", path_segment(&name));
+                let path = format!("{base}/connectors/{}/offsets", cloud::http::segment(&name));
                 (name, get(&path).await.unwrap_or_default())
             });
         }
@@ -219,15 +219,4 @@ async fn get(url: &str) -> Result<Value, String> {
         return Err(format!("HTTP {}", response.status().as_u16()));
     }
     response.json().await.map_err(|error| root_cause(&error))
-}
-
-fn path_segment(name: &str) -> String {
-    let mut text = String::with_capacity(name.len());
-    for byte in name.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => text.push(byte as char),
-            _ => text += &format!("%{byte:02X}"),
-        }
-    }
-    text
 }

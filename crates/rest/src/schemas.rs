@@ -9,7 +9,10 @@ use std::{
 };
 
 use base::ContractKind;
-use cloud::registry::{Authority, Failed, Registry, segment};
+use cloud::{
+    http::segment,
+    registry::{Authority, Failed, Registry},
+};
 use contracts::{Document, Referenced, Transcoder};
 use parking_lot::Mutex;
 use serde_json::{Value as Json, json};

@@ -6,4 +6,5 @@
 pub mod batch;
 pub mod compression;
 pub mod frame;
+pub mod group;
 pub mod partition;

@@ -7,6 +7,8 @@ use serde_json::Value as Json;
 
 use crate::{Error, Options, formats::Format, kafka::client};
 
+/// What Java has as an `int`.
+const TIMEOUT_MS_MAX: u64 = i32::MAX as u64;
 /// Java's default, which decides when a member that reads nothing leaves.
 const POLL_INTERVAL_MS_MIN: u64 = 300_000;
 
@@ -29,7 +31,7 @@ impl Config {
             auto_offset_reset: None,
             auto_commit: true,
             fetch_bytes_min: 1,
-            request_timeout: Duration::from_millis(options.consumer_request_timeout_ms),
+            request_timeout: Duration::from_millis(options.consumer_request_timeout_ms.min(TIMEOUT_MS_MAX)),
         };
         let Json::Object(members) = body else {
             return Err(Error::Body { reason: "the body is not a JSON object".to_owned() });
@@ -62,6 +64,7 @@ impl Config {
                 }
                 "consumer.request.timeout.ms" => {
                     let timeout = number(value).and_then(|timeout| u64::try_from(timeout).ok());
+                    let timeout = timeout.filter(|timeout| *timeout <= TIMEOUT_MS_MAX);
                     config.request_timeout = Duration::from_millis(timeout.ok_or_else(invalid)?);
                 }
                 other => {
@@ -83,6 +86,8 @@ impl Config {
         let buffer_kbytes = (options.consumer_buffer_bytes_max >> 10).max(1);
         config
             .set("group.id", group)
+            // So that it is known among the members of its group.
+            .set("client.id", self.name.as_deref().unwrap_or("tidemill-rest"))
             .set("enable.auto.commit", if self.auto_commit { "true" } else { "false" })
             // Only what was given out counts as read.
             .set("enable.auto.offset.store", "false")
@@ -140,6 +145,7 @@ mod tests {
             (json!({ "auto.offset.reset": "smallest" }), 42204),
             (json!({ "auto.commit.enable": "yes" }), 42204),
             (json!({ "fetch.min.bytes": -2 }), 42204),
+            (json!({ "consumer.request.timeout.ms": "9223372036854775807" }), 42204),
             (json!({ "group": "g" }), 422),
             (json!([]), 400),
         ] {

@@ -30,6 +30,7 @@ pub(crate) struct Instance {
     pub format: Format,
     pub(super) config: Config,
     pub(super) bytes_max: usize,
+    /// Ends what is being read.
     pub(super) closing: CancellationToken,
     pub(super) state: tokio::sync::Mutex<State>,
     consumer: Mutex<Option<Arc<StreamConsumer>>>,
@@ -74,7 +75,7 @@ impl Instance {
         options: &Options,
         group: &str,
         config: Config,
-        closing: CancellationToken,
+        closing: &CancellationToken,
     ) -> Result<Self, Error> {
         let consumer: Result<StreamConsumer, KafkaError> = config.client(options, group).create();
         let consumer = consumer.map_err(|error| Error::ConsumerConfig { reason: error.to_string() })?;
@@ -82,7 +83,7 @@ impl Instance {
             format: config.format,
             config,
             bytes_max: options.consumer_request_bytes_max,
-            closing,
+            closing: closing.child_token(),
             state: tokio::sync::Mutex::default(),
             consumer: Mutex::new(Some(Arc::new(consumer))),
             touched: Mutex::new(Instant::now()),
@@ -108,6 +109,8 @@ impl Instance {
 
     /// Leaves the group; what is being read now ends first, and nothing is read after.
     pub async fn close(&self, patience: Duration) {
+        self.closing.cancel();
+        let _ended = tokio::time::timeout(patience, self.state.lock()).await;
         let Some(consumer) = self.consumer.lock().take() else { return };
         let (done, closed) = tokio::sync::oneshot::channel::<()>();
         // Closing waits for brokers, and a runtime that ends would wait for it: a thread of its own it is.

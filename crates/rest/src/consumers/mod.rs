@@ -47,8 +47,9 @@ impl Consumers {
     }
 
     /// Makes an instance and gives its name.
-    pub async fn create(&self, group: &str, config: Config) -> Result<String, Error> {
+    pub async fn create(&self, group: &str, mut config: Config) -> Result<String, Error> {
         let name = config.name.clone().unwrap_or_else(|| format!("rest-consumer-{}", uuid::Uuid::new_v4()));
+        config.name = Some(name.clone());
         let id = (group.to_owned(), name.clone());
         {
             let mut instances = self.instances.lock();
@@ -63,7 +64,7 @@ impl Consumers {
         }
         let (options, of_group, closing) = (self.options.clone(), group.to_owned(), self.closing.clone());
         // librdkafka starts threads: not on this one.
-        let made = tokio::task::spawn_blocking(move || Instance::new(&options, &of_group, config, closing));
+        let made = tokio::task::spawn_blocking(move || Instance::new(&options, &of_group, config, &closing));
         let made = made
             .await
             .unwrap_or_else(|error| Err(Error::Client { reason: error.to_string(), retriable: false }));

@@ -34,8 +34,7 @@ impl Instance {
         let bytes_max = bytes_max.map_or(self.bytes_max, |bytes| bytes.min(self.bytes_max));
         let mut fetched = self.fetched(&consumer, &mut state, wait, bytes_max).await?;
         let mut records = Vec::with_capacity(fetched.len());
-        let mut next = TopicPartitionList::new();
-        while let Some(message) = fetched.first() {
+        for message in &fetched {
             match self.shown(schemas, message).await {
                 Ok(record) => records.push(record),
                 // What is good comes out first; the bad one is told when it stands in front.
@@ -45,11 +44,11 @@ impl Instance {
                     return Err(error);
                 }
             }
-            let message = fetched.remove(0);
-            state.read.insert(place_of(&message), message.offset() + 1);
+            state.read.insert(place_of(message), message.offset() + 1);
         }
-        put_back(&mut state, fetched);
+        put_back(&mut state, fetched.split_off(records.len()));
         if self.config.auto_commit {
+            let mut next = TopicPartitionList::new();
             for ((topic, partition), offset) in &state.read {
                 next.add_partition_offset(topic, *partition, Offset::Offset(*offset)).ok();
             }

@@ -1,12 +1,13 @@
 //! Configurations of topics and brokers: described with where each value comes from, and altered one by one.
 
 use kafka_protocol::messages::{
-    DescribeConfigsRequest, IncrementalAlterConfigsRequest,
+    CreateTopicsRequest, DescribeConfigsRequest, IncrementalAlterConfigsRequest,
+    create_topics_request::CreatableTopic,
     describe_configs_request::DescribeConfigsResource,
     incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig},
 };
 
-use super::{Kafka, Whom, text, topics::outcome};
+use super::{CHANGE_TIMEOUT_MS, Kafka, Whom, text, topic_name, topics::outcome};
 use crate::Error;
 
 /// Whose configuration it is.
@@ -111,6 +112,33 @@ impl Kafka {
                     source: source(synonym.source),
                 })
                 .collect(),
+        });
+        let mut configs: Vec<Config> = configs.collect();
+        configs.sort_by(|one, other| one.name.cmp(&other.name));
+        Ok(configs)
+    }
+
+    /// What a new topic would have: brokers tell it when they are asked to make one, and not to.
+    pub async fn default_configs(&self) -> Result<Vec<Config>, Error> {
+        let topic = CreatableTopic::default()
+            .with_name(topic_name(&format!("defaults-{}", uuid::Uuid::new_v4())))
+            .with_num_partitions(-1)
+            .with_replication_factor(-1);
+        let request = CreateTopicsRequest::default()
+            .with_topics(vec![topic])
+            .with_timeout_ms(CHANGE_TIMEOUT_MS)
+            .with_validate_only(true);
+        let mut answer = self.ask(Whom::Any, 5..=7, &request).await?;
+        let made = answer.topics.pop();
+        outcome(made.as_ref().map(|made| (made.error_code, made.error_message.as_deref())))?;
+        let configs = made.and_then(|made| made.configs).unwrap_or_default().into_iter();
+        let configs = configs.map(|config| Config {
+            name: config.name.to_string(),
+            value: config.value.map(|value| value.to_string()),
+            is_read_only: config.read_only,
+            is_sensitive: config.is_sensitive,
+            source: source(config.config_source),
+            synonyms: Vec::new(),
         });
         let mut configs: Vec<Config> = configs.collect();
         configs.sort_by(|one, other| one.name.cmp(&other.name));

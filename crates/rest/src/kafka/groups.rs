@@ -174,7 +174,7 @@ fn classic(found: describe_groups_response::DescribedGroup, coordinator: i32) ->
         id: member.member_id.to_string(),
         instance_id: member.group_instance_id.as_ref().map(|id| id.to_string()),
         client_id: member.client_id.to_string(),
-        assigned: assignment(&member.member_assignment).unwrap_or_default(),
+        assigned: wire::group::assignment(&member.member_assignment).unwrap_or_default(),
     });
     let mut members: Vec<Member> = members.collect();
     members.sort_by(|one, other| one.id.cmp(&other.id));
@@ -215,26 +215,6 @@ fn modern(found: consumer_group_describe_response::DescribedGroup, coordinator: 
     }
 }
 
-/// The partitions in a ConsumerProtocolAssignment: version, then topics with their partitions. `None`: something else.
-fn assignment(bytes: &[u8]) -> Option<Vec<(String, i32)>> {
-    let (topics, mut rest) = bytes.get(2..)?.split_first_chunk::<4>()?;
-    let mut places = Vec::new();
-    for _ in 0..i32::from_be_bytes(*topics) {
-        let (length, after) = rest.split_first_chunk::<2>()?;
-        let (name, after) = after.split_at_checked(usize::try_from(i16::from_be_bytes(*length)).ok()?)?;
-        let name = std::str::from_utf8(name).ok()?;
-        let (count, mut after) = after.split_first_chunk::<4>()?;
-        for _ in 0..i32::from_be_bytes(*count) {
-            let (partition, next) = after.split_first_chunk::<4>()?;
-            places.push((name.to_owned(), i32::from_be_bytes(*partition)));
-            after = next;
-        }
-        rest = after;
-    }
-    places.sort();
-    Some(places)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -245,15 +225,6 @@ mod tests {
             [("PreparingRebalance", "PREPARING_REBALANCE"), ("Stable", "STABLE"), ("", "UNKNOWN")]
         {
             assert_eq!(state(name), expected);
-        }
-    }
-
-    #[test]
-    fn an_assignment_is_read_and_a_cut_one_is_not() {
-        let bytes = b"\x00\x01\x00\x00\x00\x01\x00\x02ab\x00\x00\x00\x02\x00\x00\x00\x05\x00\x00\x00\x00\xff\xff\xff\xff";
-        assert_eq!(assignment(bytes), Some(vec![("ab".to_owned(), 0), ("ab".to_owned(), 5)]));
-        for end in 0..bytes.len() - 4 {
-            assert_eq!(assignment(&bytes[..end]), None, "{end}");
         }
     }
 }

@@ -40,6 +40,8 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
 pub(super) enum Fault {
     /// The connection is gone, or never was: another broker may be asked.
     Lost(String),
+    /// The connection waits for an answer that nobody waits for any more.
+    Slow(Error),
     Other(Error),
 }
 
@@ -70,6 +72,7 @@ impl Pool {
             match link.ask(versions, request).await {
                 // It was closed meanwhile: a new one is tried below.
                 Err(Fault::Lost(_)) => {}
+                Err(Fault::Slow(error)) => return Err(Fault::Slow(error)),
                 answered => {
                     self.keep(address, link);
                     return answered;
@@ -79,7 +82,7 @@ impl Pool {
         let opened = timeout(CONNECT_TIMEOUT, Link::open(address, security)).await;
         let mut link = opened.map_err(|_| Fault::Lost(format!("no connection to {address} in time")))??;
         let answered = link.ask(versions, request).await;
-        if !matches!(answered, Err(Fault::Lost(_))) {
+        if !matches!(answered, Err(Fault::Lost(_) | Fault::Slow(_))) {
             self.keep(address, link);
         }
         answered
@@ -145,7 +148,11 @@ impl Link {
     async fn exchange<R: Request>(&mut self, version: i16, request: &R) -> Result<R::Response, Fault> {
         match timeout(ANSWER_TIMEOUT, self.send_and_read(version, request)).await {
             Ok(answered) => answered,
-            Err(_) => Err(Fault::Lost(format!("no answer within {} s", ANSWER_TIMEOUT.as_secs()))),
+            // It may have been done: it is not asked of another broker.
+            Err(_) => {
+                let reason = format!("no answer within {} s", ANSWER_TIMEOUT.as_secs());
+                Err(Fault::Slow(Error::Client { reason, retriable: true }))
+            }
         }
     }
 

@@ -125,7 +125,7 @@ impl Kafka {
     fn failed(&self, fault: Fault) -> Error {
         match fault {
             Fault::Lost(reason) => Error::Kafka { kafka: self.servers.clone(), reason },
-            Fault::Other(error) => error,
+            Fault::Slow(error) | Fault::Other(error) => error,
         }
     }
 

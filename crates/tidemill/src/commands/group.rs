@@ -222,7 +222,7 @@ fn lags(cluster: &Cluster, group: &GroupInfo) -> Result<Vec<Lag>, Error> {
     let consumer = cluster.consumer(group.name())?;
     let mut assigned: BTreeMap<(String, i32), String> = BTreeMap::new();
     for member in group.members() {
-        for place in assignment(member.assignment().unwrap_or_default()).unwrap_or_default() {
+        for place in wire::group::assignment(member.assignment().unwrap_or_default()).unwrap_or_default() {
             assigned.insert(place, member.id().to_owned());
         }
     }
@@ -265,25 +265,6 @@ fn watermarks(
 ) -> Result<(i64, i64), Error> {
     let watermarks = tokio::task::block_in_place(|| consumer.fetch_watermarks(topic, partition, WAIT));
     watermarks.map_err(|error| cluster.failed(error))
-}
-
-/// The partitions in a ConsumerProtocolAssignment: version, then topics with their partitions. `None`: something else.
-fn assignment(bytes: &[u8]) -> Option<Vec<(String, i32)>> {
-    let (topics, mut rest) = bytes.get(2..)?.split_first_chunk::<4>()?;
-    let mut places = Vec::new();
-    for _ in 0..i32::from_be_bytes(*topics) {
-        let (length, after) = rest.split_first_chunk::<2>()?;
-        let (name, after) = after.split_at_checked(usize::try_from(i16::from_be_bytes(*length)).ok()?)?;
-        let name = std::str::from_utf8(name).ok()?;
-        let (count, mut after) = after.split_first_chunk::<4>()?;
-        for _ in 0..i32::from_be_bytes(*count) {
-            let (partition, next) = after.split_first_chunk::<4>()?;
-            places.push((name.to_owned(), i32::from_be_bytes(*partition)));
-            after = next;
-        }
-        rest = after;
-    }
-    Some(places)
 }
 
 fn reset_offsets(args: &ResetOffsets, context: &Context) -> Result<(), Failure> {
@@ -357,18 +338,4 @@ async fn delete(args: Delete, context: &Context) -> Result<(), Failure> {
         println!("deleted group {name}");
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::assignment;
-
-    #[test]
-    fn an_assignment_is_read_and_a_cut_one_is_not() {
-        let bytes = b"\x00\x01\x00\x00\x00\x01\x00\x02ab\x00\x00\x00\x02\x00\x00\x00\x00\x00\x00\x00\x05\xff\xff\xff\xff";
-        assert_eq!(assignment(bytes), Some(vec![("ab".to_owned(), 0), ("ab".to_owned(), 5)]));
-        for end in 0..bytes.len() - 4 {
-            assert_eq!(assignment(&bytes[..end]), None, "{end}");
-        }
-    }
 }

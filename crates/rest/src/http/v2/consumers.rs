@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::extract::State;
-use cloud::registry::segment;
+use cloud::http::segment;
 use regex::Regex;
 use serde_json::{Value as Json, json};
 

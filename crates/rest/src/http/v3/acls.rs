@@ -1,7 +1,7 @@
 //! Access control lists.
 
 use axum::{extract::State, http::StatusCode};
-use cloud::registry::segment;
+use cloud::http::segment;
 use serde_json::{Value as Json, json};
 
 use super::{

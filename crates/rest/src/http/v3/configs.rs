@@ -61,22 +61,13 @@ pub(super) async fn one(State(proxy): Shared, ask: Ask) -> Answer {
     Answer::from(found.await)
 }
 
-/// What topics have that say nothing else, whether the topic is there or not.
+/// What a topic has that says nothing of its own; there need not be one of that name.
 pub(super) async fn defaults(State(proxy): Shared, ask: Ask) -> Answer {
     let found = async {
         let (_, links) = cluster_of(&proxy, &ask, Asked::None).await?;
         let name = ask.named("topic");
-        // A broker has the default of every topic under the topic's own word or one of its synonyms.
+        let configs = proxy.kafka.default_configs().await?;
         let owner = Owner::Topic(name.to_owned());
-        let mut configs = proxy.kafka.configs(&owner, None).await?;
-        for config in &mut configs {
-            config.synonyms.retain(|synonym| synonym.source != "DYNAMIC_TOPIC_CONFIG");
-            if let Some(synonym) = config.synonyms.first().filter(|_| config.source == "DYNAMIC_TOPIC_CONFIG")
-            {
-                config.value = synonym.value.clone();
-                config.source = synonym.source;
-            }
-        }
         let data = configs.iter().map(|config| shown(&owner, config, &links)).collect();
         Ok(links.list("KafkaTopicConfigList", &["topics", name, "default-configs"], data))
     };

@@ -1,6 +1,6 @@
 //! How resources name each other: addresses, and Confluent's resource names (`crn:///kafka=c/topic=t`).
 
-use cloud::registry::segment;
+use cloud::http::segment;
 use serde_json::{Map, Value as Json, json};
 
 pub(super) struct Links {

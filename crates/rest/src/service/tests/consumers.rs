@@ -71,6 +71,7 @@ async fn a_subscription_is_read_committed_and_taken_over() {
     let lags = world.v3("GET", "/consumer-groups/g/lags", Json::Null).await.expect(200);
     assert_eq!((&lags["data"][0]["lag"], &lags["data"][0]["current_offset"]), (&json!(5), &json!(5)));
     assert!(!lags["data"][0]["consumer_id"].as_str().unwrap().is_empty(), "{lags}");
+    assert_eq!(lags["data"][0]["client_id"], "one");
     let group = world.v3("GET", "/consumer-groups/g", Json::Null).await.expect(200);
     assert_eq!((&group["state"], &group["is_simple"]), (&json!("STABLE"), &json!(false)));
     world.v2("DELETE", &one, "", Json::Null).await.expect(204);
@@ -196,6 +197,26 @@ async fn instances_are_counted_and_expire() {
     assert!(gone >= Duration::from_millis(100), "{gone:?}");
     let one = world.v2("GET", "/consumers/g/instances/one/subscription", "", Json::Null).await;
     assert_eq!(one.code(), (404, 40403));
+}
+
+#[tokio::test]
+async fn deleting_ends_what_is_read() {
+    let world = World::with(|options| options.consumer_request_timeout_ms = 60_000).await;
+    world.topic("flights", 1).await;
+    let one = instance(&world, "g", "one").await;
+    let place = json!({ "partitions": [{ "topic": "flights", "partition": 0 }] });
+    world.v2("POST", &format!("{one}/assignments"), "", place).await.expect(204);
+    let began = Instant::now();
+    let path = format!("{one}/records");
+    let reading = world.v2("GET", &path, "json", Json::Null);
+    let deleting = async {
+        // The other one waits already: an answer in between takes a moment.
+        world.get("/v3/clusters").await.expect(200);
+        world.v2("DELETE", &one, "", Json::Null).await.expect(204)
+    };
+    let (read, _) = tokio::join!(reading, deleting);
+    assert!(read.status == 200 || read.code() == (404, 40403), "{read:?}");
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
 }
 
 #[tokio::test]

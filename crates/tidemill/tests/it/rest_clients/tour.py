@@ -34,6 +34,8 @@ assert ask("GET", config, 200)["value"] == default["value"]
 ask("DELETE", config, 204)
 assert ask("GET", "/topics/none", 404) == {"error_code": 40403, "message": "This server does not host this topic-partition."}
 broker = ask("GET", "/brokers", 200)["data"][0]["broker_id"]
+defaults = {one["name"]: one["value"] for one in ask("GET", "/topics/none/default-configs", 200)["data"]}
+assert defaults["cleanup.policy"] == "delete", defaults
 held = ask("GET", "/brokers/%d/partition-replicas" % broker, 200)["data"]
 assert sum(one["topic_name"] == topic for one in held) == 3
 names = {one["name"] for one in ask("GET", "/brokers/%d/configs" % broker, 200)["data"]}
