@@ -17,7 +17,7 @@ struct World {
     rest: Handle,
     cluster: String,
     _registry: Handle,
-    _broker: Handle,
+    broker: Handle,
     _folder: tempfile::TempDir,
 }
 
@@ -63,8 +63,7 @@ impl World {
         options.registry = Some(format!("http://{}", registry.addr));
         change(&mut options);
         let rest = Service::start(options).await.unwrap();
-        let mut world =
-            World { rest, cluster: String::new(), _registry: registry, _broker: broker, _folder: folder };
+        let mut world = World { rest, cluster: String::new(), _registry: registry, broker, _folder: folder };
         let clusters = world.get("/v3/clusters").await.expect(200);
         world.cluster = clusters["data"][0]["cluster_id"].as_str().unwrap().to_owned();
         world

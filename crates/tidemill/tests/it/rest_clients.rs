@@ -179,7 +179,7 @@ fn a_killed_proxy_forgets_its_instances_and_its_group_goes_on() {
 #[test]
 fn what_is_left_alone_expires_and_frees_its_partitions() {
     let mut world: World = world();
-    world.set("TIDEMILL_REST_CONSUMER_INSTANCE_TIMEOUT_MS", "1s");
+    world.set("TIDEMILL_REST_CONSUMER_INSTANCE_TIMEOUT_MS", "5s");
     let topic = name("expiring");
     let parts = world.up_with(&["--only", "broker,rest"]);
     world.ok(&["topic", "create", &topic]);
