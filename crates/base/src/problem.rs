@@ -139,6 +139,11 @@ codes! {
     TM0221 Settings "a connection cannot be used";
     TM0222 Settings "there is no such connection";
     TM0223 Settings "connections or variables stand in two files";
+    TM0224 PartFailed "the disk is full";
+    TM0225 PartFailed "the disk is read-only";
+    TM0226 PartFailed "too many connections";
+    TM0227 PartFailed "the process may open few files";
+    TM0228 PartFailed "the clock has jumped";
     TM0240 PartFailed "the transactions cannot be read back";
     TM0241 DataRefused "records of no transaction";
     TM0301 Unreachable "the broker cannot listen";

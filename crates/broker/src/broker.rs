@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     errors::Error,
     groups::{Groups, journal::OFFSETS_TOPIC},
+    limits::Limits,
     log::Logs,
     options::Options,
     producers::ProducerIds,
@@ -22,6 +23,7 @@ use crate::{
 
 pub struct Broker {
     pub options: Arc<Options>,
+    pub limits: Limits,
     pub cluster_id: StrBytes,
     /// Where it listens; the first is the one of `listen`.
     pub listeners: Vec<Arc<Listener>>,
@@ -41,6 +43,11 @@ pub struct Broker {
 impl Broker {
     pub fn now_ms(&self) -> i64 {
         self.clock.now_ms()
+    }
+
+    /// For time-outs, which a clock that is set does not move.
+    pub fn steady_ms(&self) -> i64 {
+        self.clock.steady_ms()
     }
 
     /// The topic, created if it is missing and the settings allow it.

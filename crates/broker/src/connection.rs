@@ -3,27 +3,29 @@
 //! One request at a time is worked on, except that a Produce whose records are queued lets the next Produce start. Nothing
 //! is read ahead while a request is worked on, so a client that does not wait for answers fills its own socket.
 
-use std::{collections::VecDeque, io::IoSlice, net::SocketAddr, sync::Arc, time::Duration};
+use std::{collections::VecDeque, io::IoSlice, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
 
 use bytes::{Buf, Bytes, BytesMut};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, split},
     net::TcpStream,
-    time::{Instant, sleep_until},
+    time::{Instant, Sleep, sleep, sleep_until, timeout},
 };
 use wire::frame;
 
 use crate::{
     api::{self, Frame, Pending, Step, shapes::Malformed},
     broker::Broker,
+    limits::{Lease, Limits},
+    options::Options,
     security::{listeners::Listener, peer::Peer, tls},
 };
 
-/// Requests of one connection whose records are queued and whose answers are still to come.
-const QUEUED_COUNT_MAX: usize = 64;
 /// The read buffer at first, and the most that a length alone makes us reserve beyond what has arrived.
 const READ_BYTES: usize = 32 << 10;
 const RESERVE_BYTES_MAX: usize = 2 << 20;
+/// Frames up to this size lie in the connection's own buffer, and ask for no memory.
+const SMALL_FRAME_BYTES: usize = READ_BYTES / 2;
 /// Chunks handed to one vectored write.
 const CHUNKS_COUNT_MAX: usize = 64;
 
@@ -36,6 +38,12 @@ enum End {
     Stopped,
     #[error("the client has been told why it cannot stay")]
     Dismissed,
+    #[error("the client has not proven who it is in time")]
+    Unproven,
+    #[error("the client was silent for too long")]
+    Silent,
+    #[error("the client does not take its answers")]
+    Stalled,
     #[error("a frame cannot be read: {0}")]
     Frame(#[from] frame::FrameError),
     #[error("a request cannot be answered: {0}")]
@@ -51,11 +59,64 @@ struct Connection<I, O> {
     input: I,
     output: O,
     buffer: BytesMut,
+    /// The memory of the frame that is being read.
+    arriving: Option<Lease>,
     /// The request being worked on, and whether it may go on before the queued ones are answered.
-    current: Option<(bool, Pending)>,
-    queued: VecDeque<Pending>,
+    current: Option<(bool, Work)>,
+    queued: VecDeque<Work>,
     /// Until when nothing more is read: the client has taken more than its quota.
     muted_until: Option<Instant>,
+    patience: Patience,
+}
+
+/// A request, and its share of the memory until it is answered.
+struct Work {
+    pending: Pending,
+    lease: Option<Lease>,
+}
+
+/// How long a client may do nothing, or prove nothing.
+struct Patience {
+    /// When that is looked at next. It is not set anew with each request: looking late is cheaper.
+    alarm: Pin<Box<Sleep>>,
+    began: Instant,
+    /// When the last frame came or the last answer went.
+    active: Instant,
+    /// What had come of a frame when it was looked at last.
+    arrived_bytes: usize,
+    authentication: Duration,
+    silence: Option<Duration>,
+}
+
+impl Patience {
+    fn new(options: &Options, is_proven: bool) -> Self {
+        let authentication = Duration::from_millis(u64::from(options.authentication_ms_max));
+        let silence = u64::try_from(options.connections_idle_ms_max).ok().map(Duration::from_millis);
+        let first = if is_proven { silence.unwrap_or(authentication) } else { authentication };
+        let now = Instant::now();
+        let alarm = Box::pin(sleep(first));
+        Self { alarm, began: now, active: now, arrived_bytes: 0, authentication, silence }
+    }
+
+    /// Whether it is at its end; if not, when to look again.
+    fn look(&mut self, is_proven: bool, is_idle: bool, arrived_bytes: usize) -> Result<(), End> {
+        let now = Instant::now();
+        if !is_proven {
+            let end = self.began + self.authentication;
+            self.alarm.as_mut().reset(end);
+            return if now < end { Ok(()) } else { Err(End::Unproven) };
+        }
+        let Some(silence) = self.silence else {
+            self.alarm.as_mut().reset(now + self.authentication); // only to look at nothing again
+            return Ok(());
+        };
+        if !is_idle || arrived_bytes != self.arrived_bytes {
+            (self.active, self.arrived_bytes) = (now, arrived_bytes);
+        }
+        let end = self.active + silence;
+        self.alarm.as_mut().reset(end);
+        if now < end { Ok(()) } else { Err(End::Silent) }
+    }
 }
 
 /// Serves until the client leaves, sends what cannot be answered, or the broker stops.
@@ -87,20 +148,25 @@ where
 {
     let buffer = BytesMut::with_capacity(READ_BYTES);
     let mut connection = Connection {
-        broker,
-        peer,
         input,
         output,
         buffer,
+        arriving: None,
         current: None,
         queued: VecDeque::new(),
         muted_until: None,
+        patience: Patience::new(&broker.options, peer.is_proven()),
+        broker,
+        peer,
     };
     let peer = address;
     match connection.serve().await {
         Ok(()) | Err(End::Left | End::Stopped | End::Dismissed) => {}
+        Err(error @ (End::Silent | End::Stalled)) => tracing::debug!(%peer, %error, "connection closed"),
         Err(End::Socket(error)) => tracing::debug!(%peer, %error, "connection lost"),
-        Err(error @ (End::Frame(_) | End::Request(_))) => tracing::warn!(%peer, %error, "connection closed"),
+        Err(error @ (End::Unproven | End::Frame(_) | End::Request(_))) => {
+            tracing::warn!(%peer, %error, "connection closed")
+        }
     }
 }
 
@@ -109,28 +175,41 @@ enum Event {
     Current(Result<Step, Malformed>),
     Queued(Result<Step, Malformed>),
     Unmuted,
+    Alarm,
 }
 
 impl<I: AsyncRead + Unpin, O: AsyncWrite + Unpin> Connection<I, O> {
     async fn serve(&mut self) -> Result<(), End> {
         loop {
             match self.next().await? {
-                Event::Frame(frame) => self.current = Some(api::dispatch(&self.broker, frame, &self.peer)?),
+                Event::Frame(frame) => {
+                    self.patience.active = Instant::now();
+                    let (pipelined, pending) = api::dispatch(&self.broker, frame, &self.peer)?;
+                    self.current = Some((pipelined, Work { pending, lease: self.arriving.take() }));
+                }
                 Event::Current(step) => {
-                    self.current = None;
+                    let lease = self.current.take().and_then(|(_, work)| work.lease);
                     match step? {
-                        Step::Queued(rest) => self.queued.push_back(rest),
+                        Step::Queued(pending) => self.queued.push_back(Work { pending, lease }),
                         answer if self.queued.is_empty() => self.send(answer).await?,
-                        answer => self.queued.push_back(Box::pin(async move { Ok(answer) })),
+                        answer => {
+                            let pending = Box::pin(async move { Ok(answer) });
+                            self.queued.push_back(Work { pending, lease });
+                        }
                     }
                 }
                 Event::Unmuted => self.muted_until = None,
                 Event::Queued(step) => {
-                    self.queued.pop_front();
+                    let lease = self.queued.pop_front().and_then(|work| work.lease);
                     match step? {
-                        Step::Queued(rest) => self.queued.push_front(rest),
+                        Step::Queued(pending) => self.queued.push_front(Work { pending, lease }),
                         answer => self.send(answer).await?,
                     }
+                }
+                Event::Alarm => {
+                    let is_idle =
+                        self.current.is_none() && self.queued.is_empty() && self.muted_until.is_none();
+                    self.patience.look(self.peer.is_proven(), is_idle, self.buffer.len())?;
                 }
             }
         }
@@ -139,22 +218,27 @@ impl<I: AsyncRead + Unpin, O: AsyncWrite + Unpin> Connection<I, O> {
     /// What happens first. Each branch may be dropped unfinished: a frame stays in the buffer, a request in its place.
     async fn next(&mut self) -> Result<Event, End> {
         let stop = self.broker.stop.clone();
-        let Connection { input, buffer, current, queued, broker, peer, muted_until, .. } = self;
+        let Connection {
+            input, buffer, arriving, current, queued, broker, peer, muted_until, patience, ..
+        } = self;
         let muted_until = *muted_until;
-        let bytes_max = peer.frame_bytes_max(broker.options.request_bytes_max as usize);
+        let options = &broker.options;
+        let bytes_max = peer.frame_bytes_max(options.request_bytes_max as usize);
         let may_go_on = current.as_ref().is_some_and(|(pipelined, _)| *pipelined) || queued.is_empty();
         let idle = current.is_none() && queued.is_empty();
-        let may_read = current.is_none() && queued.len() < QUEUED_COUNT_MAX && muted_until.is_none();
+        let has_room = queued.len() < options.requests_in_flight_count_max as usize;
+        let may_read = current.is_none() && has_room && muted_until.is_none();
         tokio::select! {
             biased;
-            step = async { match queued.front_mut() { Some(first) => first.await, None => std::future::pending().await } },
+            step = async { match queued.front_mut() { Some(first) => (&mut first.pending).await, None => std::future::pending().await } },
                 if !queued.is_empty() => Ok(Event::Queued(step)),
-            step = async { match current { Some((_, work)) => work.await, None => std::future::pending().await } },
+            step = async { match current { Some((_, work)) => (&mut work.pending).await, None => std::future::pending().await } },
                 if may_go_on => Ok(Event::Current(step)),
             () = stop.cancelled(), if idle => Err(End::Stopped),
             () = async { match muted_until { Some(until) => sleep_until(until).await, None => std::future::pending().await } },
                 if muted_until.is_some() => Ok(Event::Unmuted),
-            frame = read_frame(input, buffer, bytes_max), if may_read => Ok(Event::Frame(frame?)),
+            frame = read_frame(input, buffer, arriving, &broker.limits, bytes_max), if may_read => Ok(Event::Frame(frame?)),
+            () = &mut patience.alarm => Ok(Event::Alarm),
         }
     }
 
@@ -165,18 +249,30 @@ impl<I: AsyncRead + Unpin, O: AsyncWrite + Unpin> Connection<I, O> {
                     let until = Instant::now() + Duration::from_millis(u64::from(frame.throttle_ms));
                     self.muted_until = self.muted_until.max(Some(until));
                 }
-                write(&mut self.output, frame).await
+                self.write(frame).await
             }
-            Step::Farewell(frame) => write(&mut self.output, frame).await.and(Err(End::Dismissed)),
+            Step::Farewell(frame) => self.write(frame).await.and(Err(End::Dismissed)),
             Step::Answer(None) | Step::Queued(_) => Ok(()),
         }
     }
+
+    async fn write(&mut self, frame: Frame) -> Result<(), End> {
+        let written = write(&mut self.output, frame);
+        match self.patience.silence {
+            Some(silence) => timeout(silence, written).await.unwrap_or(Err(End::Stalled))?,
+            None => written.await?,
+        }
+        self.patience.active = Instant::now();
+        Ok(())
+    }
 }
 
-/// The next frame; what has come of it stays in `buffer` if this is dropped.
+/// The next frame; what has come of it stays in `buffer` if this is dropped, and its memory in `lease`.
 async fn read_frame(
     input: &mut (impl AsyncRead + Unpin),
     buffer: &mut BytesMut,
+    lease: &mut Option<Lease>,
+    limits: &Limits,
     bytes_max: usize,
 ) -> Result<Bytes, End> {
     loop {
@@ -184,6 +280,9 @@ async fn read_frame(
             return Ok(frame);
         }
         let whole = frame::frame_length(buffer, bytes_max)?.map_or(0, |length| frame::LENGTH_BYTES + length);
+        if whole > SMALL_FRAME_BYTES && lease.is_none() {
+            *lease = Some(limits.lease(whole).await);
+        }
         let missing = whole.saturating_sub(buffer.len());
         // A claim alone reserves little; what has really arrived may be doubled.
         buffer.reserve(missing.min(RESERVE_BYTES_MAX.max(buffer.len())).max(READ_BYTES / 2));

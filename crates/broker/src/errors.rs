@@ -1,6 +1,11 @@
 //! What can keep the broker from starting or running. What goes wrong with a request is an error code in its answer.
 
-use std::{io, net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    sync::Arc,
+};
 
 use base::{Code, Problem, code};
 
@@ -28,6 +33,12 @@ pub enum Error {
     Sasl { reason: String },
     #[error("{user:?} is no principal that the broker could give all rights")]
     SuperUser { user: String },
+    #[error("a connection from {address} is refused: there are {count} already")]
+    TooManyConnections { address: IpAddr, count: u32, setting: &'static str },
+    #[error(
+        "this process may open {allowed} files: at most {connections} connections and {segments} log segments will be open"
+    )]
+    FewFiles { allowed: u64, connections: u32, segments: u32 },
     #[error(transparent)]
     Log(#[from] LogError),
 }
@@ -45,6 +56,8 @@ impl Problem for Error {
             Error::Tls { .. } => code::TM1061,
             Error::Sasl { .. } => code::TM1062,
             Error::SuperUser { .. } => code::TM1063,
+            Error::TooManyConnections { .. } => code::TM0226,
+            Error::FewFiles { .. } => code::TM0227,
             Error::Log(error) => error.code(),
         }
     }
@@ -87,6 +100,13 @@ impl Problem for Error {
             Error::SuperUser { .. } => {
                 "write broker.super_users as User:admin;User:CN=kafka,O=Example".to_owned()
             }
+            Error::TooManyConnections { setting, .. } => {
+                format!("see which clients never close what they open, or raise {setting}")
+            }
+            Error::FewFiles { .. } => {
+                "raise the limit of open files (ulimit -n), or lower broker.connections_count_max and broker.open_files_count_max"
+                    .to_owned()
+            }
             Error::Log(error) => error.help(),
         }
     }
@@ -119,6 +139,12 @@ mod tests {
             Error::Tls { path: PathBuf::from("tls/key.pem"), reason: "no items found".to_owned() },
             Error::Sasl { reason: "there is no SASL mechanism GSSAPI".to_owned() },
             Error::SuperUser { user: "admin".to_owned() },
+            Error::TooManyConnections {
+                address: [192, 0, 2, 7].into(),
+                count: 4_096,
+                setting: "broker.connections_count_max",
+            },
+            Error::FewFiles { allowed: 1_024, connections: 448, segments: 448 },
             Error::Log(LogError::Locked { path: "data".into() }),
         ];
         let text: Vec<String> = all.iter().map(|error| plain(error)).collect();

@@ -13,6 +13,7 @@ mod cluster;
 mod connection;
 mod errors;
 mod groups;
+mod limits;
 pub mod log;
 mod options;
 mod producers;

@@ -39,7 +39,23 @@ pub struct Options {
     pub request_bytes_max: u32,
     /// The most record bytes in one answer to Fetch (`fetch.max.bytes`); more is left for the next request.
     pub fetch_bytes_max: u32,
+    /// Connections at once; one more is closed as soon as it is accepted (`max.connections`).
     pub connections_count_max: u32,
+    /// The same from one address (`max.connections.per.ip`).
+    pub connections_per_ip_count_max: u32,
+    /// How long a connection may be silent with no request in hand (`connections.max.idle.ms`); -1: for ever.
+    pub connections_idle_ms_max: i64,
+    /// How long a client of a SASL listener has to prove who he is.
+    pub authentication_ms_max: u32,
+    /// Produce requests of one connection that wait for the log; no more is read from it until one is answered.
+    pub requests_in_flight_count_max: u32,
+    /// Memory for requests that are being read or worked on; a connection is not read from while it is spent
+    /// (`queued.max.request.bytes`).
+    pub request_memory_bytes_max: u32,
+    /// Partitions of all topics but the internal ones.
+    pub partitions_total_max: u32,
+    /// Files of segments open at once; what nobody used for longest is closed, and opened again when asked for.
+    pub open_files_count_max: u32,
     /// Partitions of `__consumer_offsets`; its directories are made when the first group asks for its coordinator.
     pub offsets_partitions: i32,
     /// The same for `__transaction_state`, when the first transactional id asks.
@@ -85,6 +101,13 @@ impl Options {
             request_bytes_max: 100 << 20,
             fetch_bytes_max: 8 << 20,
             connections_count_max: 4_096,
+            connections_per_ip_count_max: u32::MAX,
+            connections_idle_ms_max: 10 * 60 * 1_000,
+            authentication_ms_max: 30_000,
+            requests_in_flight_count_max: 64,
+            request_memory_bytes_max: 256 << 20,
+            partitions_total_max: 100_000,
+            open_files_count_max: 4_096,
             offsets_partitions: 50,
             transactions_partitions: 50,
             transaction_timeout_ms_max: 15 * 60 * 1_000,

@@ -1,12 +1,12 @@
 //! Starting, running and draining the broker. It owns every task of the crate.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use base::{BoxError, Clock, Handle, SystemClock};
 use kafka_protocol::protocol::StrBytes;
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::{Semaphore, mpsc},
+    sync::mpsc,
     task::{self, JoinSet},
     time::timeout,
 };
@@ -20,6 +20,7 @@ use crate::{
         Groups,
         journal::{self, Entry, OFFSETS_TOPIC},
     },
+    limits::{Files, Limits},
     log::{self, Logs, LogsOptions},
     options::{Durability, Options},
     producers::ProducerIds,
@@ -54,7 +55,7 @@ impl Service {
         Self::start_with(options, Arc::new(SystemClock)).await
     }
 
-    async fn start_with(options: Options, clock: Arc<dyn Clock>) -> Result<Handle, Error> {
+    pub(crate) async fn start_with(options: Options, clock: Arc<dyn Clock>) -> Result<Handle, Error> {
         let bound = listeners::bind(&options).await?;
         let known: Vec<Arc<Listener>> = bound.iter().map(|(_, listener)| listener.clone()).collect();
         let addr = known[0].address; // there is always the one of `listen`
@@ -73,10 +74,9 @@ impl Service {
         });
         let writer = tokio::spawn(journal::run(broker.clone(), inboxes.journal));
         let coordinator = tokio::spawn(coordinator::run(broker.clone(), inboxes.coordinator));
-        let room = Arc::new(Semaphore::new(broker.options.connections_count_max as usize));
         let mut doors = JoinSet::new();
         for (socket, listener) in listeners {
-            doors.spawn(door(socket, listener, broker.clone(), room.clone(), stop.clone()));
+            doors.spawn(door(socket, listener, broker.clone(), stop.clone()));
         }
         stop.cancelled().await;
         let mut connections = doors.join_all().await;
@@ -107,7 +107,6 @@ async fn door(
     socket: TcpListener,
     listener: Arc<Listener>,
     broker: Arc<Broker>,
-    room: Arc<Semaphore>,
     stop: CancellationToken,
 ) -> JoinSet<()> {
     let mut connections = JoinSet::new();
@@ -115,7 +114,7 @@ async fn door(
         tokio::select! {
             () = stop.cancelled() => return connections,
             accepted = socket.accept() => match accepted {
-                Ok((stream, _)) => serve(stream, &listener, &broker, &room, &mut connections),
+                Ok((stream, from)) => serve(stream, from, &listener, &broker, &mut connections),
                 Err(error) => {
                     tracing::warn!(%error, "a connection cannot be accepted");
                     tokio::time::sleep(Duration::from_millis(50)).await; // out of file descriptors, most likely
@@ -128,14 +127,19 @@ async fn door(
 
 fn serve(
     stream: TcpStream,
+    from: SocketAddr,
     listener: &Arc<Listener>,
     broker: &Arc<Broker>,
-    room: &Arc<Semaphore>,
     connections: &mut JoinSet<()>,
 ) {
-    let Ok(place) = room.clone().try_acquire_owned() else {
-        tracing::warn!(count = broker.options.connections_count_max, "too many connections: one is refused");
-        return;
+    let place = match broker.limits.admit(from.ip().to_canonical()) {
+        Ok(place) => place,
+        Err(refused) => {
+            if broker.limits.is_to_be_told() {
+                tracing::warn!("{}", base::problem::plain(&refused));
+            }
+            return;
+        }
     };
     let (broker, listener) = (broker.clone(), listener.clone());
     connections.spawn(async move {
@@ -154,13 +158,16 @@ fn open(
         Durability::PageCache => log::Durability::PageCache,
         Durability::Fsync => log::Durability::Fsync,
     };
+    let files = Files::shared_out(&options);
     let logs_options = LogsOptions {
         durability,
+        open_files_count_max: files.segments_count_max,
         tend_interval_ms: options.housekeeping_interval_ms,
         ..LogsOptions::at(&options.data_dir)
     };
     let logs = Arc::new(Logs::open(logs_options, clock.clone())?);
     let cluster_id = StrBytes::from_string(cluster::cluster_id(&options.data_dir)?);
+    let limits = Limits::new(&options, &files);
     let options = Arc::new(options);
     let security = Security::open(&options)?;
     let quotas = Quotas::open(&options.data_dir)?;
@@ -178,6 +185,7 @@ fn open(
     let stop = CancellationToken::new();
     let broker = Broker {
         options,
+        limits,
         cluster_id,
         listeners,
         security,

@@ -1,8 +1,8 @@
 //! A real broker on a port of its own, and real clients against it.
 
-use std::{net::SocketAddr, path::Path};
+use std::{net::SocketAddr, path::Path, sync::Arc};
 
-use base::Handle;
+use base::{Clock, Handle};
 use bytes::Bytes;
 use rdkafka::ClientConfig;
 use tempfile::TempDir;
@@ -10,7 +10,9 @@ use tempfile::TempDir;
 use crate::{Options, Service};
 
 mod admin;
+mod clock;
 mod consumers;
+mod limits;
 mod produce;
 mod restart;
 mod security;
@@ -32,6 +34,13 @@ impl Server {
         let mut options = Options::at(folder.path(), ([127, 0, 0, 1], 0).into());
         change(&mut options);
         Server { handle: Service::start(options).await.unwrap(), folder }
+    }
+
+    /// One whose time somebody sets.
+    pub(crate) async fn start_by(clock: Arc<dyn Clock>) -> Server {
+        let folder = tempfile::tempdir().unwrap();
+        let options = Options::at(folder.path(), ([127, 0, 0, 1], 0).into());
+        Server { handle: Service::start_with(options, clock).await.unwrap(), folder }
     }
 
     pub(crate) fn addr(&self) -> SocketAddr {

@@ -124,6 +124,8 @@ pub struct World {
     folder: Folder,
     binary: PathBuf,
     environment: BTreeMap<String, String>,
+    /// What `up` is started by, where it is not by us.
+    wrapper: Vec<String>,
     up: Option<Child>,
 }
 
@@ -145,7 +147,7 @@ impl World {
         let parts = ["broker", "registry", "rest", "connect", "s3", "dynamodb", "scheduler", "console"];
         let text: String = parts.iter().map(|part| format!("{part}:\n  listen: 127.0.0.1:0\n")).collect();
         fs::write(folder.path().join("tidemill.yaml"), text).expect("the folder is ours");
-        Self { folder, binary: binary.into(), environment: BTreeMap::new(), up: None }
+        Self { folder, binary: binary.into(), environment: BTreeMap::new(), wrapper: Vec::new(), up: None }
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -176,7 +178,10 @@ impl World {
 
     /// The binary with these arguments, in the project's folder, with nothing of this machine's settings.
     pub fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(&self.binary);
+        self.prepared(Command::new(&self.binary), args)
+    }
+
+    fn prepared(&self, mut command: Command, args: &[&str]) -> Command {
         command.args(args).current_dir(self.folder.path()).stdin(Stdio::null()).env_clear();
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("HOME", self.folder.path());
         command.envs([("AWS_EC2_METADATA_DISABLED", "true"), ("NO_COLOR", "1"), ("COLUMNS", "100")]);
@@ -184,6 +189,11 @@ impl World {
         command.envs([("AWS_REGION", "us-east-1"), ("TIDEMILL_S3_SECRET_KEY", SECRET_KEY)]);
         command.envs(&self.environment);
         command
+    }
+
+    /// `up` is started by this program from now on, with our command behind its words; it has to `exec` that.
+    pub fn wrap(&mut self, words: &[&str]) {
+        self.wrapper = words.iter().map(|word| (*word).to_owned()).collect();
     }
 
     /// Runs the binary to its end, at most a minute.
@@ -216,7 +226,14 @@ impl World {
         let mut args = vec!["up"];
         args.extend(more);
         let log = fs::File::create(self.path("up.log")).expect("the folder is ours");
-        let mut command = self.command(&args);
+        let mut command = match self.wrapper.split_first() {
+            None => self.command(&args),
+            Some((program, words)) => {
+                let mut command = Command::new(program);
+                command.args(words).arg(&self.binary);
+                self.prepared(command, &args)
+            }
+        };
         command.stdout(log.try_clone().expect("a file can be shared")).stderr(log);
         self.up = Some(tied_to_us(command).expect("the binary runs"));
     }

@@ -42,7 +42,24 @@ pub fn broker_options(project: &Project, listen: SocketAddr, state: &Path) -> Re
         "downgrade" => MigrationPolicy::Downgrade,
         _ => MigrationPolicy::Bidirectional,
     };
+    limits(&mut options, project)?;
     Ok(options)
+}
+
+fn limits(options: &mut Options, project: &Project) -> Result<(), Failure> {
+    let settings = &project.settings;
+    let bytes = |key| settings.bytes(key).map(|bytes| u32::try_from(bytes).unwrap_or(i32::MAX as u32));
+    options.connections_count_max = settings.count("broker.connections_count_max")?;
+    options.connections_per_ip_count_max = settings.count("broker.connections_per_ip_count_max")?;
+    options.connections_idle_ms_max = settings.milliseconds("broker.connections_idle_ms_max")?;
+    let authentication_ms = settings.milliseconds("broker.authentication_ms_max")?;
+    options.authentication_ms_max = u32::try_from(authentication_ms).unwrap_or(u32::MAX);
+    options.requests_in_flight_count_max = settings.count("broker.requests_in_flight_count_max")?.max(1);
+    options.request_bytes_max = bytes("broker.request_bytes_max")?;
+    options.request_memory_bytes_max = bytes("broker.request_memory_bytes_max")?;
+    options.partitions_total_max = settings.count("broker.partitions_total_max")?;
+    options.open_files_count_max = settings.count("broker.open_files_count_max")?;
+    Ok(())
 }
 
 fn security_options(project: &Project) -> Result<SecurityOptions, Failure> {

@@ -78,6 +78,7 @@ async fn create(broker: &Arc<Broker>, topic: &CreatableTopic, validate_only: boo
     let partitions = partitions(broker, topic)?;
     let settings =
         Settings::from_pairs(topic.configs.iter().map(|config| (&*config.name, config.value.as_deref())))?;
+    broker.topics.check_room(&topic.name, partitions)?;
     if validate_only {
         return Ok(Made { id: Uuid::nil(), partitions, settings });
     }

@@ -169,9 +169,11 @@ fn of_broker(broker: &Broker) -> Vec<DescribeConfigsResourceResult> {
     };
     let advertised = listed(&|at| format!("{}://{}:{}", at.name, &*at.host, at.port));
     let protocols = listed(&|at| format!("{}:{}", at.name, at.protocol.word()));
-    let rows: [(&'static str, String, Kind); 21] = [
+    let int_max = |count: u32| i32::try_from(count).unwrap_or(i32::MAX).to_string();
+    let rows: [(&'static str, String, Kind); 25] = [
         ("advertised.listeners", advertised, Kind::Text),
         ("auto.create.topics.enable", options.auto_create_topics.to_string(), Kind::Boolean),
+        ("connections.max.idle.ms", options.connections_idle_ms_max.to_string(), Kind::Long),
         ("default.replication.factor", "1".to_owned(), Kind::Int),
         ("fetch.max.bytes", options.fetch_bytes_max.to_string(), Kind::Int),
         (
@@ -198,10 +200,13 @@ fn of_broker(broker: &Broker) -> Vec<DescribeConfigsResourceResult> {
         ("log.retention.check.interval.ms", options.housekeeping_interval_ms.to_string(), Kind::Long),
         ("log.retention.ms", options.retention_ms.to_string(), Kind::Long),
         ("log.segment.bytes", options.segment_bytes.to_string(), Kind::Int),
+        ("max.connections", int_max(options.connections_count_max), Kind::Int),
+        ("max.connections.per.ip", int_max(options.connections_per_ip_count_max), Kind::Int),
         ("message.max.bytes", options.batch_bytes_max.to_string(), Kind::Int),
         ("node.id", NODE_ID.to_string(), Kind::Int),
         ("num.partitions", options.partitions_default.to_string(), Kind::Int),
         ("offset.metadata.max.bytes", options.offset_metadata_bytes_max.to_string(), Kind::Int),
+        ("queued.max.request.bytes", options.request_memory_bytes_max.to_string(), Kind::Long),
         ("socket.request.max.bytes", options.request_bytes_max.to_string(), Kind::Int),
     ];
     let each = |(name, value, kind): (&'static str, String, Kind)| {

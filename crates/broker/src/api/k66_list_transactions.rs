@@ -44,7 +44,7 @@ fn act(broker: &Arc<Broker>, request: &ListTransactionsRequest, caller: &Caller)
         }
     };
     let (states, ids) = (&request.state_filters, &request.producer_id_filters);
-    let now_ms = broker.now_ms();
+    let now_ms = broker.steady_ms();
     let is_wanted = |known: &Transaction| {
         let lasts_ms = now_ms.saturating_sub(known.started_ms);
         (states.is_empty() || states.iter().any(|word| word.as_str() == known.state.word()))

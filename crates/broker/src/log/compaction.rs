@@ -205,7 +205,7 @@ impl Log {
             producers: self.tail.lock().producers.clone(),
             now_ms: self.clock.now_ms(),
             base_offset,
-            file: BufWriter::with_capacity(256 << 10, File::create(&log_path).map_err(disk)?),
+            file: BufWriter::with_capacity(256 << 10, files::create(&log_path).map_err(disk)?),
             index: Index::at(index_path.clone(), time_path.clone()).map_err(disk)?,
             position: 0,
             unindexed_bytes: 0,
@@ -222,7 +222,7 @@ impl Log {
         }
         crash_point("broker.log.compact.before_finish");
         let changed = rewrite.changed;
-        rewrite.finish().map_err(disk)?;
+        rewrite.finish(&log_path).map_err(disk)?;
         if !changed {
             return [&log_path, &index_path, &time_path]
                 .into_iter()
@@ -254,7 +254,7 @@ impl Log {
         let swap: PathBuf = offset_path(&self.dir, base_offset, &format!("{next}.{SWAP}"));
         crash_point("broker.log.compact.before_swap");
         let rename = |from: &Path, to: &Path| {
-            std::fs::rename(from, to).map_err(|error| LogError::disk("rename", from, error))
+            files::rename(from, to).map_err(|error| LogError::disk("rename", from, error))
         };
         rename(log, &swap)?;
         files::sync_dir(&self.dir)?;
@@ -272,7 +272,7 @@ impl Log {
                 rename(cleaned, &offset_path(&self.dir, base_offset, kind))?;
             }
         }
-        let fresh = Arc::new(Segment::open(&self.dir, base_offset)?);
+        let fresh = Arc::new(Segment::open(&self.dir, base_offset, &self.descriptors, |_| true)?);
         let first = segments.iter().position(|segment| Arc::ptr_eq(segment, &group[0]));
         let first = first.expect("only who holds `tending` removes segments");
         let (before, after) = (&segments[..first], &segments[first + group.len()..]);
@@ -384,9 +384,9 @@ impl Rewrite<'_> {
         Ok(())
     }
 
-    fn finish(mut self) -> std::io::Result<()> {
+    fn finish(mut self, path: &Path) -> std::io::Result<()> {
         self.file.flush()?;
-        self.file.get_ref().sync_all()?;
+        files::sync(self.file.get_ref(), || path.to_owned())?;
         let offset = u32::try_from(self.max_timestamp_offset - self.base_offset).unwrap_or(u32::MAX);
         self.index.push_time(TimeEntry { time_ms: self.max_timestamp_ms, offset });
         self.index.flush()

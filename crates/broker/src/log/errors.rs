@@ -1,6 +1,10 @@
 //! What can go wrong with a log, and Kafka's word for each.
 
-use std::{io, path::PathBuf, sync::Arc};
+use std::{
+    io::{self, ErrorKind},
+    path::PathBuf,
+    sync::Arc,
+};
 
 use base::{Code, Problem, code};
 use kafka_protocol::ResponseError;
@@ -38,9 +42,17 @@ pub enum LogError {
     NoTransaction { log: Arc<str>, producer_id: i64 },
 }
 
+/// The action that is final when it fails: the system may have dropped the pages, and a second one would hide that.
+pub(crate) const SYNC: &str = "sync";
+
 impl LogError {
     pub(crate) fn disk(action: &'static str, path: impl Into<PathBuf>, source: io::Error) -> Self {
         LogError::Disk { action, path: path.into(), source: Arc::new(source) }
+    }
+
+    /// Whether the log has to end with it: nobody knows any more what the disk holds.
+    pub(crate) fn is_final(&self) -> bool {
+        matches!(self, LogError::Disk { action: SYNC, .. })
     }
 
     /// The error code that a Kafka client gets.
@@ -71,7 +83,12 @@ impl LogError {
 impl Problem for LogError {
     fn code(&self) -> Code {
         match self {
-            LogError::Disk { .. } | LogError::Failed { .. } => code::TM0350,
+            LogError::Disk { source, .. } => match source.kind() {
+                ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => code::TM0224,
+                ErrorKind::ReadOnlyFilesystem => code::TM0225,
+                _ => code::TM0350,
+            },
+            LogError::Failed { .. } => code::TM0350,
             LogError::Locked { .. } => code::TM0351,
             LogError::Damaged { .. } => code::TM0352,
             LogError::Closed { .. } | LogError::Deleted { .. } | LogError::OffsetOutOfRange { .. } => {
@@ -88,6 +105,17 @@ impl Problem for LogError {
 
     fn help(&self) -> String {
         match self {
+            LogError::Disk { path, .. } if self.code() == code::TM0224 => {
+                let folder = path.parent().unwrap_or(path);
+                format!(
+                    "free space on the disk of {}, or lower retention.bytes; it goes on by itself then, and clients send again",
+                    folder.display()
+                )
+            }
+            LogError::Disk { .. } if self.code() == code::TM0225 => {
+                "make the disk writable again (mount -o remount,rw) after looking why it is not; it goes on by itself then"
+                    .to_owned()
+            }
             LogError::Disk { .. } => {
                 "see that the folder exists, belongs to this user and has free space; then start again".to_owned()
             }

@@ -2,6 +2,9 @@
 //!
 //! A folder `<topic>-<partition>` has, for each segment, `<base offset>.log`, `.index` and `.timeindex` (and `.txnindex`); for producers
 //! `<offset>.snapshot`; and small text files with one number each (`start-offset`, `recovery-point`, `cleaned-to`).
+//!
+//! All that changes the disk goes through here, so that tests can stand in between (`tests/layer.rs`): a disk that is full,
+//! that fails, or whose machine loses its power.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -12,7 +15,9 @@ use std::{
 
 use bytes::BytesMut;
 
-use super::errors::LogError;
+use super::errors::{LogError, SYNC};
+#[cfg(test)]
+use super::tests::layer;
 
 pub(crate) const LOG: &str = "log";
 pub(crate) const INDEX: &str = "index";
@@ -124,8 +129,59 @@ pub(crate) fn will_need(file: &File, position: u64, bytes: u64) {
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn will_need(_: &File, _: u64, _: u64) {}
 
-/// Writes all slices at the file's end (it is open for appending) with as few calls as the kernel allows.
-pub(crate) fn append_all(mut file: &File, slices: &mut [IoSlice<'_>]) -> io::Result<()> {
+/// A change of the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Act {
+    MakeDir,
+    Create,
+    Write,
+    Cut,
+    Sync,
+    SyncDir,
+    Rename,
+    Remove,
+}
+
+/// Nothing stands between a log and its disk but in tests.
+#[cfg(not(test))]
+mod layer {
+    use super::{Act, Path, PathBuf, io};
+
+    pub(super) fn before(_: Act, _: impl Fn() -> PathBuf) -> io::Result<()> {
+        Ok(())
+    }
+    pub(super) fn after(_: Act, _: impl Fn() -> PathBuf) {}
+    pub(super) fn renamed(_: &Path, _: &Path) {}
+    pub(super) fn is_real(_: impl Fn() -> PathBuf) -> bool {
+        true
+    }
+    pub(super) fn room(_: impl Fn() -> PathBuf, bytes: usize) -> usize {
+        bytes
+    }
+}
+
+fn done<T>(act: Act, path: &Path, change: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+    layer::before(act, || path.to_owned())?;
+    let made = change()?;
+    layer::after(act, || path.to_owned());
+    Ok(made)
+}
+
+/// Writes all slices at the file's end (it is open for appending) with as few calls as the kernel allows. If it fails, a
+/// part of them may be in the file.
+pub(crate) fn append_all(
+    mut file: &File,
+    slices: &mut [IoSlice<'_>],
+    path: impl Fn() -> PathBuf,
+) -> io::Result<()> {
+    layer::before(Act::Write, &path)?;
+    let bytes = slices.iter().map(|slice| slice.len()).sum();
+    let room = layer::room(&path, bytes);
+    if room < bytes {
+        let whole: Vec<u8> = slices.iter().flat_map(|slice| slice.iter().copied()).take(room).collect();
+        file.write_all(&whole)?;
+        return Err(ErrorKind::StorageFull.into());
+    }
     let mut rest = slices;
     IoSlice::advance_slices(&mut rest, 0);
     while !rest.is_empty() {
@@ -137,26 +193,77 @@ pub(crate) fn append_all(mut file: &File, slices: &mut [IoSlice<'_>]) -> io::Res
             Err(error) => return Err(error),
         }
     }
+    layer::after(Act::Write, &path);
     Ok(())
 }
 
-pub(crate) fn open_append(path: &Path, create: bool) -> Result<File, LogError> {
-    let opened = OpenOptions::new().read(true).append(true).create(create).open(path);
-    opened.map_err(|error| LogError::disk("open", path, error))
+pub(crate) fn append(file: &File, bytes: &[u8], path: &Path) -> io::Result<()> {
+    append_all(file, &mut [IoSlice::new(bytes)], || path.to_owned())
 }
 
-/// Puts `bytes` under `path` so that a crash leaves the old file or the new one.
-pub(crate) fn write_atomically(path: &Path, bytes: &[u8], sync: bool) -> Result<(), LogError> {
+/// Opens for reading and appending; makes the file if it is missing and may be made.
+pub(crate) fn open_append(path: &Path, create: bool) -> io::Result<File> {
+    let open = |create| OpenOptions::new().read(true).append(true).create(create).open(path);
+    match open(false) {
+        Err(error) if error.kind() == ErrorKind::NotFound && create => done(Act::Create, path, || open(true)),
+        opened => opened,
+    }
+}
+
+/// A new file, or an old one emptied.
+pub(crate) fn create(path: &Path) -> io::Result<File> {
+    done(Act::Create, path, || File::create(path))
+}
+
+/// Cuts the file off after so many bytes.
+pub(crate) fn cut(file: &File, bytes: u64, path: &Path) -> io::Result<()> {
+    done(Act::Cut, path, || file.set_len(bytes))
+}
+
+/// What was written is on the disk when it returns.
+pub(crate) fn sync(file: &File, path: impl Fn() -> PathBuf) -> io::Result<()> {
+    layer::before(Act::Sync, &path)?;
+    if layer::is_real(&path) {
+        file.sync_data()?;
+    }
+    layer::after(Act::Sync, &path);
+    Ok(())
+}
+
+pub(crate) fn make_dir(path: &Path) -> io::Result<()> {
+    match path.is_dir() {
+        true => Ok(()),
+        false => done(Act::MakeDir, path, || fs::create_dir_all(path)),
+    }
+}
+
+pub(crate) fn rename(from: &Path, to: &Path) -> io::Result<()> {
+    layer::before(Act::Rename, || to.to_owned())?;
+    fs::rename(from, to)?;
+    layer::renamed(from, to);
+    Ok(())
+}
+
+/// Puts `bytes` under `path` so that a crash leaves the old file or the new one; with `sync` it is the new one once this
+/// returns.
+pub(crate) fn write_atomically(path: &Path, bytes: &[u8], sync_it: bool) -> Result<(), LogError> {
     let unfinished = path.with_extension("tmp");
     let written = (|| {
-        let mut file = File::create(&unfinished)?;
-        file.write_all(bytes)?;
-        if sync {
-            file.sync_all()?;
+        let file = create(&unfinished)?;
+        append(&file, bytes, &unfinished)?;
+        if sync_it {
+            sync(&file, || unfinished.clone())?;
         }
-        fs::rename(&unfinished, path)
+        rename(&unfinished, path)
     })();
-    written.map_err(|error| LogError::disk("write", path, error))
+    if let Err(error) = written {
+        remove(&unfinished).ok(); // it may be what fills the disk
+        return Err(LogError::disk("write", path, error));
+    }
+    match path.parent() {
+        Some(dir) if sync_it => sync_dir(dir),
+        _ => Ok(()),
+    }
 }
 
 /// The number in a small text file; `None` where it is missing or is none, as after a power cut.
@@ -166,12 +273,16 @@ pub(crate) fn read_number(path: &Path) -> Option<i64> {
 
 /// Makes created, renamed and removed names in `dir` durable.
 pub(crate) fn sync_dir(dir: &Path) -> Result<(), LogError> {
-    File::open(dir).and_then(|dir| dir.sync_all()).map_err(|error| LogError::disk("sync", dir, error))
+    let synced = done(Act::SyncDir, dir, || match layer::is_real(|| dir.to_owned()) {
+        true => File::open(dir).and_then(|dir| dir.sync_all()),
+        false => Ok(()),
+    });
+    synced.map_err(|error| LogError::disk(SYNC, dir, error))
 }
 
 /// Removes a file; one that is gone already is no error.
 pub(crate) fn remove(path: &Path) -> Result<(), LogError> {
-    match fs::remove_file(path) {
+    match done(Act::Remove, path, || fs::remove_file(path)) {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(LogError::disk("remove", path, error)),
         _ => Ok(()),
     }

@@ -5,12 +5,12 @@
 
 use std::{
     fs::File,
-    io::{self, ErrorKind, Write},
+    io::{self, ErrorKind},
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
 };
 
-use super::files::{INDEX, TIME_INDEX, offset_path};
+use super::files::{self, INDEX, TIME_INDEX, offset_path};
 
 /// So many entries are written at once: a page of offsets.
 const PENDING_COUNT_MAX: usize = 512;
@@ -74,6 +74,8 @@ pub(crate) struct Column<E> {
     last: Option<E>,
     /// The file ended inside an entry: more may be missing.
     torn: bool,
+    /// A write failed, and a part of it may be in the file.
+    ragged: bool,
     pending: Vec<E>,
 }
 
@@ -86,15 +88,26 @@ impl<E: Entry> Column<E> {
         };
         let written_count = length / E::BYTES as u64;
         let torn = length % E::BYTES as u64 != 0;
-        let mut column = Self { path, written_count, last: None, torn, pending: Vec::new() };
+        let mut column = Self { path, written_count, last: None, torn, ragged: torn, pending: Vec::new() };
         if torn {
-            let whole = column.written_count * E::BYTES as u64;
-            File::options().write(true).open(&column.path)?.set_len(whole)?;
+            column.mend(&files::open_append(&column.path, false)?)?;
         }
         if column.written_count > 0 {
             column.last = column.read(&File::open(&column.path)?, column.written_count - 1, 1)?.pop();
         }
         Ok(column)
+    }
+
+    /// One whose file is known not to be there.
+    pub(crate) fn missing(path: PathBuf) -> Self {
+        Self { path, written_count: 0, last: None, torn: false, ragged: false, pending: Vec::new() }
+    }
+
+    /// Cuts off what is no whole entry.
+    fn mend(&mut self, file: &File) -> io::Result<()> {
+        files::cut(file, self.written_count * E::BYTES as u64, &self.path)?;
+        self.ragged = false;
+        Ok(())
     }
 
     fn read(&self, file: &File, first: u64, count: u64) -> io::Result<Vec<E>> {
@@ -114,11 +127,26 @@ impl<E: Entry> Column<E> {
         }
         let mut bytes = Vec::with_capacity(self.pending.len() * E::BYTES);
         self.pending.iter().for_each(|entry| entry.put(&mut bytes));
-        let mut file = File::options().append(true).create(true).open(&self.path)?;
-        file.write_all(&bytes)?;
+        let file = files::open_append(&self.path, true)?;
+        if self.ragged {
+            self.mend(&file)?;
+        }
+        if let Err(error) = files::append(&file, &bytes, &self.path) {
+            self.ragged = true;
+            self.mend(&file).ok(); // or before the next write
+            return Err(error);
+        }
         self.written_count += self.pending.len() as u64;
         self.pending = Vec::new();
         Ok(())
+    }
+
+    fn first(&self) -> io::Result<Option<E>> {
+        match self.written_count {
+            0 => Ok(None),
+            1 => Ok(self.last),
+            _ => Ok(self.read(&File::open(&self.path)?, 0, 1)?.pop()),
+        }
     }
 
     /// The last entry that `is_before`, which is true up to some entry and false from there on.
@@ -185,9 +213,9 @@ impl<E: Entry> Column<E> {
         if after == 0 {
             return Ok(());
         }
-        let file = File::options().read(true).write(true).open(&self.path)?;
+        let file = files::open_append(&self.path, false)?;
         self.written_count -= after;
-        file.set_len(self.written_count * E::BYTES as u64)?;
+        self.mend(&file)?;
         self.last = match self.written_count {
             0 => None,
             count => self.read(&file, count - 1, 1)?.pop(),
@@ -203,9 +231,18 @@ pub(crate) struct Index {
 }
 
 impl Index {
-    /// Opens the files as they are; those that are missing are empty.
-    pub(crate) fn open(dir: &Path, base_offset: i64) -> io::Result<Self> {
-        Self::at(offset_path(dir, base_offset, INDEX), offset_path(dir, base_offset, TIME_INDEX))
+    /// Opens the files as they are; those that are missing are empty. `is_there` knows which are, by their kind.
+    pub(crate) fn open(
+        dir: &Path,
+        base_offset: i64,
+        is_there: impl Fn(&'static str) -> bool,
+    ) -> io::Result<Self> {
+        let offsets = offset_path(dir, base_offset, INDEX);
+        let times = offset_path(dir, base_offset, TIME_INDEX);
+        Ok(Self {
+            offsets: if is_there(INDEX) { Column::open(offsets)? } else { Column::missing(offsets) },
+            times: if is_there(TIME_INDEX) { Column::open(times)? } else { Column::missing(times) },
+        })
     }
 
     pub(crate) fn at(offsets: PathBuf, times: PathBuf) -> io::Result<Self> {
@@ -220,8 +257,24 @@ impl Index {
         self.times.last
     }
 
-    pub(crate) fn is_torn(&self) -> bool {
-        self.offsets.torn || self.times.torn
+    /// Whether both files can be what was written: whole, rising, and about no more offsets than there are.
+    pub(crate) fn is_plausible(&self, span: u32) -> io::Result<bool> {
+        if self.offsets.torn || self.times.torn {
+            return Ok(false);
+        }
+        if let (Some(first), Some(last)) = (self.offsets.first()?, self.offsets.last) {
+            let rises = self.offsets.written_count == 1
+                || (first.offset < last.offset && first.position < last.position);
+            // The first batch of a segment is never noted.
+            if !rises || first.position == 0 || last.offset >= span {
+                return Ok(false);
+            }
+        }
+        if let (Some(first), Some(last)) = (self.times.first()?, self.times.last) {
+            let rises = self.times.written_count == 1 || first.time_ms < last.time_ms;
+            return Ok(rises && last.time_ms != 0 && last.offset < span);
+        }
+        Ok(true)
     }
 
     /// Adds a batch; a time that is not larger than the last is left out.

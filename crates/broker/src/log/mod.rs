@@ -6,7 +6,9 @@
 
 mod aborted;
 mod appender;
+mod clock_watch;
 mod compaction;
+mod descriptors;
 mod errors;
 mod files;
 mod index;
@@ -24,6 +26,7 @@ mod writer;
 mod tests;
 
 pub use aborted::Aborted;
+pub use clock_watch::ClockJumped;
 pub use errors::LogError;
 pub use options::{Cleanup, Durability, LogOptions, LogsOptions, TimestampType};
 pub use partition::{Appended, Log, Pending, Writer};

@@ -19,6 +19,8 @@ pub struct LogsOptions {
     pub durability: Durability,
     /// Bytes of records that may wait for the appender; `submit` waits for room.
     pub queue_bytes_max: u32,
+    /// Segment files that are open at once; the one that nobody used for longest gives way.
+    pub open_files_count_max: u32,
     /// How often retention, compaction and closing of idle files run. 0: only when `Logs::tend` is called.
     pub tend_interval_ms: u64,
     /// Kafka's `producer.id.expiration.ms`: how long an idle producer's sequences are remembered.
@@ -31,6 +33,7 @@ impl LogsOptions {
             data_dir: data_dir.into(),
             durability: Durability::default(),
             queue_bytes_max: 64 << 20,
+            open_files_count_max: 4_096,
             tend_interval_ms: 15_000,
             producer_expiration_ms: 86_400_000,
         }

@@ -15,6 +15,7 @@ use tokio::sync::{Notify, oneshot};
 
 use super::{
     appender::{Append, Queue},
+    descriptors::Descriptors,
     errors::LogError,
     options::{Durability, LogOptions},
     producers::ProducerState,
@@ -30,6 +31,7 @@ pub struct Log {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) durability: Durability,
     pub(crate) queue: Queue,
+    pub(crate) descriptors: Arc<Descriptors>,
     /// By base offset; the last is the one that grows. Replaced only while `tail` is locked.
     pub(crate) segments: RwLock<Arc<[Arc<Segment>]>>,
     pub(crate) tail: Mutex<Tail>,
@@ -49,8 +51,6 @@ pub struct Log {
     readers_wait: AtomicBool,
     /// Where recent reads ended, so that the next one need not search.
     pub(crate) hints: Mutex<super::reader::Hints>,
-    #[cfg(test)]
-    pub(crate) fail_sync: AtomicBool,
 }
 
 pub(crate) const OPEN: u8 = 0;
@@ -91,10 +91,11 @@ pub struct Pending {
 pub(crate) struct Parts {
     pub(crate) name: Arc<str>,
     pub(crate) dir: Arc<Path>,
-    pub(crate) options: LogOptions,
+    pub(crate) options: Arc<LogOptions>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) durability: Durability,
     pub(crate) queue: Queue,
+    pub(crate) descriptors: Arc<Descriptors>,
     pub(crate) segments: Vec<Arc<Segment>>,
     pub(crate) tail: Tail,
     pub(crate) start: i64,
@@ -109,10 +110,11 @@ impl Log {
         Self {
             name: parts.name,
             dir: parts.dir,
-            options: RwLock::new(Arc::new(parts.options)),
+            options: RwLock::new(parts.options),
             clock: parts.clock,
             durability: parts.durability,
             queue: parts.queue,
+            descriptors: parts.descriptors,
             segments: RwLock::new(parts.segments.into()),
             tail: Mutex::new(parts.tail),
             tending: Mutex::new(()),
@@ -126,8 +128,6 @@ impl Log {
             readers: Mutex::new(Vec::new()),
             readers_wait: AtomicBool::new(false),
             hints: Mutex::default(),
-            #[cfg(test)]
-            fail_sync: AtomicBool::new(false),
         }
     }
 
@@ -217,8 +217,8 @@ impl Log {
     }
 
     /// From the next append and the next round of tending on.
-    pub fn set_options(&self, options: LogOptions) {
-        *self.options.write() = Arc::new(options);
+    pub fn set_options(&self, options: impl Into<Arc<LogOptions>>) {
+        *self.options.write() = options.into();
     }
 
     pub(crate) fn all_segments(&self) -> Arc<[Arc<Segment>]> {

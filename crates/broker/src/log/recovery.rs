@@ -11,6 +11,7 @@ use wire::batch::{BATCH_HEADER_BYTES, Batch, BatchHeader};
 
 use super::{
     compaction::CLEANED_TO,
+    descriptors::Descriptors,
     errors::LogError,
     files::{self, CLEANED, INDEX, LOG, SNAPSHOT, SWAP, TIME_INDEX, TXN_INDEX, Wait, offset_path},
     options::LogOptions,
@@ -38,10 +39,16 @@ pub(crate) struct Recovered {
     pub(crate) tail: Tail,
     pub(crate) start: i64,
     pub(crate) cleaned_to: i64,
+    /// Segments from here on may not be on the disk, though they can be read.
+    pub(crate) synced_to: i64,
 }
 
 /// What a walk over the segments learns.
-struct Progress {
+struct Progress<'a> {
+    dir: &'a Arc<Path>,
+    descriptors: &'a Arc<Descriptors>,
+    listing: Listing,
+    options: &'a LogOptions,
     next_offset: i64,
     producers: Producers,
     /// Batches before this are in the snapshot that `producers` came from.
@@ -51,18 +58,24 @@ struct Progress {
 
 pub(crate) fn recover(
     dir: &Arc<Path>,
+    descriptors: &Arc<Descriptors>,
     ended: Ended,
     options: &LogOptions,
     now_ms: i64,
 ) -> Result<Recovered, LogError> {
-    finish_swaps(dir)?;
-    let bases = bases(dir)?;
-    let start = files::read_number(&dir.join(START_OFFSET)).unwrap_or(0).max(0);
-    let synced_to = files::read_number(&dir.join(RECOVERY_POINT)).unwrap_or(0);
+    let mut listing = Listing::of(dir)?;
+    if finish_swaps(dir, &listing)? {
+        listing = Listing::of(dir)?;
+    }
+    let bases = listing.offsets(LOG);
+    let start = listing.number(dir, START_OFFSET).unwrap_or(0).max(0);
+    let synced_to = listing.number(dir, RECOVERY_POINT).unwrap_or(0);
     // What lies behind may be gone, and with it the index of aborted transactions: both are made from the state as of here.
     let snapshot_max = if ended == Ended::Unknown { synced_to } else { i64::MAX };
-    let (producers_from, producers) = latest_snapshot(dir, snapshot_max)?;
-    let mut progress = Progress { next_offset: start, producers, producers_from, now_ms };
+    let (producers_from, producers) = latest_snapshot(dir, &listing, snapshot_max);
+    let next_offset = start;
+    let mut progress =
+        Progress { dir, descriptors, listing, options, next_offset, producers, producers_from, now_ms };
     let mut segments: Vec<Arc<Segment>> = Vec::new();
     for (place, &base_offset) in bases.iter().enumerate() {
         let next_base = bases.get(place + 1).copied();
@@ -72,36 +85,46 @@ pub(crate) fn recover(
             (_, None) => false,
         };
         let (segment, damage) = match next_base {
-            Some(next) if trusted => sealed(dir, base_offset, next, options, &mut progress)?,
-            _ if ended == Ended::Unknown => rebuild(dir, base_offset, options, &mut progress)?,
-            _ => last(dir, base_offset, ended, options, &mut progress)?,
+            Some(next) if trusted => sealed(base_offset, next, &mut progress)?,
+            _ if ended == Ended::Unknown => rebuild(base_offset, &mut progress)?,
+            _ => last(base_offset, ended, &mut progress)?,
         };
         segments.push(Arc::new(segment));
         if let Some(what) = damage {
-            tracing::warn!(dir = %dir.display(), next_offset = progress.next_offset, "cut off a torn tail: {what}");
-            bases[place + 1..].iter().try_for_each(|&base| remove_segment(dir, base))?;
+            let next_offset = progress.next_offset;
+            tracing::warn!(dir = %dir.display(), next_offset, "cut off a torn tail: {what}");
+            remove_behind(dir, &bases[place + 1..])?;
             break;
         }
     }
     if segments.is_empty() {
-        segments.push(Arc::new(Segment::open(dir, progress.next_offset)?));
+        segments.push(Arc::new(Segment::make(dir, progress.next_offset, descriptors)?));
     }
-    finish(dir, segments, progress, start)
+    finish(segments, progress, start)
+}
+
+/// What lay behind the damage. It must not come back after a power cut, among what is written from now on.
+fn remove_behind(dir: &Path, bases: &[i64]) -> Result<(), LogError> {
+    bases.iter().try_for_each(|&base| remove_segment(dir, base))?;
+    if bases.is_empty() { Ok(()) } else { files::sync_dir(dir) }
 }
 
 fn finish(
-    dir: &Path,
     segments: Vec<Arc<Segment>>,
-    mut progress: Progress,
+    mut progress: Progress<'_>,
     start: i64,
 ) -> Result<Recovered, LogError> {
+    let dir = progress.dir;
     let active = segments.last().expect("there is at least the one just made");
     // What a snapshot knows beyond the recovered end did not survive: begin without it.
-    let snapshots = snapshot_offsets(dir)?;
-    let beyond = snapshots.iter().filter(|&&at| at > progress.next_offset);
-    beyond.clone().try_for_each(|&at| files::remove(&offset_path(dir, at, SNAPSHOT)))?;
+    let mut snapshots = progress.listing.offsets(SNAPSHOT);
+    let sound = snapshots.partition_point(|&at| at <= progress.next_offset);
+    for at in snapshots.split_off(sound) {
+        files::remove(&offset_path(dir, at, SNAPSHOT))?;
+    }
     if progress.producers_from > progress.next_offset {
-        (progress.producers_from, progress.producers) = latest_snapshot(dir, progress.next_offset)?;
+        (progress.producers_from, progress.producers) =
+            latest_snapshot(dir, &progress.listing, progress.next_offset);
         for segment in &segments {
             segment.forget_aborted(progress.producers_from)?;
             segment.walk(0, false, |batch, _| progress.note_producer(segment, batch).map(|()| true))?;
@@ -110,22 +133,27 @@ fn finish(
     let rolled_ms = first_time(active)?.unwrap_or(progress.now_ms);
     let first = segments.first().map_or(0, |segment| segment.base_offset);
     let next_offset = progress.next_offset.max(active.base_offset);
+    let synced_to = progress.listing.number(dir, RECOVERY_POINT).unwrap_or(0);
+    let full = segments[..segments.len() - 1].iter();
+    let unsynced = full.filter(|segment| segment.base_offset >= synced_to).cloned().collect();
     let tail = Tail {
         next_offset,
+        unsynced,
         position: active.visible(),
         rolled_ms,
         producers: progress.producers,
         snapshot_at: if snapshots.contains(&next_offset) { next_offset } else { -1 },
         ..Tail::default()
     };
-    let cleaned_to = files::read_number(&dir.join(CLEANED_TO)).unwrap_or(0).min(next_offset);
-    Ok(Recovered { tail, start: start.max(first).min(next_offset), cleaned_to, segments })
+    let cleaned_to = progress.listing.number(dir, CLEANED_TO).unwrap_or(0).min(next_offset);
+    Ok(Recovered { tail, start: start.max(first).min(next_offset), cleaned_to, synced_to, segments })
 }
 
-impl Progress {
+impl Progress<'_> {
     /// A segment as its files are, without the aborted transactions that the walk over the batches finds again.
-    fn open(&self, dir: &Arc<Path>, base_offset: i64) -> Result<Segment, LogError> {
-        let segment = Segment::open(dir, base_offset)?;
+    fn open(&self, base_offset: i64) -> Result<Segment, LogError> {
+        let is_there = |kind| self.listing.has(base_offset, kind);
+        let segment = Segment::open(self.dir, base_offset, self.descriptors, is_there)?;
         segment.forget_aborted(self.producers_from)?;
         Ok(segment)
     }
@@ -153,23 +181,18 @@ fn first_time(segment: &Segment) -> Result<Option<i64>, LogError> {
 
 /// A full segment whose files are trusted: only its index is looked at, unless producers have to be read from it.
 fn sealed(
-    dir: &Arc<Path>,
     base_offset: i64,
     next_base: i64,
-    options: &LogOptions,
-    progress: &mut Progress,
+    progress: &mut Progress<'_>,
 ) -> Result<(Segment, Option<String>), LogError> {
-    let segment = progress.open(dir, base_offset)?;
-    let last = segment.index.lock().last_offset();
+    let segment = progress.open(base_offset)?;
     let visible = segment.visible();
-    let torn = segment.index.lock().is_torn();
-    let wrong = torn || last.is_some_and(|entry| u64::from(entry.position) >= visible);
     // Also where no record has a time, which is rare enough.
     let missing = visible > 0 && segment.max_timestamp() < 0;
-    let small = visible <= options.index_interval_bytes;
-    if wrong || (missing && !small) {
+    let small = visible <= progress.options.index_interval_bytes;
+    if !has_sound_index(&segment, next_base)? || (missing && !small) {
         drop(segment);
-        return rebuild(dir, base_offset, options, progress);
+        return rebuild(base_offset, progress);
     }
     if next_base > progress.producers_from || (small && segment.max_timestamp() < 0) {
         segment.walk(0, false, |batch, position| {
@@ -185,19 +208,16 @@ fn sealed(
 /// The segment that was growing: from its last index entry on each batch is looked at, with its checksum if the end was
 /// not clean, and from the producers' snapshot on for those.
 fn last(
-    dir: &Arc<Path>,
     base_offset: i64,
     ended: Ended,
-    options: &LogOptions,
-    progress: &mut Progress,
+    progress: &mut Progress<'_>,
 ) -> Result<(Segment, Option<String>), LogError> {
-    let segment = progress.open(dir, base_offset)?;
-    let entry = segment.index.lock().last_offset();
-    let torn = segment.index.lock().is_torn();
-    if torn || entry.is_some_and(|entry| u64::from(entry.position) >= segment.visible()) {
+    let segment = progress.open(base_offset)?;
+    if !has_sound_index(&segment, i64::MAX)? {
         drop(segment);
-        return rebuild(dir, base_offset, options, progress);
+        return rebuild(base_offset, progress);
     }
+    let entry = segment.index.lock().last_offset();
     let indexed_to = entry.map_or(0, |entry| u64::from(entry.position));
     if progress.producers_from < base_offset + entry.map_or(0, |entry| i64::from(entry.offset)) {
         segment.walk(0, false, |batch, position| {
@@ -207,21 +227,33 @@ fn last(
         progress.producers_from =
             progress.producers_from.max(base_offset + entry.map_or(0, |entry| i64::from(entry.offset)) + 1);
     }
-    let damage = walk_and_cut(&segment, indexed_to, ended != Ended::Clean, options, progress)?;
+    let damage = walk_and_cut(&segment, indexed_to, ended != Ended::Clean, progress)?;
     Ok((segment, damage))
 }
 
+/// Whether the ends of the indices say what the log says: a log that is cut off where an index errs loses records.
+fn has_sound_index(segment: &Segment, next_base: i64) -> Result<bool, LogError> {
+    let index = segment.index.lock();
+    let span = u32::try_from(next_base - segment.base_offset).unwrap_or(u32::MAX);
+    if !index.is_plausible(span).map_err(segment.disk("read the index of"))? {
+        return Ok(false);
+    }
+    let Some(entry) = index.last_offset() else { return Ok(true) };
+    let position = u64::from(entry.position);
+    if position + BATCH_HEADER_BYTES as u64 > segment.visible() {
+        return Ok(false);
+    }
+    let head = segment.read_at(position, BATCH_HEADER_BYTES, Wait::ForDisk).map_err(segment.disk("read"))?;
+    Ok(BatchHeader::parse(&head).is_ok_and(|header| segment.relative(header.last_offset()) == entry.offset))
+}
+
 /// Throws the indices away and makes them anew from the batches, each with its checksum.
-fn rebuild(
-    dir: &Arc<Path>,
-    base_offset: i64,
-    options: &LogOptions,
-    progress: &mut Progress,
-) -> Result<(Segment, Option<String>), LogError> {
-    files::remove(&offset_path(dir, base_offset, INDEX))?;
-    files::remove(&offset_path(dir, base_offset, TIME_INDEX))?;
-    let segment = progress.open(dir, base_offset)?;
-    let damage = walk_and_cut(&segment, 0, true, options, progress)?;
+fn rebuild(base_offset: i64, progress: &mut Progress<'_>) -> Result<(Segment, Option<String>), LogError> {
+    for kind in [INDEX, TIME_INDEX] {
+        files::remove(&offset_path(progress.dir, base_offset, kind))?;
+    }
+    let segment = progress.open(base_offset)?;
+    let damage = walk_and_cut(&segment, 0, true, progress)?;
     segment.flush_index()?;
     Ok((segment, damage))
 }
@@ -230,8 +262,7 @@ fn walk_and_cut(
     segment: &Segment,
     from: u64,
     check_crc: bool,
-    options: &LogOptions,
-    progress: &mut Progress,
+    progress: &mut Progress<'_>,
 ) -> Result<Option<String>, LogError> {
     progress.next_offset = progress.next_offset.max(segment.base_offset);
     let mut lowest = segment.base_offset;
@@ -245,55 +276,66 @@ fn walk_and_cut(
         lowest = batch.header.next_offset();
         progress.next_offset = progress.next_offset.max(lowest);
         progress.note_producer(segment, batch)?;
-        let indexed = unindexed_bytes > options.index_interval_bytes;
+        let indexed = unindexed_bytes > progress.options.index_interval_bytes;
         unindexed_bytes = if indexed { 0 } else { unindexed_bytes } + batch.bytes.len() as u64;
         segment.note(&batch.header, position, indexed).map_err(segment.disk("index"))?;
         Ok(true)
     })?;
     let damage = damage.or(wrong);
     if damage.is_some() {
-        segment.file().and_then(|file| file.set_len(sound_to)).map_err(segment.disk("cut"))?;
+        segment.cut(sound_to).map_err(segment.disk("cut"))?;
         segment.visible_bytes.store(sound_to, Ordering::Release);
     }
     Ok(damage)
 }
 
-fn names(dir: &Path) -> Result<Vec<String>, LogError> {
-    let failed = |error| LogError::disk("list", dir, error);
-    let mut names = Vec::new();
-    for entry in fs::read_dir(dir).map_err(failed)? {
-        names.extend(entry.map_err(failed)?.file_name().into_string());
-    }
-    Ok(names)
-}
+/// The names in a log's folder: read once, so that files which are not there cost no look.
+struct Listing(Vec<String>);
 
-/// The base offsets of all segments, rising.
-fn bases(dir: &Path) -> Result<Vec<i64>, LogError> {
-    offsets_of(dir, LOG)
+impl Listing {
+    fn of(dir: &Path) -> Result<Self, LogError> {
+        let failed = |error| LogError::disk("list", dir, error);
+        let mut names = Vec::new();
+        for entry in fs::read_dir(dir).map_err(failed)? {
+            names.extend(entry.map_err(failed)?.file_name().into_string());
+        }
+        names.sort_unstable();
+        Ok(Self(names))
+    }
+
+    fn has_name(&self, name: &str) -> bool {
+        self.0.binary_search_by(|known| known.as_str().cmp(name)).is_ok()
+    }
+
+    fn has(&self, offset: i64, kind: &str) -> bool {
+        self.has_name(&format!("{offset:020}.{kind}"))
+    }
+
+    /// The number in a small file.
+    fn number(&self, dir: &Path, name: &str) -> Option<i64> {
+        if self.has_name(name) { files::read_number(&dir.join(name)) } else { None }
+    }
+
+    /// The offsets of the files of a kind, rising.
+    fn offsets(&self, wanted: &str) -> Vec<i64> {
+        let parsed = self.0.iter().filter_map(|name| files::parse_name(name));
+        parsed.filter(|(_, kind)| *kind == wanted).map(|(offset, _)| offset).collect()
+    }
 }
 
 /// The offsets at which producers' state was written down, rising.
 pub(crate) fn snapshot_offsets(dir: &Path) -> Result<Vec<i64>, LogError> {
-    offsets_of(dir, SNAPSHOT)
-}
-
-fn offsets_of(dir: &Path, wanted: &str) -> Result<Vec<i64>, LogError> {
-    let names = names(dir)?;
-    let parsed = names.iter().filter_map(|name| files::parse_name(name));
-    let mut offsets: Vec<i64> =
-        parsed.filter(|(_, kind)| *kind == wanted).map(|(offset, _)| offset).collect();
-    offsets.sort_unstable();
-    Ok(offsets)
+    Ok(Listing::of(dir)?.offsets(SNAPSHOT))
 }
 
 /// The producers' state as of the latest offset up to `offset_max` at which it was written down.
-fn latest_snapshot(dir: &Path, offset_max: i64) -> Result<(i64, Producers), LogError> {
-    for at in snapshot_offsets(dir)?.into_iter().rev().filter(|&at| at <= offset_max) {
+fn latest_snapshot(dir: &Path, listing: &Listing, offset_max: i64) -> (i64, Producers) {
+    for at in listing.offsets(SNAPSHOT).into_iter().rev().filter(|&at| at <= offset_max) {
         if let Some(producers) = Producers::read(&offset_path(dir, at, SNAPSHOT)) {
-            return Ok((at, producers));
+            return (at, producers);
         }
     }
-    Ok((0, Producers::default()))
+    (0, Producers::default())
 }
 
 pub(crate) fn remove_segment(dir: &Path, base_offset: i64) -> Result<(), LogError> {
@@ -302,25 +344,27 @@ pub(crate) fn remove_segment(dir: &Path, base_offset: i64) -> Result<(), LogErro
         .try_for_each(|kind| files::remove(&offset_path(dir, base_offset, kind)))
 }
 
-/// Removes what compaction did not finish, and puts into place what it did.
-fn finish_swaps(dir: &Arc<Path>) -> Result<(), LogError> {
-    let mut swaps = BTreeMap::new();
-    for name in names(dir)? {
-        let Some((base_offset, kind)) = files::parse_name(&name) else { continue };
+/// Removes what compaction did not finish, and puts into place what it did. Whether there was anything to do.
+fn finish_swaps(dir: &Path, listing: &Listing) -> Result<bool, LogError> {
+    let (mut swaps, mut removed) = (BTreeMap::new(), false);
+    for name in &listing.0 {
+        let Some((base_offset, kind)) = files::parse_name(name) else { continue };
         if kind.ends_with(CLEANED) || kind.ends_with("tmp") {
-            files::remove(&dir.join(&name))?;
+            files::remove(&dir.join(name))?;
+            removed = true;
         } else if let Some(next) = kind.strip_suffix(SWAP).and_then(|kind| kind.strip_suffix('.')) {
-            swaps.insert(base_offset, (dir.join(&name), next.parse::<i64>().ok()));
+            swaps.insert(base_offset, (dir.join(name), next.parse::<i64>().ok()));
         }
     }
+    let any = removed || !swaps.is_empty();
     for (base_offset, (path, next_base)) in swaps {
         let Some(next_base) = next_base else { continue };
-        let replaced: Vec<i64> =
-            bases(dir)?.into_iter().filter(|base| (base_offset..next_base).contains(base)).collect();
+        let mut replaced = Listing::of(dir)?.offsets(LOG);
+        replaced.retain(|base| (base_offset..next_base).contains(base));
         put_in_place(dir, base_offset, &path, &replaced)?;
         files::sync_dir(dir)?;
     }
-    Ok(())
+    Ok(any)
 }
 
 /// The last step of a swap, which can be repeated after a crash anywhere in it: the finished file takes the place of the
@@ -342,5 +386,5 @@ pub(crate) fn put_in_place(
     }
     base::crash_point("broker.log.compact.before_rename");
     let path = offset_path(dir, base_offset, LOG);
-    fs::rename(swap, &path).map_err(|error| LogError::disk("rename", swap, error))
+    files::rename(swap, &path).map_err(|error| LogError::disk("rename", swap, error))
 }

@@ -22,16 +22,18 @@ impl Log {
             return Ok(tended);
         }
         let options = self.options();
-        self.sync_full_segments()?;
         tended.segments_deleted = self.drop_before_start()?;
         if options.cleanup.delete {
             tended.segments_deleted += self.drop_old(options.retention_ms)?;
             tended.segments_deleted += self.drop_large(options.retention_bytes)?;
         }
+        // After what frees space, as it needs some.
+        self.sync_full_segments()?;
         if options.cleanup.compact {
             tended.segments_compacted = self.compact(&options)?;
         }
-        self.tail.lock().producers.expire(self.clock.now_ms().saturating_sub(producer_expiration_ms));
+        let expired_ms = self.clock.steady_ms().saturating_sub(producer_expiration_ms);
+        self.tail.lock().producers.expire(expired_ms);
         self.all_segments().iter().for_each(|segment| segment.close_if_idle());
         Ok(tended)
     }
@@ -40,20 +42,26 @@ impl Log {
     fn sync_full_segments(&self) -> Result<(), LogError> {
         let full = std::mem::take(&mut self.tail.lock().unsynced);
         let Some(last) = full.last() else { return Ok(()) };
-        for segment in &full {
+        let synced = full.iter().try_for_each(|segment| {
             match segment.sync().and_then(|()| segment.sync_index()) {
-                Err(LogError::Disk { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {}
-                Err(error) => {
-                    self.fail(&error);
-                    return Err(error);
-                }
-                Ok(()) => {}
+                // Retention has taken it away.
+                Err(LogError::Disk { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => Ok(()),
+                synced => synced,
             }
-        }
+        });
         let segments = self.all_segments();
         let next = segments.iter().map(|segment| segment.base_offset).find(|&base| base > last.base_offset);
-        let point = next.unwrap_or(last.base_offset);
-        files::write_atomically(&self.dir.join(RECOVERY_POINT), point.to_string().as_bytes(), false)
+        let point = next.unwrap_or(last.base_offset).to_string();
+        let noted = synced
+            .and_then(|()| files::sync_dir(&self.dir))
+            .and_then(|()| files::write_atomically(&self.dir.join(RECOVERY_POINT), point.as_bytes(), false));
+        if let Err(error) = &noted {
+            if error.is_final() {
+                self.fail(error);
+            }
+            self.tail.lock().unsynced.splice(0..0, full);
+        }
+        noted
     }
 
     fn drop_old(&self, retention_ms: i64) -> Result<usize, LogError> {
@@ -142,6 +150,7 @@ impl Log {
         }
         self.end_with(CLOSED);
         let mut tail = self.tail.lock();
+        self.mend(&mut tail)?;
         if tail.next_offset > 0 {
             self.snapshot(&mut tail, sync)?;
         }
@@ -149,7 +158,10 @@ impl Log {
         active.flush_index()?;
         if sync {
             let unsynced = std::mem::take(&mut tail.unsynced);
-            unsynced.iter().chain([&active]).try_for_each(|segment| segment.sync())?;
+            for segment in unsynced.iter().chain([&active]) {
+                segment.sync()?;
+                segment.sync_index()?;
+            }
             files::sync_dir(&self.dir)?;
         }
         Ok(())

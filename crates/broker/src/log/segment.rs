@@ -2,11 +2,11 @@
 
 use std::{
     fs::File,
-    io::{self, ErrorKind},
+    io::{self, ErrorKind, IoSlice},
     path::{Path, PathBuf},
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
+        atomic::{AtomicI64, AtomicU64, Ordering},
     },
 };
 
@@ -16,7 +16,8 @@ use wire::batch::{Batch, BatchHeader};
 
 use super::{
     aborted::{self, Aborted},
-    errors::LogError,
+    descriptors::{Descriptors, Slot},
+    errors::{LogError, SYNC},
     files::{self, INDEX, LOG, TIME_INDEX, TXN_INDEX, Wait},
     index::{Column, Index, OffsetEntry, TimeEntry},
 };
@@ -27,11 +28,8 @@ const SCAN_BYTES: usize = 256 << 10;
 pub(crate) struct Segment {
     pub(crate) base_offset: i64,
     pub(crate) dir: Arc<Path>,
-    /// Opened when it is first needed, closed again by tending when nobody used it for a while.
-    file: Mutex<Option<Arc<File>>>,
-    used: AtomicBool,
-    /// Its files may be gone, or be another segment's by now: nothing is opened any more.
-    retired: AtomicBool,
+    descriptors: Arc<Descriptors>,
+    slot: Arc<Slot>,
     /// How far readers may look.
     pub(crate) visible_bytes: AtomicU64,
     /// -1: no record has a time.
@@ -43,22 +41,38 @@ pub(crate) struct Segment {
 }
 
 impl Segment {
-    /// An existing or a new one; files that are missing are made.
-    pub(crate) fn open(dir: &Arc<Path>, base_offset: i64) -> Result<Self, LogError> {
+    /// A new one; what an earlier attempt left of it is taken.
+    pub(crate) fn make(
+        dir: &Arc<Path>,
+        base_offset: i64,
+        descriptors: &Arc<Descriptors>,
+    ) -> Result<Self, LogError> {
         let path = files::offset_path(dir, base_offset, LOG);
-        let file = files::open_append(&path, true)?;
-        let length = file.metadata().map_err(|error| LogError::disk("open", &path, error))?.len();
-        let index = Index::open(dir, base_offset)
-            .map_err(|error| LogError::disk("open the index of", &path, error))?;
-        let aborted = aborted::open(dir, base_offset)
-            .map_err(|error| LogError::disk("open the index of", &path, error))?;
+        files::open_append(&path, true).map_err(|error| LogError::disk("make", &path, error))?;
+        Self::open(dir, base_offset, descriptors, |_| true)
+    }
+
+    /// An existing one. `is_there` knows by their kind which of its index files there are, or says so when in doubt.
+    pub(crate) fn open(
+        dir: &Arc<Path>,
+        base_offset: i64,
+        descriptors: &Arc<Descriptors>,
+        is_there: impl Fn(&'static str) -> bool,
+    ) -> Result<Self, LogError> {
+        let path = files::offset_path(dir, base_offset, LOG);
+        let length = path.metadata().map_err(|error| LogError::disk("open", &path, error))?.len();
+        let no_index = |error| LogError::disk("open the index of", &path, error);
+        let index = Index::open(dir, base_offset, &is_there).map_err(no_index)?;
+        let aborted = match is_there(TXN_INDEX) {
+            true => aborted::open(dir, base_offset).map_err(no_index)?,
+            false => None,
+        };
         let last_time = index.last_time();
         Ok(Self {
             base_offset,
             dir: dir.clone(),
-            file: Mutex::new(None),
-            used: AtomicBool::new(false),
-            retired: AtomicBool::new(false),
+            descriptors: descriptors.clone(),
+            slot: Arc::default(),
             visible_bytes: AtomicU64::new(length),
             max_timestamp_ms: AtomicI64::new(last_time.map_or(-1, |entry| entry.time_ms)),
             max_timestamp_offset: AtomicI64::new(
@@ -83,29 +97,27 @@ impl Segment {
 
     /// The open file. `NotFound` once the segment is retired.
     pub(crate) fn file(&self) -> io::Result<Arc<File>> {
-        self.used.store(true, Ordering::Relaxed);
-        let mut slot = self.file.lock();
-        if let Some(file) = &*slot {
-            return Ok(file.clone());
-        }
-        let file = Arc::new(File::options().read(true).append(true).open(self.path())?);
-        // Looked at after opening: a segment is retired before another file takes its name.
-        if self.retired.load(Ordering::SeqCst) {
-            return Err(ErrorKind::NotFound.into());
-        }
-        *slot = Some(file.clone());
-        Ok(file)
+        self.descriptors.get(&self.slot, || files::open_append(&self.path(), false))
     }
 
     pub(crate) fn retire(&self) {
-        self.retired.store(true, Ordering::SeqCst);
+        self.slot.retire();
     }
 
     /// Closes the file if nobody asked for it since the last call.
     pub(crate) fn close_if_idle(&self) {
-        if !self.used.swap(false, Ordering::Relaxed) {
-            *self.file.lock() = None;
-        }
+        self.slot.close_if_idle();
+    }
+
+    /// Writes at the file's end. If it fails, a part may be there.
+    pub(crate) fn append(&self, slices: &mut [IoSlice<'_>]) -> io::Result<Arc<File>> {
+        let file = self.file()?;
+        files::append_all(&file, slices, || self.path())?;
+        Ok(file)
+    }
+
+    pub(crate) fn cut(&self, bytes: u64) -> io::Result<()> {
+        files::cut(&*self.file()?, bytes, &self.path())
     }
 
     pub(crate) fn read_at(&self, position: u64, bytes: usize, wait: Wait) -> io::Result<BytesMut> {
@@ -157,14 +169,17 @@ impl Segment {
     }
 
     pub(crate) fn sync(&self) -> Result<(), LogError> {
-        self.file().and_then(|file| file.sync_data()).map_err(self.disk("sync"))
+        self.sync_file(&*self.file().map_err(self.disk("open"))?)
+    }
+
+    pub(crate) fn sync_file(&self, file: &File) -> Result<(), LogError> {
+        files::sync(file, || self.path()).map_err(self.disk(SYNC))
     }
 
     pub(crate) fn sync_index(&self) -> Result<(), LogError> {
         for kind in [INDEX, TIME_INDEX, TXN_INDEX] {
-            match File::open(files::offset_path(&self.dir, self.base_offset, kind))
-                .and_then(|file| file.sync_data())
-            {
+            let path = files::offset_path(&self.dir, self.base_offset, kind);
+            match File::open(&path).and_then(|file| files::sync(&file, || path.clone())) {
                 Err(error) if error.kind() != ErrorKind::NotFound => {
                     return Err(self.disk("sync the index of")(error));
                 }

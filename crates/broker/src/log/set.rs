@@ -4,6 +4,7 @@ use std::{
     collections::HashMap,
     fs::{self, File, TryLockError},
     io::Write,
+    ops::Range,
     path::Path,
     sync::{Arc, Weak, mpsc},
     thread,
@@ -15,15 +16,20 @@ use parking_lot::{Mutex, RwLock};
 
 use super::{
     appender::{self, Queue},
+    clock_watch::ClockWatch,
+    descriptors::Descriptors,
     errors::LogError,
     files::{self, DELETED},
     options::{Durability, LogOptions, LogsOptions},
     partition::{Log, Parts},
-    recovery::{self, Ended},
+    recovery::{self, Ended, Recovered},
+    segment::Segment,
 };
 
 const LOCK: &str = ".lock";
 const CLEAN_END: &str = ".clean-end";
+/// So many logs are opened before more threads help.
+const LOGS_PER_THREAD_MIN: usize = 256;
 
 /// All logs of a broker. Owns the appender's and the tending thread; `close` ends both.
 pub struct Logs {
@@ -32,12 +38,16 @@ pub struct Logs {
     _lock: File,
 }
 
+type ByPartition = HashMap<(Arc<str>, i32), Arc<Log>>;
+
 struct Shared {
     options: LogsOptions,
     clock: Arc<dyn Clock>,
     queue: Queue,
+    descriptors: Arc<Descriptors>,
+    clock_watch: ClockWatch,
     ended: Ended,
-    logs: RwLock<HashMap<(String, i32), Arc<Log>>>,
+    logs: RwLock<ByPartition>,
     /// Opening and deleting take their time; one at a time, while others use the open logs.
     opening: Mutex<()>,
 }
@@ -65,8 +75,10 @@ impl Logs {
         remove_deleted(dir)?;
         let (queue, inbox) = Queue::new(options.queue_bytes_max);
         let shared = Arc::new(Shared {
+            clock_watch: ClockWatch::new(&*clock),
             clock,
             queue,
+            descriptors: Descriptors::new(options.open_files_count_max as usize),
             ended,
             logs: RwLock::default(),
             opening: Mutex::default(),
@@ -84,15 +96,51 @@ impl Logs {
     }
 
     /// Opens the log, or makes it, or gives the one that is open. Recovers it after an unclean end. Blocks on the disk.
-    pub fn log(&self, topic: &str, partition: i32, options: LogOptions) -> Result<Arc<Log>, LogError> {
+    pub fn log(
+        &self,
+        topic: &str,
+        partition: i32,
+        options: impl Into<Arc<LogOptions>>,
+    ) -> Result<Arc<Log>, LogError> {
+        let options = options.into();
+        let mut opened = self.log_each(&[(topic, partition..partition + 1, options)])?;
+        Ok(opened.pop().expect("one was asked for"))
+    }
+
+    /// The same for all partitions of these ranges, in their order, by as many threads as there are processors.
+    pub fn log_each(
+        &self,
+        wanted: &[(&str, Range<i32>, Arc<LogOptions>)],
+    ) -> Result<Vec<Arc<Log>>, LogError> {
         let _opening = self.shared.opening.lock();
-        let key = (topic.to_owned(), partition);
-        if let Some(log) = self.shared.logs.read().get(&key) {
-            return Ok(log.clone());
+        let each: Vec<(&str, i32, &Arc<LogOptions>)> = wanted
+            .iter()
+            .flat_map(|(topic, range, options)| range.clone().map(move |number| (*topic, number, options)))
+            .collect();
+        let open_one = |(topic, partition, options): &(&str, i32, &Arc<LogOptions>)| {
+            let key = (Arc::from(*topic), *partition);
+            if let Some(log) = self.shared.logs.read().get(&key) {
+                return Ok(log.clone());
+            }
+            let log = Arc::new(self.shared.open_log(topic, *partition, (*options).clone())?);
+            self.shared.logs.write().insert(key, log.clone());
+            Ok(log)
+        };
+        if each.len() < LOGS_PER_THREAD_MIN {
+            return each.iter().map(open_one).collect();
         }
-        let log = Arc::new(self.shared.open_log(topic, partition, options)?);
-        self.shared.logs.write().insert(key, log.clone());
-        Ok(log)
+        let threads = thread::available_parallelism().map_or(1, usize::from);
+        let mut opened = Vec::with_capacity(each.len());
+        thread::scope(|scope| {
+            let shares = each.chunks(each.len().div_ceil(threads));
+            let threads: Vec<_> = shares
+                .map(|share| scope.spawn(|| share.iter().map(open_one).collect::<Result<Vec<_>, _>>()))
+                .collect();
+            for thread in threads {
+                opened.extend(thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?);
+            }
+            Ok(opened)
+        })
     }
 
     /// The partitions that have a folder, by topic and number: what the broker may open at start.
@@ -118,7 +166,7 @@ impl Logs {
     /// Deletes a log and its files; who still reads or appends gets `Deleted`. Blocks on the disk.
     pub fn delete(&self, topic: &str, partition: i32) -> Result<(), LogError> {
         let _opening = self.shared.opening.lock();
-        if let Some(log) = self.shared.logs.write().remove(&(topic.to_owned(), partition)) {
+        if let Some(log) = self.shared.logs.write().remove(&(topic.into(), partition)) {
             log.delete();
         }
         let dir = self.shared.options.data_dir.join(format!("{topic}-{partition}"));
@@ -127,7 +175,10 @@ impl Logs {
         }
         // Renamed first: a crash in between leaves no half log under the topic's name.
         let gone = self.shared.options.data_dir.join(format!("{topic}-{partition}{DELETED}"));
-        let removed = fs::rename(&dir, &gone).and_then(|()| fs::remove_dir_all(&gone));
+        if gone.exists() {
+            fs::remove_dir_all(&gone).map_err(|error| LogError::disk("delete", &gone, error))?;
+        }
+        let removed = files::rename(&dir, &gone).and_then(|()| fs::remove_dir_all(&gone));
         removed.map_err(|error| LogError::disk("delete", &dir, error))
     }
 
@@ -167,13 +218,15 @@ impl Logs {
 }
 
 impl Shared {
-    fn open_log(&self, topic: &str, partition: i32, options: LogOptions) -> Result<Log, LogError> {
+    fn open_log(&self, topic: &str, partition: i32, options: Arc<LogOptions>) -> Result<Log, LogError> {
         let name: Arc<str> = format!("{topic}-{partition}").into();
         let dir: Arc<Path> = self.options.data_dir.join(&*name).into();
-        let is_new = !dir.exists();
-        fs::create_dir_all(&dir).map_err(|error| LogError::disk("make", &*dir, error))?;
-        let recovered = recovery::recover(&dir, self.ended, &options, self.clock.now_ms())?;
-        if is_new && self.options.durability == Durability::Fsync {
+        files::make_dir(&dir).map_err(|error| LogError::disk("make", &*dir, error))?;
+        let now_ms = self.clock.now_ms();
+        let recovered = recovery::recover(&dir, &self.descriptors, self.ended, &options, now_ms)?;
+        if self.options.durability == Durability::Fsync && self.ended != Ended::Clean {
+            self.sync_recovered(&dir, &recovered)?;
+        } else if self.options.durability == Durability::Fsync && recovered.tail.next_offset == 0 {
             files::sync_dir(&dir)?;
             files::sync_dir(&self.options.data_dir)?;
         }
@@ -184,6 +237,7 @@ impl Shared {
             clock: self.clock.clone(),
             durability: self.options.durability,
             queue: self.queue.clone(),
+            descriptors: self.descriptors.clone(),
             segments: recovered.segments,
             tail: recovered.tail,
             start: recovered.start,
@@ -191,10 +245,23 @@ impl Shared {
         }))
     }
 
+    /// What an earlier life wrote and had no time to sync is shown to readers, and to producers that ask again: so it is
+    /// brought to the disk before that, and the folder itself, whose maker may have been killed.
+    fn sync_recovered(&self, dir: &Path, recovered: &Recovered) -> Result<(), LogError> {
+        let is_unsure = |segment: &&Arc<Segment>| segment.base_offset >= recovered.synced_to;
+        let unsure = recovered.segments.iter().filter(is_unsure).filter(|segment| segment.visible() > 0);
+        unsure.into_iter().try_for_each(|segment| segment.sync())?;
+        files::sync_dir(dir)?;
+        files::sync_dir(&self.options.data_dir)
+    }
+
     fn tend(&self) -> Result<Tended, LogError> {
         let logs: Vec<Arc<Log>> = self.logs.read().values().cloned().collect();
         let mut total = Tended::default();
         let mut failed = None;
+        if let Some(jumped) = self.clock_watch.look(&*self.clock) {
+            tracing::warn!("{}", base::problem::plain(&jumped));
+        }
         for log in logs {
             match log.tend(self.options.producer_expiration_ms) {
                 Ok(tended) => {

@@ -1,8 +1,13 @@
 //! The log from outside: what is appended is read back, whatever happens to the process in between.
 
 mod appending;
+mod clocks;
 mod compacting;
+mod damage;
 mod ending;
+mod failing;
+pub(super) mod layer;
+mod power;
 mod recovering;
 mod transacting;
 

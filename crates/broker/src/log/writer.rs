@@ -1,6 +1,7 @@
 //! The writing side of a log: checks of what clients send, the one write for all that waits, rolling.
 
 use std::{
+    fs::File,
     io::IoSlice,
     sync::{Arc, atomic::Ordering},
 };
@@ -36,11 +37,22 @@ pub(crate) struct Tail {
     /// The time of the last segment's first batch, or when it was made.
     pub(crate) rolled_ms: i64,
     pub(crate) producers: Producers,
-    /// Written, and not shown to readers yet.
-    pub(crate) unpublished: Vec<(Arc<Segment>, u64)>,
-    /// Full segments that no fsync has covered yet.
+    /// A write failed, and a part of it lies behind `position`: it must not stay before what comes next.
+    pub(crate) ragged: bool,
+    /// The last write failed, and the log has said so: clients try again many times a second.
+    pub(crate) refuses: bool,
+    /// Written, and not shown to readers yet. The file is kept open until it is synced.
+    pub(crate) unpublished: Vec<Written>,
+    /// Full segments that, with their indices, no fsync has covered yet.
     pub(crate) unsynced: Vec<Arc<Segment>>,
     pub(crate) snapshot_at: i64,
+}
+
+/// Where a segment ends after a write.
+pub(crate) struct Written {
+    segment: Arc<Segment>,
+    file: Arc<File>,
+    position: u64,
 }
 
 /// Batches that the next write takes together, and what is noted once they are written.
@@ -133,18 +145,18 @@ impl Log {
 
     /// Writes appends in their order; nothing is visible before `publish`. One answer for each.
     pub(crate) fn write(&self, appends: &[Append]) -> Answers {
-        if let Err(error) = self.check_state() {
+        let mut tail = self.tail.lock();
+        if let Err(error) = self.check_state().and_then(|()| self.mend(&mut tail)) {
             return appends.iter().map(|_| Err(error.clone())).collect();
         }
         let options = self.options();
-        let mut tail = self.tail.lock();
         let mut answers = Vec::with_capacity(appends.len());
         let mut run = Run::default();
         for append in appends {
             let answer = self.place(&mut tail, &mut run, &mut answers, append, &options);
             answers.push(answer);
         }
-        self.write_run(&mut tail, &mut run, &mut answers, &options);
+        self.write_run(&mut tail, &mut run, &mut answers, &options).ok(); // the answers have it
         answers
     }
 
@@ -170,7 +182,8 @@ impl Log {
         let latest_ms = parsed.iter().map(|batch| batch.header.max_timestamp_ms).max().unwrap_or(-1);
         let offsets: i64 = parsed.iter().map(|batch| i64::from(batch.header.last_offset_delta) + 1).sum();
         if self.must_roll(tail, run, append.records.len() as u64, offsets, latest_ms, options) {
-            self.write_run(tail, run, answers, options);
+            // What was to come before has failed: so does this, or it would be taken without it.
+            self.write_run(tail, run, answers, options)?;
             self.roll(tail)?;
         }
         if tail.position == 0 && run.bytes == 0 {
@@ -187,7 +200,7 @@ impl Log {
                 ..batch.header
             };
             if header.is_idempotent() {
-                let took = tail.producers.took(&header, Ending::of(&batch), now_ms);
+                let took = tail.producers.took(&header, Ending::of(&batch), self.clock.steady_ms());
                 run.undo.push((header.producer_id, took.before));
                 run.aborted.extend(took.aborted);
             }
@@ -261,11 +274,17 @@ impl Log {
     }
 
     /// One write for the whole run. If it fails, the file and all that was noted are as before.
-    fn write_run(&self, tail: &mut Tail, run: &mut Run<'_>, answers: &mut Answers, options: &LogOptions) {
+    fn write_run(
+        &self,
+        tail: &mut Tail,
+        run: &mut Run<'_>,
+        answers: &mut Answers,
+        options: &LogOptions,
+    ) -> Result<(), LogError> {
         let done = std::mem::take(run);
         run.first_answer = answers.len();
         if done.heads.is_empty() {
-            return;
+            return Ok(());
         }
         let segment = self.active();
         let mut slices = Vec::with_capacity(done.heads.len() * 2);
@@ -278,13 +297,21 @@ impl Log {
             self.has_aborted.store(true, Ordering::SeqCst);
             segment.note_aborted(*entry)
         });
-        let written =
-            noted.and_then(|()| segment.file()).and_then(|file| files::append_all(&file, &mut slices));
+        let written = noted.and_then(|()| segment.append(&mut slices));
         crash_point("broker.log.after_write");
-        if let Err(error) = written {
-            let error = segment.disk("write")(error);
-            self.undo_run(tail, done, answers, &segment, &error);
-            return;
+        let file = match written {
+            Ok(file) => file,
+            Err(error) => {
+                let error = segment.disk("write")(error);
+                if !std::mem::replace(&mut tail.refuses, true) {
+                    tracing::error!(log = %self.name, "{}", base::problem::plain(&error));
+                }
+                self.undo_run(tail, done, answers, &error);
+                return Err(error);
+            }
+        };
+        if std::mem::take(&mut tail.refuses) {
+            tracing::info!(log = %self.name, "records are taken again");
         }
         for (header, position) in &done.noted {
             let indexed = tail.unindexed_bytes > options.index_interval_bytes;
@@ -296,17 +323,12 @@ impl Log {
             }
         }
         tail.position += done.bytes;
-        tail.unpublished.push((segment, tail.position));
+        tail.unpublished.push(Written { segment, file, position: tail.position });
+        Ok(())
     }
 
-    fn undo_run(
-        &self,
-        tail: &mut Tail,
-        run: Run<'_>,
-        answers: &mut Answers,
-        segment: &Segment,
-        error: &LogError,
-    ) {
+    /// Clients may send it again, and will: what is full now may have room then.
+    fn undo_run(&self, tail: &mut Tail, run: Run<'_>, answers: &mut Answers, error: &LogError) {
         for (producer_id, before) in run.undo.into_iter().rev() {
             tail.producers.restore(producer_id, before);
         }
@@ -316,10 +338,18 @@ impl Log {
         answers.iter_mut().skip(run.first_answer).filter(|answer| answer.is_ok()).for_each(|answer| {
             *answer = Err(error.clone());
         });
-        // A part of it may be in the file: it must not stay before what comes next.
-        if let Err(error) = segment.file().and_then(|file| file.set_len(tail.position)) {
-            self.fail(&segment.disk("cut off a failed write from")(error));
+        tail.ragged = true;
+        self.mend(tail).ok(); // or before the next write
+    }
+
+    /// Cuts off what a failed write has left.
+    pub(crate) fn mend(&self, tail: &mut Tail) -> Result<(), LogError> {
+        if tail.ragged {
+            let segment = self.active();
+            segment.cut(tail.position).map_err(segment.disk("cut off a failed write from"))?;
+            tail.ragged = false;
         }
+        Ok(())
     }
 
     pub(crate) fn active(&self) -> Arc<Segment> {
@@ -333,10 +363,17 @@ impl Log {
         if full.base_offset == tail.next_offset {
             return Ok(());
         }
+        self.mend(tail)?;
         full.flush_index()?;
         self.snapshot(tail, false)?;
         crash_point("broker.log.roll.before_create");
-        let fresh = Arc::new(Segment::open(&self.dir, tail.next_offset)?);
+        let fresh = Arc::new(Segment::make(&self.dir, tail.next_offset, &self.descriptors)?);
+        if self.durability == Durability::Fsync
+            && let Err(error) = files::sync_dir(&self.dir)
+        {
+            self.fail(&error);
+            return Err(error);
+        }
         let mut segments = self.segments.write();
         *segments = segments.iter().cloned().chain([fresh]).collect();
         drop(segments);
@@ -344,9 +381,6 @@ impl Log {
         tail.unindexed_bytes = 0;
         tail.rolled_ms = self.clock.now_ms();
         tail.unsynced.push(full);
-        if self.durability == Durability::Fsync {
-            files::sync_dir(&self.dir)?;
-        }
         crash_point("broker.log.after_roll");
         Ok(())
     }
@@ -373,7 +407,7 @@ impl Log {
         let mut tail = self.tail.lock();
         let unpublished = std::mem::take(&mut tail.unpublished);
         if self.durability == Durability::Fsync
-            && let Err(error) = self.sync_written(&mut tail, &unpublished)
+            && let Err(error) = self.sync_written(&unpublished)
         {
             self.fail(&error);
             return Err(error);
@@ -382,17 +416,12 @@ impl Log {
         Ok(())
     }
 
-    fn sync_written(&self, tail: &mut Tail, written: &[(Arc<Segment>, u64)]) -> Result<(), LogError> {
+    fn sync_written(&self, written: &[Written]) -> Result<(), LogError> {
         crash_point("broker.log.before_sync");
-        #[cfg(test)]
-        if self.fail_sync.load(Ordering::SeqCst) {
-            return Err(LogError::disk("sync", &*self.dir, std::io::Error::other("injected")));
-        }
         let mut synced: Option<&Arc<Segment>> = None;
-        for (segment, _) in written {
+        for Written { segment, file, .. } in written {
             if synced.is_none_or(|last| !Arc::ptr_eq(last, segment)) {
-                segment.sync()?;
-                tail.unsynced.retain(|unsynced| !Arc::ptr_eq(unsynced, segment));
+                segment.sync_file(file)?;
             }
             synced = Some(segment);
         }
@@ -400,13 +429,13 @@ impl Log {
         Ok(())
     }
 
-    fn show(&self, tail: MutexGuard<'_, Tail>, written: Vec<(Arc<Segment>, u64)>) {
+    fn show(&self, tail: MutexGuard<'_, Tail>, written: Vec<Written>) {
         // Lowered before the end rises: who reads the end first is never shown more than is stable.
         self.unstable.store(tail.producers.first_open().unwrap_or(i64::MAX), Ordering::SeqCst);
         let before = self.end.swap(tail.next_offset, Ordering::SeqCst);
         assert!(before <= tail.next_offset, "the end of {} fell from {before}", self.name);
-        for (segment, bytes) in written {
-            segment.visible_bytes.store(bytes, Ordering::Release);
+        for Written { segment, position, .. } in written {
+            segment.visible_bytes.store(position, Ordering::Release);
         }
         drop(tail);
         self.wake_readers();

@@ -121,9 +121,14 @@ impl Peer {
         self.state.lock().principal.clone()
     }
 
+    /// Whether he has proven who he is, or need not.
+    pub fn is_proven(&self) -> bool {
+        self.is_open.load(Ordering::Relaxed)
+    }
+
     /// The largest frame that is taken now.
     pub fn frame_bytes_max(&self, bytes_max: usize) -> usize {
-        if self.is_open.load(Ordering::Relaxed) { bytes_max } else { bytes_max.min(UNPROVEN_BYTES_MAX) }
+        if self.is_proven() { bytes_max } else { bytes_max.min(UNPROVEN_BYTES_MAX) }
     }
 
     /// Whether a request of this key may come now; `None`: the frame is too short to have a key.

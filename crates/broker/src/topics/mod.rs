@@ -4,6 +4,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    ops::Range,
     path::Path,
     sync::{
         Arc,
@@ -97,9 +98,19 @@ impl Topics {
     pub fn open(logs: Arc<Logs>, options: Arc<Options>) -> Result<Topics, Error> {
         let catalog = Catalog::read(&options.data_dir)?;
         let mut known = Known::default();
+        let mut wanted = Vec::new();
         for entry in catalog.entries() {
             let settings = Settings::stored(entry.configs.clone());
-            let topic = open_topic(&logs, &options, &entry.name, entry.id, entry.partitions, settings)?;
+            wanted.push((entry, Arc::new(settings.log_options(&options)), settings));
+        }
+        let ranges: Vec<_> = wanted
+            .iter()
+            .map(|(entry, log_options, _)| (entry.name.as_str(), 0..entry.partitions, log_options.clone()))
+            .collect();
+        let mut opened = logs.log_each(&ranges)?.into_iter();
+        for (entry, _, settings) in wanted {
+            let partitions = opened.by_ref().take(entry.partitions.max(0) as usize).collect();
+            let topic = Topic { name: entry.name.as_str().into(), id: entry.id, partitions, settings };
             known.put(Arc::new(topic));
         }
         let (known, catalog) = (RwLock::new(known), Mutex::new(catalog));
@@ -153,19 +164,37 @@ impl Topics {
         Ok(())
     }
 
+    /// Whether so many more partitions are within the limit. The internal topics are outside of it: groups need theirs.
+    pub fn check_room(&self, name: &str, more: i32) -> Result<(), Refusal> {
+        let known = self.known.read();
+        let there: usize = known.by_name.values().map(|topic| topic.partitions.len()).sum();
+        let most = self.options.partitions_total_max;
+        if is_internal(name) || there as u64 + u64::from(more.unsigned_abs()) <= u64::from(most) {
+            return Ok(());
+        }
+        let reason = format!(
+            "There are {there} partitions; {more} more would exceed the limit of {most} (broker.partitions_total_max)."
+        );
+        Err(Refusal::new(ResponseError::PolicyViolation, reason))
+    }
+
     /// Creates a topic: durable when it returns. Blocks on the disk.
     pub fn create(&self, name: &str, partitions: i32, settings: Settings) -> Result<Arc<Topic>, Refusal> {
         let mut catalog = self.catalog.lock();
         self.check_new(name)?;
         check_partitions(partitions)?;
+        self.check_room(name, partitions)?;
         let id = Uuid::new_v4();
         for partition in 0..partitions {
             // What an earlier topic of this name left, if its deletion was cut off.
             self.logs.delete(name, partition).map_err(|error| disk_refusal(&error))?;
         }
-        let topic =
-            open_topic(&self.logs, &self.options, name, id, partitions, settings).map_err(|e| refusal(&e))?;
-        catalog.put(entry_of(&topic)).map_err(|error| refusal(&error))?;
+        let opened = open_topic(&self.logs, &self.options, name, id, partitions, settings);
+        let put = opened.and_then(|topic| catalog.put(entry_of(&topic)).map(|()| topic));
+        let topic = put.map_err(|error| {
+            self.take_back(name, 0..partitions);
+            refusal(&error)
+        })?;
         let topic = Arc::new(topic);
         self.known.write().put(topic.clone());
         self.changed();
@@ -207,6 +236,7 @@ impl Topics {
             return Err(Refusal::new(ResponseError::InvalidPartitions, reason));
         }
         check_partitions(partitions)?;
+        self.check_room(name, partitions - current)?;
         if validate_only {
             return Ok(());
         }
@@ -214,12 +244,24 @@ impl Topics {
             self.logs.delete(name, partition).map_err(|error| disk_refusal(&error))?;
         }
         let settings = topic.settings.clone();
-        let grown = open_topic(&self.logs, &self.options, name, topic.id, partitions, settings)
-            .map_err(|e| refusal(&e))?;
-        catalog.put(entry_of(&grown)).map_err(|error| refusal(&error))?;
+        let opened = open_topic(&self.logs, &self.options, name, topic.id, partitions, settings);
+        let put = opened.and_then(|grown| catalog.put(entry_of(&grown)).map(|()| grown));
+        let grown = put.map_err(|error| {
+            self.take_back(name, current..partitions);
+            refusal(&error)
+        })?;
         self.known.write().put(Arc::new(grown));
         self.changed();
         Ok(())
+    }
+
+    /// Removes what a change that failed has made: it may be what fills the disk.
+    fn take_back(&self, name: &str, partitions: Range<i32>) {
+        for partition in partitions {
+            if let Err(error) = self.logs.delete(name, partition) {
+                tracing::warn!(%error, topic = name, partition, "a folder is left behind");
+            }
+        }
     }
 
     /// Puts `settings` in the place of the topic's own. Blocks on the disk.
@@ -234,7 +276,7 @@ impl Topics {
         let changed =
             Topic { name: topic.name.clone(), id: topic.id, partitions: topic.partitions.clone(), settings };
         catalog.put(entry_of(&changed)).map_err(|error| refusal(&error))?;
-        let options = changed.settings.log_options(&self.options);
+        let options = Arc::new(changed.settings.log_options(&self.options));
         for log in &changed.partitions {
             log.set_options(options.clone());
         }
@@ -255,9 +297,8 @@ fn open_topic(
     partitions: i32,
     settings: Settings,
 ) -> Result<Topic, Error> {
-    let log_options = settings.log_options(options);
-    let open = |partition| logs.log(name, partition, log_options.clone());
-    let partitions = (0..partitions).map(open).collect::<Result<Vec<_>, _>>()?;
+    let log_options = Arc::new(settings.log_options(options));
+    let partitions = logs.log_each(&[(name, 0..partitions, log_options)])?;
     Ok(Topic { name: name.into(), id, partitions, settings })
 }
 

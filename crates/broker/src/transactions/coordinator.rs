@@ -117,7 +117,7 @@ impl Coordinator {
     /// What the request makes of its id, and who its producer is if that is nothing.
     async fn decide(&self, command: &Command) -> Result<(Change, Producer), ResponseError> {
         let transactions = &self.broker.transactions;
-        let now_ms = self.broker.now_ms();
+        let now_ms = self.broker.steady_ms();
         let known = transactions.get(&command.id);
         let is_init = matches!(command.ask, Ask::Init { .. });
         let fresh_id = match &known {
@@ -236,7 +236,7 @@ impl Coordinator {
             }
         }
         crash_point("broker.transaction.after_markers");
-        let now_ms = self.broker.now_ms();
+        let now_ms = self.broker.steady_ms();
         let whole = (0..ended.len()).filter(|place| !missing.contains(place));
         let complete: Vec<_> =
             whole.map(|place| (ended[place].0.clone(), ended[place].1.completed(now_ms))).collect();
@@ -267,7 +267,7 @@ impl Coordinator {
 
     /// Aborts what takes too long, and writes markers that are still missing.
     async fn look_after_open(&mut self) {
-        let now_ms = self.broker.now_ms();
+        let now_ms = self.broker.steady_ms();
         let (mut late, mut prepared) = (Vec::new(), Vec::new());
         for id in &self.open {
             let Some(known) = self.broker.transactions.get(id) else { continue };
@@ -286,7 +286,7 @@ impl Coordinator {
 
     /// Forgets ids that nobody has used for their time.
     async fn expire(&self) {
-        let (now_ms, kept_ms) = (self.broker.now_ms(), self.broker.options.transactional_id_retention_ms);
+        let (now_ms, kept_ms) = (self.broker.steady_ms(), self.broker.options.transactional_id_retention_ms);
         let all = self.broker.transactions.all().into_iter();
         let expired: Vec<_> =
             all.filter(|(_, known)| known.is_expired(now_ms, kept_ms)).map(|(id, _)| id).collect();

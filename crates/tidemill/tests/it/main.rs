@@ -14,6 +14,7 @@ mod dag_commands;
 mod dag_runs;
 mod dynamodb_clients;
 mod external;
+mod faults;
 mod flow;
 mod java;
 mod kafka_python;

@@ -8,9 +8,11 @@ use super::*;
 fn every_error_says_what_why_and_what_to_do() {
     let log: Arc<str> = "flights-0".into();
     let path = PathBuf::from("data/flights-0/00000000000000000000.log");
-    let full = || io::Error::other("no space left on device");
+    let failing = || io::Error::from_raw_os_error(5);
     let errors = [
-        LogError::disk("write", &path, full()),
+        LogError::disk("write", &path, failing()),
+        LogError::disk("write", &path, ErrorKind::StorageFull.into()),
+        LogError::disk("write", &path, ErrorKind::ReadOnlyFilesystem.into()),
         LogError::Locked { path: "data/.lock".into() },
         LogError::Damaged { path, what: "the checksum is 00000001, the batch says 00000002".into() },
         LogError::Failed { log: log.clone(), reason: "cannot sync the log".into() },
@@ -27,4 +29,10 @@ fn every_error_says_what_why_and_what_to_do() {
     ];
     let shown = |error: &LogError| format!("{}  answer: {:?}\n", plain(error), error.answer());
     insta::assert_snapshot!(errors.iter().map(shown).collect::<Vec<_>>().join("\n"));
+}
+
+#[test]
+fn a_clock_that_jumps_says_what_follows() {
+    let jumps = [-90_000, 86_400_000].map(|by_ms| plain(&crate::log::ClockJumped { by_ms }));
+    insta::assert_snapshot!(jumps.join("\n"));
 }

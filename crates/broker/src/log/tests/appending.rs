@@ -1,7 +1,5 @@
 //! Appends and reads in one life: order, limits, times, producers, waking, refusals.
 
-use std::sync::atomic::Ordering;
-
 use proptest::prelude::*;
 use tokio::sync::Notify;
 
@@ -196,21 +194,6 @@ fn what_does_not_fit_the_topic_is_refused() {
     keyless.push(0, NOW_MS, None, Some(b"v"), []);
     assert_eq!(refused(keyless.finish().unwrap()), InvalidRecord);
     assert_eq!(log.high_watermark(), 0);
-}
-
-#[test]
-fn a_failed_sync_is_final_and_shows_nothing() {
-    let world = World { durability: Durability::Fsync, ..World::new() };
-    let logs = world.start();
-    let log = logs.log("t", 0, LogOptions::default()).unwrap();
-    append(&log, batch(&["safe"])).unwrap();
-    log.fail_sync.store(true, Ordering::SeqCst);
-    assert!(matches!(append(&log, batch(&["lost"])), Err(LogError::Disk { action: "sync", .. })));
-    log.fail_sync.store(false, Ordering::SeqCst);
-    assert!(matches!(append(&log, batch(&["later"])), Err(LogError::Failed { .. })));
-    assert_eq!((values(&log), log.high_watermark()), (vec!["safe".to_owned()], 1));
-    logs.close().unwrap();
-    assert!(!world.dir.path().join("data/.clean-end").exists(), "a failed log is no clean end");
 }
 
 proptest! {
