@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use crate::{
-    docs, licences,
+    docs, fuzz, licences,
     run::{cargo, show},
     services, test,
 };
@@ -16,7 +16,8 @@ pub fn run() -> Result<()> {
     docs::check()?;
     show(&mut cargo(&["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
     parts.join().expect("a panic there is a bug of xtask")?;
-    test::run(&test::Args::default())
+    test::run(&test::Args::default())?;
+    fuzz::run(&fuzz::Args::short(8))
 }
 
 pub fn tidy() -> Result<()> {

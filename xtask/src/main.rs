@@ -1,10 +1,11 @@
-//! The house's own chores: `cargo xtask test | bench | ci | services | docs | tidy`.
+//! The house's own chores: `cargo xtask test | fuzz | bench | ci | services | docs | tidy`.
 //!
 //! Nothing of the product depends on it; it may use `anyhow` and stop at the first error.
 
 mod bench;
 mod ci;
 mod docs;
+mod fuzz;
 mod licences;
 mod run;
 mod services;
@@ -20,6 +21,8 @@ use clap::Parser;
 enum Chore {
     /// Install what the tests talk to, then run all of them; what follows -- goes to `cargo test`
     Test(test::Args),
+    /// Feed the decoders and parsers with bytes that nobody chose
+    Fuzz(fuzz::Args),
     /// Run us and the peer in one go and add the figures to benches/RESULTS.md
     Bench(bench::Args),
     /// All that .ci/run asks: formatting, clippy, licences, pages, tests
@@ -35,6 +38,7 @@ enum Chore {
 fn main() -> anyhow::Result<()> {
     match Chore::parse() {
         Chore::Test(args) => test::run(&args),
+        Chore::Fuzz(args) => fuzz::run(&args),
         Chore::Bench(args) => bench::run(&args),
         Chore::Ci => ci::run(),
         Chore::Services(args) => services::run(&args),

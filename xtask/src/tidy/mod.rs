@@ -47,7 +47,7 @@ fn walk(folder: &Path, ending: &str, found: &mut Vec<File>) {
 }
 
 fn rust_files() -> Vec<File> {
-    files(&["crates", "xtask", "benches"], ".rs")
+    files(&["crates", "xtask", "benches", "fuzz"], ".rs")
 }
 
 #[track_caller]

@@ -4,7 +4,7 @@
 //! The tables follow Kafka's message definitions (`clients/src/main/resources/common/message/*Request.json`, Apache Kafka);
 //! a test encodes every request in every version and holds the walk against the codec.
 
-use Kind::{Bytes, Fixed, Items, Optional, Plain, Text};
+use Kind::{Bytes, Fixed, Items, Optional, Plain, Structure, Tags, Text};
 
 /// More items than any client sends in one request; each may cost the codec some hundred bytes.
 pub const ITEMS_COUNT_MAX: usize = 200_000;
@@ -33,6 +33,9 @@ pub enum Kind {
     Plain(&'static Kind),
     /// A structure or null: a byte says which.
     Optional(&'static [Part]),
+    Structure(&'static [Part]),
+    /// The tagged fields that the codec reads; it believes their kind and not the size before them. Stands last.
+    Tags(&'static [(u32, Kind)]),
 }
 
 /// The bytes are not a request of that key and version.
@@ -85,12 +88,15 @@ struct Walk<'a> {
 
 impl Walk<'_> {
     fn structure(&mut self, parts: &'static [Part]) -> Result<(), Malformed> {
-        for part in parts {
-            if (part.since..=part.until).contains(&self.version) {
-                self.value(&part.kind)?;
+        let mut known: &'static [(u32, Kind)] = &[];
+        let version = self.version;
+        for part in parts.iter().filter(|part| (part.since..=part.until).contains(&version)) {
+            match &part.kind {
+                Tags(tags) => known = tags,
+                kind => self.value(kind)?,
             }
         }
-        if self.flexible { self.tagged() } else { Ok(()) }
+        if self.flexible { self.tagged(known) } else { Ok(()) }
     }
 
     fn value(&mut self, kind: &'static Kind) -> Result<(), Malformed> {
@@ -116,6 +122,8 @@ impl Walk<'_> {
                 }
                 Ok(())
             }
+            Structure(parts) => self.structure(parts),
+            Tags(_) => Ok(()), // `structure` has taken them
         }
     }
 
@@ -158,16 +166,23 @@ impl Walk<'_> {
         }
     }
 
-    fn tagged(&mut self) -> Result<(), Malformed> {
+    fn tagged(&mut self, known: &'static [(u32, Kind)]) -> Result<(), Malformed> {
         let count = self.varint()? as usize;
         self.items_count += count;
         if self.items_count > ITEMS_COUNT_MAX {
             return Err(Malformed::TooManyItems);
         }
         for _ in 0..count {
-            self.varint()?;
+            let tag = self.varint()?;
             let size = self.varint()? as usize;
-            self.skip(size)?;
+            let before = self.rest.len();
+            match known.iter().find(|(known, _)| *known == tag) {
+                None => self.skip(size)?,
+                Some((_, kind)) => self.value(kind)?,
+            }
+            if before - self.rest.len() != size {
+                return Err(Malformed::Length);
+            }
         }
         Ok(())
     }
@@ -228,10 +243,12 @@ pub const FETCH: Shape = Shape {
                 since(12, Fixed(4)),
                 since(5, Fixed(8)),
                 always(Fixed(4)),
+                always(Tags(&[(0, Fixed(16)), (1, Fixed(8))])),
             ])),
         ])),
         since(7, Items(&[between(7, 12, Text), since(13, Fixed(16)), since(7, Plain(&Fixed(4)))])),
         since(11, Text),
+        always(Tags(&[(0, Text), (1, Structure(&[always(Fixed(4)), always(Fixed(8))]))])),
     ],
 };
 

@@ -586,6 +586,29 @@ fn false_lengths_never_reach_the_codec() {
     }
 }
 
+/// What fuzzing begins with: the first and the last version of each key, behind a byte for the key's place and one for the
+/// version's.
+#[test]
+fn the_corpus_has_every_key() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus/requests");
+    for example in examples() {
+        let place = HANDLERS.iter().position(|handler| handler.key == example.key).unwrap();
+        let versions = &HANDLERS[place].versions;
+        if example.version != *versions.start() && example.version != *versions.end() {
+            continue;
+        }
+        let path = folder.join(format!("{:02}-{}", example.key, HANDLERS[place].name));
+        let path = if example.version == *versions.end() { path } else { path.with_extension("first") };
+        let head = [place as u8, (example.version - versions.start()) as u8];
+        let input = [&head[..], &example.body].concat();
+        if std::env::var_os("TIDEMILL_WRITE_FIXTURE").is_some() {
+            fs::create_dir_all(&folder).unwrap();
+            fs::write(&path, &input).unwrap();
+        }
+        assert!(path.exists(), "{} is missing: TIDEMILL_WRITE_FIXTURE=1 writes it", path.display());
+    }
+}
+
 /// Decodes as the handler would; an error is fine, a panic or a huge allocation would end the test.
 fn decode_any(key: i16, version: i16, mut bytes: Bytes) {
     macro_rules! decode {

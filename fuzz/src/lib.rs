@@ -1,0 +1,16 @@
+//! What is fed with bytes that nobody chose: the decoders of requests and record batches, and the parsers of schemas. A target
+//! must end, without a panic and within its memory, whatever it gets.
+//!
+//! `cargo xtask fuzz` runs them by `main.rs` with the stable compiler: mutations of `corpus/` by a printed seed, without
+//! knowing what they reach. `libfuzzer/` has the same targets for cargo-fuzz, which does know.
+
+mod mutate;
+mod targets;
+
+pub use mutate::{Corpus, Mutator};
+pub use targets::{TARGETS, Target};
+
+/// Bytes of a file under `corpus/`, by its target's name.
+pub fn corpus_folder() -> std::path::PathBuf {
+    std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus")
+}

@@ -1,0 +1,213 @@
+//! Runs targets on mutated inputs for so long, or so many of them; says the seed, counts what failed, and keeps the first input of
+//! each failure under `target/fuzz/`.
+//!
+//! Each target runs in a process of its own, as an input may also end the process (a stack that is used up, memory that is
+//! not there). Its input lies in a file then, written before it was tried.
+
+mod memory;
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, File},
+    io,
+    os::unix::fs::FileExt,
+    panic,
+    path::{Path, PathBuf},
+    process::{Command, ExitCode},
+    sync::{
+        Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use clap::Parser;
+use fuzz::{Corpus, Mutator, TARGETS, Target};
+
+/// Slower than this, an input is a failure: a client could keep a thread busy with it.
+const INPUT_TIME_MAX: Duration = Duration::from_secs(10);
+/// Failures of one kind are told once.
+static FAILED_AT: Mutex<Option<String>> = Mutex::new(None);
+static TRIED_COUNT: AtomicU64 = AtomicU64::new(0);
+
+/// Feed the decoders and parsers with bytes that nobody chose
+#[derive(Parser)]
+struct Args {
+    /// Which targets: requests, frames, batches, avro, json-schema, protobuf, framing; all of them if none is named
+    targets: Vec<String>,
+    /// How long each target runs
+    #[arg(long, default_value_t = 10)]
+    seconds: u64,
+    /// So many inputs, however long that takes
+    #[arg(long)]
+    inputs: Option<u64>,
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Run these files alone, each once
+    #[arg(long)]
+    file: Vec<PathBuf>,
+    /// In this process
+    #[arg(long, hide = true)]
+    here: bool,
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let mut failed = false;
+    for target in TARGETS {
+        if !args.targets.is_empty() && !args.targets.iter().any(|name| name == target.name) {
+            continue;
+        }
+        failed |= match args.here || !args.file.is_empty() {
+            true => run_here(target, &args),
+            false => run_apart(target, &args),
+        };
+    }
+    if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+fn output_folder(target: &Target) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/fuzz").join(target.name)
+}
+
+fn run_apart(target: &Target, args: &Args) -> bool {
+    let mut command = Command::new(std::env::current_exe().expect("we are a program"));
+    command.arg(target.name).arg("--here").arg(format!("--seed={}", args.seed));
+    command.arg(format!("--seconds={}", args.seconds));
+    if let Some(inputs) = args.inputs {
+        command.arg(format!("--inputs={inputs}"));
+    }
+    let status = command.status().expect("we can run ourselves");
+    if !matches!(status.code(), Some(0 | 1)) {
+        let current = output_folder(target).join("current");
+        eprintln!("{}: ended with {status}; its input is {}", target.name, current.display());
+    }
+    !status.success()
+}
+
+/// What the targets' failures are told by: the place in the source.
+fn note_panics() {
+    panic::set_hook(Box::new(|panicked| {
+        let place = panicked.location().map_or_else(String::new, ToString::to_string);
+        *FAILED_AT.lock().expect("nobody panics with it") = Some(format!("{place}: {panicked}"));
+    }));
+}
+
+fn run_here(target: &'static Target, args: &Args) -> bool {
+    note_panics();
+    let folder = output_folder(target);
+    fs::create_dir_all(&folder).expect("target/ can be written");
+    let mut failures: BTreeMap<String, u64> = BTreeMap::new();
+    let mut slowest = Duration::ZERO;
+    let mut largest = 0;
+    let mut attempt = |input: &[u8]| {
+        let (took, used, failure) = attempt(target, input);
+        slowest = slowest.max(took);
+        largest = largest.max(used);
+        if let Some(failure) = failure {
+            let count = failures.entry(failure.clone()).or_default();
+            *count += 1;
+            if *count == 1 {
+                let name = format!("failure-{:016x}", hash(failure.as_bytes()));
+                fs::write(folder.join(&name), input).ok();
+                eprintln!("{}: {failure}\n  input: target/fuzz/{}/{name}", target.name, target.name);
+            }
+        }
+    };
+    for file in &args.file {
+        attempt(&fs::read(file).expect("the file can be read"));
+    }
+    if args.file.is_empty() {
+        feed(target, args, &folder, &mut attempt).expect("the corpus can be read");
+    }
+    let count = TRIED_COUNT.load(Ordering::Relaxed);
+    eprintln!(
+        "{}: {count} inputs, {} kinds of failure; at most {} KiB and {} ms for one; seed {}",
+        target.name,
+        failures.len(),
+        largest >> 10,
+        slowest.as_millis(),
+        args.seed
+    );
+    !failures.is_empty()
+}
+
+fn feed(
+    target: &'static Target,
+    args: &Args,
+    folder: &Path,
+    attempt: &mut dyn FnMut(&[u8]),
+) -> io::Result<()> {
+    let corpus = Corpus::read(&fuzz::corpus_folder().join(target.name))?;
+    let current = File::create(folder.join("current"))?;
+    watch(target);
+    let mut mutator = Mutator::new(&corpus, target.words, target.input_bytes_max, args.seed);
+    let (start, mut input) = (Instant::now(), Vec::new());
+    let limit = Duration::from_secs(args.seconds);
+    for number in 0.. {
+        let ends = match args.inputs {
+            Some(inputs) => number >= inputs,
+            None => number % 64 == 0 && start.elapsed() >= limit,
+        };
+        if ends {
+            break;
+        }
+        mutator.next_into(&mut input);
+        current.set_len(input.len() as u64)?;
+        current.write_all_at(&input, 0)?;
+        attempt(&input);
+    }
+    Ok(())
+}
+
+fn attempt(target: &Target, input: &[u8]) -> (Duration, usize, Option<String>) {
+    TRIED_COUNT.fetch_add(1, Ordering::Relaxed);
+    let before = memory::begin();
+    let start = Instant::now();
+    let ended = panic::catch_unwind(|| (target.run)(input));
+    let took = start.elapsed();
+    let used = memory::peak().saturating_sub(before);
+    let allowed = target.memory_bytes + target.memory_per_byte * input.len();
+    let failure = match ended {
+        Err(_) => FAILED_AT.lock().expect("nobody panics with it").take().or(Some("a panic".to_owned())),
+        Ok(()) if used > allowed => Some("more memory than allowed".to_owned()),
+        Ok(()) if took > INPUT_TIME_MAX => Some("more time than allowed".to_owned()),
+        Ok(()) => None,
+    };
+    (took, used, failure.map(|text| kind_of(&text)))
+}
+
+/// The place alone where it is a panic: what it says differs from input to input.
+fn kind_of(failure: &str) -> String {
+    let (place, said) = failure.split_once(": ").unwrap_or((failure, ""));
+    let line = said.lines().nth(1).unwrap_or("").chars().take(160).collect::<String>();
+    if said.is_empty() {
+        place.to_owned()
+    } else {
+        format!("{place} {}", line.split(['{', '"', '\'']).next().unwrap_or(""))
+    }
+}
+
+/// Ends the process where one input takes far too long: it will not end by itself.
+fn watch(target: &'static Target) {
+    thread::spawn(move || {
+        let mut seen = (TRIED_COUNT.load(Ordering::Relaxed), Instant::now());
+        loop {
+            thread::sleep(Duration::from_secs(1));
+            let count = TRIED_COUNT.load(Ordering::Relaxed);
+            if count != seen.0 {
+                seen = (count, Instant::now());
+            } else if seen.1.elapsed() > 6 * INPUT_TIME_MAX {
+                eprintln!("{}: one input takes more than a minute", target.name);
+                std::process::exit(2);
+            }
+        }
+    });
+}
+
+fn hash(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    })
+}

@@ -1,0 +1,77 @@
+//! The list of targets.
+
+mod batches;
+mod requests;
+mod schemas;
+
+/// What is fed, and what it may take.
+pub struct Target {
+    pub name: &'static str,
+    pub run: fn(&[u8]),
+    /// Inputs are cut to this.
+    pub input_bytes_max: usize,
+    /// The most it may have allocated at once: so much, and so many bytes for each byte of input.
+    pub memory_bytes: usize,
+    pub memory_per_byte: usize,
+    /// Inserted by mutations, where random bytes make little of it.
+    pub words: &'static [&'static str],
+}
+
+pub const TARGETS: &[Target] = &[
+    Target {
+        name: "requests",
+        run: requests::decode,
+        input_bytes_max: 4 << 10,
+        memory_bytes: 64 << 10,
+        memory_per_byte: 512,
+        words: &[],
+    },
+    Target {
+        name: "frames",
+        run: requests::take_frames,
+        input_bytes_max: 4 << 10,
+        memory_bytes: 64 << 10,
+        memory_per_byte: 64,
+        words: &[],
+    },
+    Target {
+        name: "batches",
+        run: batches::read,
+        input_bytes_max: 4 << 10,
+        memory_bytes: (4 * batches::RECORDS_BYTES_MAX) + (1 << 20),
+        memory_per_byte: 256,
+        words: &[],
+    },
+    Target {
+        name: "avro",
+        run: schemas::avro,
+        input_bytes_max: 8 << 10,
+        memory_bytes: 4 << 20,
+        memory_per_byte: 4 << 10,
+        words: schemas::AVRO_WORDS,
+    },
+    Target {
+        name: "json-schema",
+        run: schemas::json_schema,
+        input_bytes_max: 8 << 10,
+        memory_bytes: 4 << 20,
+        memory_per_byte: 4 << 10,
+        words: schemas::JSON_SCHEMA_WORDS,
+    },
+    Target {
+        name: "protobuf",
+        run: schemas::protobuf,
+        input_bytes_max: 8 << 10,
+        memory_bytes: 4 << 20,
+        memory_per_byte: 4 << 10,
+        words: schemas::PROTOBUF_WORDS,
+    },
+    Target {
+        name: "framing",
+        run: schemas::framing,
+        input_bytes_max: 256,
+        memory_bytes: 64 << 10,
+        memory_per_byte: 64,
+        words: &[],
+    },
+];
