@@ -34,7 +34,7 @@ static TRIED_COUNT: AtomicU64 = AtomicU64::new(0);
 /// Feed the decoders and parsers with bytes that nobody chose
 #[derive(Parser)]
 struct Args {
-    /// Which targets: requests, frames, batches, avro, json-schema, protobuf, framing; all of them if none is named
+    /// Which targets: requests, frames, batches, avro, json-schema, protobuf, framing, broker; all of them if none is named
     targets: Vec<String>,
     /// How long each target runs
     #[arg(long, default_value_t = 10)]
@@ -139,7 +139,7 @@ fn feed(
     folder: &Path,
     attempt: &mut dyn FnMut(&[u8]),
 ) -> io::Result<()> {
-    let corpus = Corpus::read(&fuzz::corpus_folder().join(target.name))?;
+    let corpus = Corpus::read(&fuzz::corpus_folder().join(target.corpus))?;
     let current = File::create(folder.join("current"))?;
     watch(target);
     let mut mutator = Mutator::new(&corpus, target.words, target.input_bytes_max, args.seed);
@@ -169,8 +169,11 @@ fn attempt(target: &Target, input: &[u8]) -> (Duration, usize, Option<String>) {
     let took = start.elapsed();
     let used = memory::peak().saturating_sub(before);
     let allowed = target.memory_bytes + target.memory_per_byte * input.len();
+    // A task of a broker may have panicked, and not we.
+    let panicked = FAILED_AT.lock().expect("nobody panics with it").take();
     let failure = match ended {
-        Err(_) => FAILED_AT.lock().expect("nobody panics with it").take().or(Some("a panic".to_owned())),
+        Err(_) => panicked.or(Some("a panic".to_owned())),
+        Ok(()) if panicked.is_some() => panicked,
         Ok(()) if used > allowed => Some("more memory than allowed".to_owned()),
         Ok(()) if took > INPUT_TIME_MAX => Some("more time than allowed".to_owned()),
         Ok(()) => None,

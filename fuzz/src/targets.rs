@@ -1,12 +1,15 @@
 //! The list of targets.
 
 mod batches;
+mod live;
 mod requests;
 mod schemas;
 
 /// What is fed, and what it may take.
 pub struct Target {
     pub name: &'static str,
+    /// The folder of `corpus/` that it begins with.
+    pub corpus: &'static str,
     pub run: fn(&[u8]),
     /// Inputs are cut to this.
     pub input_bytes_max: usize,
@@ -20,6 +23,7 @@ pub struct Target {
 pub const TARGETS: &[Target] = &[
     Target {
         name: "requests",
+        corpus: "requests",
         run: requests::decode,
         input_bytes_max: 4 << 10,
         memory_bytes: 64 << 10,
@@ -28,6 +32,7 @@ pub const TARGETS: &[Target] = &[
     },
     Target {
         name: "frames",
+        corpus: "frames",
         run: requests::take_frames,
         input_bytes_max: 4 << 10,
         memory_bytes: 64 << 10,
@@ -36,6 +41,7 @@ pub const TARGETS: &[Target] = &[
     },
     Target {
         name: "batches",
+        corpus: "batches",
         run: batches::read,
         input_bytes_max: 4 << 10,
         memory_bytes: (4 * batches::RECORDS_BYTES_MAX) + (1 << 20),
@@ -44,6 +50,7 @@ pub const TARGETS: &[Target] = &[
     },
     Target {
         name: "avro",
+        corpus: "avro",
         run: schemas::avro,
         input_bytes_max: 8 << 10,
         memory_bytes: 4 << 20,
@@ -52,6 +59,7 @@ pub const TARGETS: &[Target] = &[
     },
     Target {
         name: "json-schema",
+        corpus: "json-schema",
         run: schemas::json_schema,
         input_bytes_max: 8 << 10,
         memory_bytes: 4 << 20,
@@ -60,6 +68,7 @@ pub const TARGETS: &[Target] = &[
     },
     Target {
         name: "protobuf",
+        corpus: "protobuf",
         run: schemas::protobuf,
         input_bytes_max: 8 << 10,
         memory_bytes: 4 << 20,
@@ -68,10 +77,20 @@ pub const TARGETS: &[Target] = &[
     },
     Target {
         name: "framing",
+        corpus: "framing",
         run: schemas::framing,
         input_bytes_max: 256,
         memory_bytes: 64 << 10,
         memory_per_byte: 64,
+        words: &[],
+    },
+    Target {
+        name: "broker",
+        corpus: "requests",
+        run: live::ask,
+        input_bytes_max: 4 << 10,
+        memory_bytes: 512 << 20,
+        memory_per_byte: 0,
         words: &[],
     },
 ];

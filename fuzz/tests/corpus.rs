@@ -7,7 +7,7 @@ use fuzz::{Corpus, Mutator, TARGETS, corpus_folder};
 #[test]
 fn every_target_takes_its_corpus() {
     for target in TARGETS {
-        let folder = corpus_folder().join(target.name);
+        let folder = corpus_folder().join(target.corpus);
         let entries: Vec<_> = fs::read_dir(&folder).expect("each target has a corpus").collect();
         assert!(!entries.is_empty(), "{}", target.name);
         for entry in entries {

@@ -114,7 +114,10 @@ impl Broker {
         let broker = self.clone();
         match task::spawn_blocking(move || act(&broker)).await {
             Ok(done) => done,
-            Err(error) => std::panic::resume_unwind(error.into_panic()), // never cancelled: the runtime waits for it
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(_) => std::future::pending().await, // the runtime ends, and this task with it
+            },
         }
     }
 }
