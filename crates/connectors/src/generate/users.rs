@@ -118,8 +118,8 @@ pub(super) fn user(seed: u64, number: u64) -> User {
         true => ("female", *dice.pick(FEMALE_NAMES), &["Ms", "Mrs", "Miss"]),
         false => ("male", *dice.pick(MALE_NAMES), &["Mr"]),
     };
-    let last = *dice.pick(LAST_NAMES);
-    let name = Name { title: *dice.pick(titles), first, last };
+    let (title, last) = (*dice.pick(titles), *dice.pick(LAST_NAMES));
+    let name = Name { title, first, last };
     let born = date(&mut dice, 1945, 2002);
     let registered = date(&mut dice, 2002, 2022);
     let portrait = dice.below(100);
@@ -159,8 +159,9 @@ fn location(dice: &mut Dice) -> Location {
         _ => 3,
     };
     let Timezone { offset, description } = ZONES[zone];
+    let street = *dice.pick(STREETS);
     Location {
-        street: Street { number: dice.between(1, 9999), name: *dice.pick(STREETS) },
+        street: Street { number: dice.between(1, 9999), name: street },
         city,
         state,
         country: "United States",
