@@ -18,6 +18,7 @@ use crate::{
     errors::Error,
     groups::{
         Groups,
+        configs::GroupConfigs,
         journal::{self, Entry, OFFSETS_TOPIC},
     },
     limits::{Files, Limits},
@@ -174,7 +175,8 @@ fn open(
     let topics = Topics::open(logs.clone(), options.clone())?;
     let producers = Arc::new(ProducerIds::open(&options.data_dir)?);
     let topics = Arc::new(topics);
-    let (groups, journal) = Groups::new(clock.clone(), &options, topics.clone());
+    let configs = GroupConfigs::open(&options.data_dir)?;
+    let (groups, journal) = Groups::new(clock.clone(), &options, configs, topics.clone());
     if let Some(topic) = topics.get(OFFSETS_TOPIC) {
         journal::replay(&topic, &groups)?;
     }

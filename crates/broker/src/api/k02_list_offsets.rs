@@ -1,23 +1,26 @@
-//! ListOffsets (key 2), versions 1-8.
-//! v2 isolation level; v4 leader epochs; v6 flexible; v7 the record with the largest timestamp (-3, KIP-734); v8 the local
+//! ListOffsets (key 2), versions 0-8.
+//! v0 a list of offsets: neither the codec nor Kafka 4 knows it, and librdkafka before 1.8 asks in it where a partition begins
+//! and ends; v2 isolation level; v4 leader epochs; v6 flexible; v7 the record with the largest timestamp (-3, KIP-734); v8 the local
 //! log's start (-4, KIP-405). A timestamp gives the first record at or after it, -1 as offset where there is none.
 
 use std::sync::Arc;
 
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 use kafka_protocol::{
     ResponseError,
     messages::{
-        ListOffsetsRequest, ListOffsetsResponse,
-        list_offsets_request::ListOffsetsPartition,
+        ListOffsetsRequest, ListOffsetsResponse, TopicName,
+        list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic},
         list_offsets_response::{ListOffsetsPartitionResponse, ListOffsetsTopicResponse},
     },
-    protocol::Request,
+    protocol::{Request, StrBytes},
 };
 
 use super::{
-    Caller, Handler,
+    Call, Caller, Frame, Handler, Pending, Reply, Step,
     k01_fetch::{READ_COMMITTED, check_epoch},
     shapes,
+    shapes::Malformed,
 };
 use crate::{
     broker::Broker,
@@ -34,13 +37,73 @@ const EARLIEST_LOCAL: i64 = -4;
 pub const HANDLER: Handler = Handler {
     key: ListOffsetsRequest::KEY,
     name: "ListOffsets",
-    versions: 1..=8,
+    versions: 0..=8,
     shape: &shapes::LIST_OFFSETS,
     pipelined: false,
-    call: |broker, call| call.answer(move |request, caller| act(broker, request, caller)),
-    notes: "earliest, latest, by time, largest timestamp (v7), local earliest (v8: the same as earliest); \
+    call: |broker, call| match call.caller.version {
+        0 => first_version(broker, call),
+        _ => call.answer(move |request, caller| act(broker, request, caller)),
+    },
+    notes: "v0 for old clients, with one offset in its list; earliest, latest, by time, largest timestamp (v7), local earliest (v8: the same as earliest); \
             read_committed: nothing from the last stable offset on",
 };
+
+fn first_version(broker: Arc<Broker>, call: Call) -> Pending {
+    Box::pin(async move {
+        let caller = call.caller;
+        let reply = Reply { version: 0, correlation_id: caller.correlation_id };
+        let request = read_first_version(call.body)?;
+        write_first_version(act(broker, request, caller).await, reply).map(Step::answer)
+    })
+}
+
+/// As v1, but that each partition also says how many offsets it wants; one is all it gets.
+pub(super) fn read_first_version(mut body: Bytes) -> Result<ListOffsetsRequest, Malformed> {
+    fn short<T>(read: Result<T, bytes::TryGetError>) -> Result<T, Malformed> {
+        read.map_err(|_| Malformed::Short)
+    }
+    let mut request = ListOffsetsRequest::default().with_replica_id(short(body.try_get_i32())?.into());
+    for _ in 0..short(body.try_get_i32())? {
+        let length = usize::try_from(short(body.try_get_i16())?).map_err(|_| Malformed::Length)?;
+        if length > body.len() {
+            return Err(Malformed::Short);
+        }
+        let name = StrBytes::try_from(body.split_to(length)).map_err(|_| Malformed::Codec)?;
+        let mut topic = ListOffsetsTopic::default().with_name(TopicName(name));
+        for _ in 0..short(body.try_get_i32())? {
+            let partition = ListOffsetsPartition::default()
+                .with_partition_index(short(body.try_get_i32())?)
+                .with_timestamp(short(body.try_get_i64())?);
+            short(body.try_get_i32())?; // how many
+            topic.partitions.push(partition);
+        }
+        request.topics.push(topic);
+    }
+    Ok(request)
+}
+
+fn write_first_version(response: ListOffsetsResponse, reply: Reply) -> Result<Frame, Malformed> {
+    let count = |count: usize| i32::try_from(count).map_err(|_| Malformed::Length);
+    let mut body = BytesMut::new();
+    body.put_i32(reply.correlation_id);
+    body.put_i32(count(response.topics.len())?);
+    for topic in response.topics {
+        body.put_i16(i16::try_from(topic.name.len()).map_err(|_| Malformed::Length)?);
+        body.put_slice(topic.name.as_bytes());
+        body.put_i32(count(topic.partitions.len())?);
+        for partition in topic.partitions {
+            body.put_i32(partition.partition_index);
+            body.put_i16(partition.error_code);
+            let found = (partition.offset >= 0).then_some(partition.offset);
+            body.put_i32(count(found.iter().len())?);
+            found.into_iter().for_each(|offset| body.put_i64(offset));
+        }
+    }
+    let mut frame = BytesMut::with_capacity(4 + body.len());
+    frame.put_i32(count(body.len())?);
+    frame.put_slice(&body);
+    Ok(Frame { chunks: vec![frame.freeze()], throttle_ms: 0 })
+}
 
 async fn act(broker: Arc<Broker>, request: ListOffsetsRequest, caller: Caller) -> ListOffsetsResponse {
     let committed = request.isolation_level == READ_COMMITTED;

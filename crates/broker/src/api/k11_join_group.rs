@@ -50,6 +50,7 @@ async fn act(broker: Arc<Broker>, request: JoinGroupRequest, caller: Caller) -> 
         protocols,
         member_id_required: caller.version >= 4,
         may_skip_assignment: caller.version >= 9,
+        sight: broker.sight(&caller),
     };
     answer(broker.groups.join(&request.group_id, join).await, caller.version)
 }

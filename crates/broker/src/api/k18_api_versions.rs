@@ -6,7 +6,7 @@
 use kafka_protocol::{
     ResponseError,
     messages::{
-        ApiVersionsRequest, ApiVersionsResponse,
+        ApiVersionsRequest, ApiVersionsResponse, ProduceRequest,
         api_versions_response::{ApiVersion, FinalizedFeatureKey, SupportedFeatureKey},
     },
     protocol::{Request, StrBytes},
@@ -31,11 +31,18 @@ pub const HANDLER: Handler = Handler {
     notes: "any other version is answered in v0 with error 35 (KIP-511); the features group.version 1 (KIP-848) and transaction.version 2 (KIP-890)",
 };
 
+/// Older librdkafkas compress nothing where Produce v0 is not announced. So Kafka 4 announces it, and does not take it (KAFKA-18659).
+const PRODUCE_ANNOUNCED_SINCE: i16 = 0;
+
 fn act(version: i16) -> ApiVersionsResponse {
     let each = |handler: &Handler| {
+        let first = match handler.key {
+            ProduceRequest::KEY => PRODUCE_ANNOUNCED_SINCE,
+            _ => *handler.versions.start(),
+        };
         ApiVersion::default()
             .with_api_key(handler.key)
-            .with_min_version(*handler.versions.start())
+            .with_min_version(first)
             .with_max_version(*handler.versions.end())
     };
     let response = ApiVersionsResponse::default().with_api_keys(HANDLERS.iter().map(each).collect());

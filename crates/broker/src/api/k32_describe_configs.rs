@@ -19,6 +19,7 @@ use super::{Caller, Handler, k29_describe_acls::denied, shapes};
 use crate::{
     broker::Broker,
     cluster::NODE_ID,
+    groups::configs::Setting,
     options::Options,
     security::{access::Resource, acl::Operation, listeners::Listener},
     topics::{
@@ -30,10 +31,12 @@ use crate::{
 /// Kafka's `ConfigResource.Type`.
 pub const TOPIC: i8 = 2;
 pub const BROKER: i8 = 4;
+pub const GROUP: i8 = 32;
 /// Kafka's `ConfigSource`.
 const OF_TOPIC: i8 = 1;
 const OF_BROKER: i8 = 4;
 const OF_DEFAULT: i8 = 5;
+const OF_GROUP: i8 = 8;
 
 pub const HANDLER: Handler = Handler {
     key: DescribeConfigsRequest::KEY,
@@ -42,7 +45,7 @@ pub const HANDLER: Handler = Handler {
     shape: &shapes::DESCRIBE_CONFIGS,
     pipelined: false,
     call: |broker, call| call.answer(move |request, caller| async move { act(&broker, &request, &caller) }),
-    notes: "topics, and the broker's own settings, which are read-only",
+    notes: "topics, groups, and the broker's own settings, which are read-only",
 };
 
 /// Where the value in use comes from.
@@ -80,7 +83,7 @@ fn act(broker: &Arc<Broker>, request: &DescribeConfigsRequest, caller: &Caller) 
     DescribeConfigsResponse::default().with_results(request.resources.iter().map(each).collect())
 }
 
-/// Whether the caller may do this to the settings of a topic, or of the broker.
+/// Whether the caller may do this to the settings of a topic, of a group, or of the broker.
 pub fn check(
     broker: &Broker,
     caller: &Caller,
@@ -88,7 +91,11 @@ pub fn check(
     resource_type: i8,
     name: &str,
 ) -> Result<(), Refusal> {
-    let resource = if resource_type == TOPIC { Resource::Topic(name) } else { Resource::Cluster };
+    let resource = match resource_type {
+        TOPIC => Resource::Topic(name),
+        GROUP => Resource::Group(name),
+        _ => Resource::Cluster,
+    };
     broker.check(caller, operation, resource).map_err(denied)
 }
 
@@ -113,6 +120,11 @@ fn describe(
             Ok(described
                 .map(|definition| of_topic(&topic.settings, definition, &broker.options, request))
                 .collect())
+        }
+        GROUP => {
+            check_group(name)?;
+            let described = Setting::ALL.into_iter().filter(|setting| wanted(setting.name()));
+            Ok(described.map(|setting| of_group(broker, name, setting, request)).collect())
         }
         BROKER if name.is_empty() => Ok(vec![]), // what is set for all brokers of a cluster: nothing
         BROKER if name == NODE_ID.to_string() => {
@@ -157,6 +169,49 @@ fn of_topic(
         }
         let behind = source_of(&Settings::default(), definition, options);
         result.synonyms.push(synonym(definition.broker_name, definition.default(options), behind));
+    }
+    result
+}
+
+/// A group need not exist to have settings, but it has a name.
+pub fn check_group(name: &str) -> Result<(), Refusal> {
+    if name.is_empty() {
+        return Err(Refusal::new(ResponseError::InvalidRequest, "Default group resources are not allowed."));
+    }
+    Ok(())
+}
+
+fn of_group(
+    broker: &Broker,
+    group: &str,
+    setting: Setting,
+    request: &DescribeConfigsRequest,
+) -> DescribeConfigsResourceResult {
+    let text = |number: u32| Some(StrBytes::from_string(number.to_string()));
+    let own = broker.groups.configs.own(group).get(&setting).copied();
+    let behind = setting.default_ms(&broker.options);
+    // As for topics: what was not set differently where the broker is started is a default.
+    let of_broker = match behind == setting.default_ms(&Options::at("", broker.options.listen)) {
+        true => OF_DEFAULT,
+        false => OF_BROKER,
+    };
+    let mut result = DescribeConfigsResourceResult::default()
+        .with_name(StrBytes::from_static_str(setting.name()))
+        .with_value(text(broker.groups.setting_ms(group, setting)))
+        .with_config_source(if own.is_some() { OF_GROUP } else { of_broker })
+        .with_config_type(Kind::Int.id());
+    if request.include_documentation {
+        result.documentation = Some(StrBytes::from_static_str(setting.doc()));
+    }
+    if request.include_synonyms {
+        let synonym = |name: &'static str, value: u32, source: i8| {
+            DescribeConfigsSynonym::default()
+                .with_name(StrBytes::from_static_str(name))
+                .with_value(text(value))
+                .with_source(source)
+        };
+        result.synonyms.extend(own.map(|value| synonym(setting.name(), value, OF_GROUP)));
+        result.synonyms.push(synonym(setting.broker_name(), behind, of_broker));
     }
     result
 }

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use kafka_protocol::{
     ResponseError,
     messages::{
-        AlterConfigsRequest, AlterConfigsResponse, alter_configs_request::AlterConfigsResource,
+        AlterConfigsRequest, AlterConfigsResponse,
+        alter_configs_request::{AlterConfigsResource, AlterableConfig},
         alter_configs_response::AlterConfigsResourceResponse,
     },
     protocol::{Request, StrBytes},
@@ -14,13 +15,18 @@ use kafka_protocol::{
 
 use super::{
     Caller, Handler,
-    k32_describe_configs::{TOPIC, check},
+    k32_describe_configs::{GROUP, TOPIC, check, check_group},
     shapes,
 };
 use crate::{
     broker::Broker,
+    groups::configs::{self, Own},
+    options::Options,
     security::acl::Operation,
-    topics::{Refusal, settings::Settings},
+    topics::{
+        Refusal,
+        settings::{self, Settings},
+    },
 };
 
 pub const HANDLER: Handler = Handler {
@@ -30,7 +36,7 @@ pub const HANDLER: Handler = Handler {
     shape: &shapes::ALTER_CONFIGS,
     pipelined: false,
     call: |broker, call| call.answer(move |request, caller| act(broker, request, caller)),
-    notes: "topics only",
+    notes: "topics and groups",
 };
 
 async fn act(broker: Arc<Broker>, request: AlterConfigsRequest, caller: Caller) -> AlterConfigsResponse {
@@ -39,7 +45,8 @@ async fn act(broker: Arc<Broker>, request: AlterConfigsRequest, caller: Caller) 
         let altered = alter(&broker, &caller, &resource, request.validate_only).await;
         let mut answered = AlterConfigsResourceResponse::default()
             .with_resource_type(resource.resource_type)
-            .with_resource_name(resource.resource_name);
+            .with_resource_name(resource.resource_name)
+            .with_error_message(None);
         if let Err(refusal) = altered {
             answered.error_code = refusal.error.code();
             answered.error_message = Some(StrBytes::from_string(refusal.reason));
@@ -56,6 +63,14 @@ async fn alter(
     validate_only: bool,
 ) -> Result<(), Refusal> {
     check(broker, caller, Operation::AlterConfigs, resource.resource_type, &resource.resource_name)?;
+    if resource.resource_type == GROUP {
+        let step = |config: &AlterableConfig| {
+            let value = config.value.as_deref().map(str::to_owned);
+            (config.name.to_string(), settings::Operation::Set, value)
+        };
+        let steps = resource.configs.iter().map(step).collect();
+        return alter_group(broker, &resource.resource_name, true, steps, validate_only).await;
+    }
     check_resource(broker, resource.resource_type, &resource.resource_name)?;
     let pairs = resource.configs.iter().map(|config| (&*config.name, config.value.as_deref()));
     let settings = Settings::from_pairs(pairs)?;
@@ -66,10 +81,39 @@ async fn alter(
     broker.blocking(move |broker| broker.topics.set(&name, |_| Ok(settings))).await
 }
 
+/// One step of a change: name, what to do, and the value.
+pub type Step = (String, settings::Operation, Option<String>);
+
+/// Changes what is set for a group, or puts something else in its place; all of it or nothing.
+pub async fn alter_group(
+    broker: &Arc<Broker>,
+    name: &str,
+    replaces: bool,
+    steps: Vec<Step>,
+    validate_only: bool,
+) -> Result<(), Refusal> {
+    check_group(name)?;
+    let changed = move |own: &Own, options: &Options| {
+        let mut own = if replaces { Own::new() } else { own.clone() };
+        for (name, operation, value) in &steps {
+            configs::apply(&mut own, name, *operation, value.as_deref())?;
+        }
+        configs::check(&own, options)?;
+        Ok(own)
+    };
+    if validate_only {
+        return changed(&broker.groups.configs.own(name), &broker.options).map(|_| ());
+    }
+    let name = name.to_owned();
+    let set =
+        move |broker: &Arc<Broker>| broker.groups.configs.set(&name, |own| changed(own, &broker.options));
+    broker.blocking(set).await
+}
+
 /// Only settings of topics that exist can be changed.
 pub fn check_resource(broker: &Broker, resource_type: i8, name: &str) -> Result<(), Refusal> {
     if resource_type != TOPIC {
-        let reason = "Only the settings of topics can be changed; the broker's are set where it is started.";
+        let reason = "Only the settings of topics and groups can be changed; the broker's are set where it is started.";
         return Err(Refusal::new(ResponseError::InvalidRequest, reason));
     }
     if broker.topics.get(name).is_none() {

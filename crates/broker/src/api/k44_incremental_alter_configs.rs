@@ -13,7 +13,12 @@ use kafka_protocol::{
     protocol::{Request, StrBytes},
 };
 
-use super::{Caller, Handler, k32_describe_configs::check, k33_alter_configs::check_resource, shapes};
+use super::{
+    Caller, Handler,
+    k32_describe_configs::{GROUP, check},
+    k33_alter_configs::{Step, alter_group, check_resource},
+    shapes,
+};
 use crate::{
     broker::Broker,
     security::acl,
@@ -30,7 +35,7 @@ pub const HANDLER: Handler = Handler {
     shape: &shapes::INCREMENTAL_ALTER_CONFIGS,
     pipelined: false,
     call: |broker, call| call.answer(move |request, caller| act(broker, request, caller)),
-    notes: "topics only",
+    notes: "topics and groups",
 };
 
 async fn act(
@@ -45,7 +50,7 @@ async fn act(
             .with_resource_name(resource.resource_name.clone());
         let altered = alter(&broker, &caller, resource, request.validate_only).await;
         response.responses.push(match altered {
-            Ok(()) => answered,
+            Ok(()) => answered.with_error_message(None),
             Err(refusal) => answered
                 .with_error_code(refusal.error.code())
                 .with_error_message(Some(StrBytes::from_string(refusal.reason))),
@@ -62,6 +67,10 @@ async fn alter(
 ) -> Result<(), Refusal> {
     let name = resource.resource_name.to_string();
     check(broker, caller, acl::Operation::AlterConfigs, resource.resource_type, &name)?;
+    if resource.resource_type == GROUP {
+        let steps = resource.configs.iter().map(step).collect::<Result<_, _>>()?;
+        return alter_group(broker, &name, false, steps, validate_only).await;
+    }
     check_resource(broker, resource.resource_type, &name)?;
     if validate_only {
         let current = broker.topics.get(&name).map(|topic| topic.settings.clone()).unwrap_or_default();
@@ -75,17 +84,22 @@ async fn alter(
 fn changed(current: &Settings, changes: &[AlterableConfig]) -> Result<Settings, Refusal> {
     let mut settings = current.clone();
     for change in changes {
-        let operation = match change.config_operation {
-            0 => Operation::Set,
-            1 => Operation::Delete,
-            2 => Operation::Append,
-            3 => Operation::Subtract,
-            other => {
-                let reason = format!("Unknown operation {other} for {}", &*change.name);
-                return Err(Refusal::new(ResponseError::InvalidRequest, reason));
-            }
-        };
-        settings.apply(&change.name, operation, change.value.as_deref())?;
+        let (name, operation, value) = step(change)?;
+        settings.apply(&name, operation, value.as_deref())?;
     }
     Ok(settings)
+}
+
+fn step(change: &AlterableConfig) -> Result<Step, Refusal> {
+    let operation = match change.config_operation {
+        0 => Operation::Set,
+        1 => Operation::Delete,
+        2 => Operation::Append,
+        3 => Operation::Subtract,
+        other => {
+            let reason = format!("Unknown operation {other} for {}", &*change.name);
+            return Err(Refusal::new(ResponseError::InvalidRequest, reason));
+        }
+    };
+    Ok((change.name.to_string(), operation, change.value.as_deref().map(str::to_owned)))
 }

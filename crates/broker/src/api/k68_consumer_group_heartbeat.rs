@@ -17,7 +17,10 @@ use uuid::Uuid;
 use super::{Caller, Handler, shapes};
 use crate::{
     broker::Broker,
-    groups::consumer::{Answer, Heartbeat, Partitions},
+    groups::{
+        configs::Setting,
+        consumer::{Answer, Heartbeat, Partitions},
+    },
     security::{access::Resource, acl::Operation},
 };
 
@@ -40,9 +43,9 @@ async fn act(
         return ConsumerGroupHeartbeatResponse::default().with_error_code(error.code());
     }
     let group_id = request.group_id.clone();
-    let beat = heartbeat(request, &caller);
+    let beat = Heartbeat { sight: broker.sight(&caller), ..heartbeat(request, &caller) };
     match broker.groups.consumer_heartbeat(&group_id, beat).await {
-        Ok(answer) => answered(answer, broker.options.group_consumer_heartbeat_interval_ms),
+        Ok(answer) => answered(answer, broker.groups.setting_ms(&group_id, Setting::HeartbeatInterval)),
         Err(refused) => ConsumerGroupHeartbeatResponse::default()
             .with_error_code(refused.error.code())
             .with_error_message(Some(StrBytes::from_string(refused.reason))),
@@ -89,6 +92,7 @@ fn heartbeat(request: ConsumerGroupHeartbeatRequest, caller: &Caller) -> Heartbe
         owned,
         client_id: caller.client_id.to_string(),
         client_host: format!("/{}", caller.host),
+        ..Heartbeat::default()
     }
 }
 

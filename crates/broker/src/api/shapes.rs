@@ -259,7 +259,7 @@ pub const LIST_OFFSETS: Shape = Shape {
         since(2, Fixed(1)),
         always(Items(&[
             always(Text),
-            always(Items(&[always(Fixed(4)), since(4, Fixed(4)), always(Fixed(8))])),
+            always(Items(&[always(Fixed(4)), since(4, Fixed(4)), always(Fixed(8)), until(0, Fixed(4))])),
         ])),
         since(10, Fixed(4)),
     ],

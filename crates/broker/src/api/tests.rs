@@ -14,7 +14,7 @@ use tokio::{
 };
 use uuid::Uuid;
 
-use super::{HANDLERS, handler, page};
+use super::{HANDLERS, handler, k02_list_offsets, page};
 use crate::tests::{Server, batch_of};
 
 mod denied;
@@ -96,6 +96,26 @@ fn examples() -> Vec<Example> {
     all
 }
 
+/// The codec does not know it: of partition 0 of `frames`, one offset from the end.
+fn first_list_offsets() -> Example {
+    let mut body = BytesMut::new();
+    body.put_slice(b"\xff\xff\xff\xff\x00\x00\x00\x01\x00\x06frames\x00\x00\x00\x01\x00\x00\x00\x00");
+    body.put_i64(-1);
+    body.put_i32(1);
+    Example {
+        key: 2,
+        version: 0,
+        header_version: 1,
+        body: body.freeze(),
+        check_answer: |answer, _| {
+            // The topic, its partition 0, an error, and as many offsets as it says.
+            let head = b"\x00\x00\x00\x01\x00\x06frames\x00\x00\x00\x01\x00\x00\x00\x00";
+            assert_eq!((&answer[4..24], answer.len()), (&head[..], 30 + 8 * usize::from(answer[29])));
+        },
+        show_answer: |answer, _| format!("error_code: {}, {:?}", answer[25], &answer[26..]),
+    }
+}
+
 fn data_example(key: i16, version: i16) -> Option<Example> {
     Some(match key {
         0 => {
@@ -126,6 +146,7 @@ fn data_example(key: i16, version: i16) -> Option<Example> {
                 if version >= 7 { request.with_forgotten_topics_data(vec![forgotten]) } else { request };
             example(version, &request)
         }
+        2 if version == 0 => first_list_offsets(),
         2 => {
             use list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
             let partition = ListOffsetsPartition::default().with_timestamp(-1).with_current_leader_epoch(-1);
@@ -619,6 +640,10 @@ fn decode_any(key: i16, version: i16, mut bytes: Bytes) {
             })*
         };
     }
+    if (key, version) == (2, 0) {
+        let _ = k02_list_offsets::read_first_version(bytes);
+        return;
+    }
     decode!(ProduceRequest FetchRequest ListOffsetsRequest MetadataRequest OffsetCommitRequest OffsetFetchRequest
         FindCoordinatorRequest JoinGroupRequest HeartbeatRequest LeaveGroupRequest SyncGroupRequest DescribeGroupsRequest
         ListGroupsRequest ApiVersionsRequest CreateTopicsRequest DeleteTopicsRequest DeleteRecordsRequest
@@ -645,6 +670,7 @@ async fn a_newer_client_is_told_what_is_spoken() {
     ResponseHeader::decode(&mut answer, 0).unwrap();
     let response = ApiVersionsResponse::decode(&mut answer, 0).unwrap();
     assert_eq!((response.error_code, response.api_keys.len()), (35, HANDLERS.len()));
+    assert_eq!((response.api_keys[0].min_version, HANDLERS[0].versions.start()), (0, &3), "as Kafka 4 says");
     server.stop().await;
 }
 

@@ -7,6 +7,7 @@ use tokio::{sync::oneshot, time::Instant};
 
 use super::{
     Groups, SharedGroup,
+    configs::Setting,
     consumer::{
         Answer, Consumer, Heartbeat, Limits, Refused,
         records::{Part, StoredConsumer, encode, tombstones},
@@ -91,6 +92,8 @@ impl Groups {
             let now = Instant::now();
             let converted = self.make_consumer(&mut group, beat.member_epoch, now)?;
             let Some(consumer) = &mut group.consumer else { return Err(not_a_consumer_group(group_id)) };
+            let session_ms = self.setting_ms(group_id, Setting::SessionTimeout);
+            consumer.set_session_timeout(Duration::from_millis(u64::from(session_ms)));
             let answer = match beat.member_epoch {
                 0.. => consumer.heartbeat(&beat, &*self.layout, now),
                 _ => consumer.leave(&beat),

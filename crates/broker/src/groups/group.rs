@@ -13,7 +13,11 @@ use tokio::{sync::oneshot, time::Instant};
 
 use super::{
     Commit,
-    consumer::{Consumer, embedded::Subscription, layout::Layout},
+    consumer::{
+        Consumer,
+        embedded::Subscription,
+        layout::{Layout, Sight},
+    },
     records::{Committed, StoredGroup},
 };
 use crate::log::Ending;
@@ -96,6 +100,8 @@ pub struct Join {
     pub member_id_required: bool,
     /// v9: a static leader that comes back may be told to keep the assignment (KIP-814).
     pub may_skip_assignment: bool,
+    /// In a consumer group: which topics the caller may describe.
+    pub sight: Sight,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -174,6 +180,8 @@ pub struct Group {
     pub initial_delay: Duration,
     /// When its last member left; its offsets are kept for a while from then on.
     pub empty_since_ms: i64,
+    /// When offsets were last sent to the log: until they are applied, the group looks emptier than it is.
+    pub sent_ms: i64,
 }
 
 impl Group {
@@ -197,6 +205,7 @@ impl Group {
             storing_generation: None,
             initial_delay,
             empty_since_ms: 0,
+            sent_ms: 0,
         }
     }
 

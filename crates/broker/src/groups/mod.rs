@@ -16,6 +16,7 @@ use tokio::{
 };
 use uuid::Uuid;
 
+pub mod configs;
 pub mod consumer;
 mod consuming;
 pub mod group;
@@ -25,6 +26,7 @@ pub mod records;
 #[cfg(test)]
 mod tests;
 
+use configs::{GroupConfigs, Setting};
 use consumer::layout::Layout;
 pub use consuming::MigrationPolicy;
 use group::{Claim, Group, Join, Joined, State, Synced};
@@ -43,6 +45,9 @@ const TICK: Duration = Duration::from_millis(50);
 /// How often old offsets are looked for (`offsets.retention.check.interval.ms`).
 const EXPIRY_INTERVAL: Duration = Duration::from_secs(600);
 
+/// Offsets that were sent to the log are in it by then; until then nobody says that a group has none.
+const SENDING_MS_MAX: i64 = 60_000;
+
 /// A group behind its lock; the lock is never held over an await.
 pub type SharedGroup = Arc<Mutex<Group>>;
 
@@ -60,6 +65,9 @@ pub struct Groups {
     offsets_retention_ms: i64,
     layout: Arc<dyn Layout>,
     consuming: consuming::Settings,
+    /// What is set for single groups.
+    pub configs: GroupConfigs,
+    options: Arc<Options>,
     /// The groups that a transaction commits offsets for: by partition of `__consumer_offsets` and producer id.
     unsettled: Mutex<HashMap<(usize, i64), GroupIds>>,
 }
@@ -78,7 +86,8 @@ impl Groups {
     /// The receiver goes to the journal, which `Service` runs.
     pub fn new(
         clock: Arc<dyn Clock>,
-        options: &Options,
+        options: &Arc<Options>,
+        configs: GroupConfigs,
         layout: Arc<dyn Layout>,
     ) -> (Groups, mpsc::UnboundedReceiver<Entry>) {
         let (journal, inbox) = mpsc::unbounded_channel();
@@ -92,9 +101,16 @@ impl Groups {
             offsets_retention_ms: options.offsets_retention_ms,
             layout,
             consuming: consuming::Settings::of(options),
+            configs,
+            options: options.clone(),
             unsettled: Mutex::default(),
         };
         (groups, inbox)
+    }
+
+    /// What holds for this group: its own setting, or the broker's.
+    pub fn setting_ms(&self, id: &str, setting: Setting) -> u32 {
+        self.configs.value_ms(id, setting, &self.options)
     }
 
     pub fn get(&self, id: &str) -> Option<SharedGroup> {
@@ -228,6 +244,7 @@ impl Groups {
             let group = self.committing(group_id, claim, knows_epochs)?;
             let mut locked = group.lock();
             locked.check_commit(claim, &commits, &*self.layout, Instant::now())?;
+            locked.sent_ms = self.clock.now_ms();
             if !knows_epochs && locked.speaks_epochs(claim.member_id) {
                 return Err(ResponseError::UnsupportedVersion);
             }
@@ -250,6 +267,7 @@ impl Groups {
             let group = self.committing(group_id, claim, false)?;
             let mut locked = group.lock();
             locked.check_transactional_commit(claim, &commits, &*self.layout, Instant::now())?;
+            locked.sent_ms = self.clock.now_ms();
             let offsets = self.stamped(commits).collect();
             self.write(&locked, Change::Unsettled { producer, offsets }, Some(done));
         }
@@ -443,20 +461,21 @@ impl Groups {
         }
     }
 
-    /// Lets go of offsets and groups that nobody has used for their time.
+    /// Lets go of offsets that nobody has used for their time, and of groups without members that have none left.
     pub fn expire(&self) {
+        let now_ms = self.clock.now_ms();
         for group in self.all() {
             let mut group = group.lock();
-            let expired = group.expired(self.clock.now_ms(), self.offsets_retention_ms);
-            if expired.is_empty() {
+            if now_ms - group.sent_ms < SENDING_MS_MAX {
                 continue;
             }
-            if expired.len() == group.offsets.len() {
+            let expired = group.expired(now_ms, self.offsets_retention_ms);
+            if expired.len() == group.offsets.len() && group.is_over() {
                 group.state = State::Dead;
                 self.groups.lock().remove(&group.id);
                 let records = deletion(&group);
                 self.write(&group, Change::Deleted { places: expired, group: records }, None);
-            } else {
+            } else if !expired.is_empty() {
                 let offsets = expired.into_iter().map(|place| (place, None)).collect();
                 self.write(&group, Change::Offsets(offsets), None);
             }

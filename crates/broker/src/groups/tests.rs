@@ -10,7 +10,7 @@ use tokio::{
 };
 
 use super::{
-    consumer::Table,
+    consumer::{Table, layout::Sight},
     group::{Claim, Group, Join, Joined, State, Synced},
     records::StoredGroup,
 };
@@ -34,6 +34,7 @@ fn join(member_id: &str, protocols: &[&str]) -> Join {
         protocols: protocols.iter().map(|name| ((*name).to_owned(), Bytes::from_static(b"topics"))).collect(),
         member_id_required: false,
         may_skip_assignment: false,
+        sight: Sight::default(),
     }
 }
 
@@ -289,6 +290,20 @@ fn whoever_waits_is_told_when_the_broker_stops() {
     play.group.die();
     assert_eq!(error(&mut third), Some(E::CoordinatorNotAvailable));
     assert_eq!(error(&mut play.join("d", join("", &["range"]))), Some(E::CoordinatorNotAvailable));
+}
+
+#[test]
+fn a_group_is_over_when_nobody_is_in_it_or_on_the_way() {
+    let mut play = Play::pair();
+    assert!(!play.group.is_over());
+    play.group.leave("a", None, play.now).unwrap();
+    play.group.leave("b", None, play.now).unwrap();
+    assert!(play.group.is_over());
+    play.group.unsettled.insert(7, [].into());
+    assert!(!play.group.is_over(), "a transaction commits for it");
+    play.group.unsettled.clear();
+    play.join("c", Join { member_id_required: true, ..join("", &["range"]) });
+    assert!(!play.group.is_over(), "a member was told its id, and will be back with it");
 }
 
 #[test]

@@ -1,13 +1,15 @@
 //! Asking whether a caller may do something. Without an authorizer the answer is yes, at the cost of looking whether there is
 //! one.
 
+use std::sync::Arc;
+
 use kafka_protocol::ResponseError;
 
 use super::{
     acl::{CLUSTER_NAME, Operation, ResourceType},
     rules::{Act, Authorizer},
 };
-use crate::{api::Caller, broker::Broker};
+use crate::{api::Caller, broker::Broker, groups::consumer::layout::Sight};
 
 /// The keys whose files ask before they act, or need not ask. A test holds all keys against it: who adds one says here that
 /// he has thought of it.
@@ -92,6 +94,15 @@ impl Broker {
         resource: Resource<'_>,
     ) -> Result<(), ResponseError> {
         if self.allows(caller, operation, resource) { Ok(()) } else { Err(resource.refusal()) }
+    }
+
+    /// The topics that the caller may describe, for what asks about them later and knows no callers.
+    pub fn sight(self: &Arc<Self>, caller: &Caller) -> Sight {
+        if !self.has_authorizer() {
+            return Sight::default();
+        }
+        let (broker, caller) = (self.clone(), caller.clone());
+        Sight::of(move |topic| broker.allows(&caller, Operation::Describe, Resource::Topic(topic)))
     }
 
     /// Whether the caller may write to the one topic or another: who may can also write idempotently.

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::{
     ClassicProfile, Consumer, Member, Partitions, Profile,
     embedded::{Assignment, Subscription, with_ids, with_names},
-    layout::Layout,
+    layout::{Layout, Seen},
     member_id, millis,
     reconcile::{Phase, Standing},
 };
@@ -54,6 +54,7 @@ impl Consumer {
         layout: &dyn Layout,
         now: Instant,
     ) -> Result<Joined, ResponseError> {
+        let layout = &Seen { all: layout, sight: &join.sight };
         let is_new = join.member_id.is_empty();
         let id = member_id(if is_new { new_id } else { &join.member_id });
         self.check_room(&id).map_err(|refused| refused.error)?;

@@ -7,8 +7,11 @@ use regex::{Regex, RegexBuilder};
 use tokio::time::Instant;
 
 use super::{
-    Consumer, LEFT, LEFT_FOR_A_WHILE, Member, Partitions, Profile, Refused, assignor, layout::Layout,
-    member_id, reconcile::Standing, records::Part,
+    Consumer, LEFT, LEFT_FOR_A_WHILE, Member, Partitions, Profile, Refused, assignor,
+    layout::{Layout, Seen, Sight},
+    member_id,
+    reconcile::Standing,
+    records::Part,
 };
 use crate::groups::group::MemberId;
 
@@ -29,6 +32,7 @@ pub struct Heartbeat {
     pub owned: Option<Partitions>,
     pub client_id: String,
     pub client_host: String,
+    pub sight: Sight,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -134,6 +138,7 @@ impl Consumer {
         layout: &dyn Layout,
         now: Instant,
     ) -> Result<Answer, Refused> {
+        let layout = &Seen { all: layout, sight: &beat.sight };
         self.check_room(&beat.member_id)?;
         let id = self.seat(beat, now)?;
         let held = self.members.get(&id).map(|member| member.standing.assigned.clone());
@@ -177,6 +182,11 @@ impl Consumer {
 
     fn session_timeout(&self) -> Duration {
         self.limits.session_timeout
+    }
+
+    /// It holds from each member's next heartbeat on.
+    pub fn set_session_timeout(&mut self, timeout: Duration) {
+        self.limits.session_timeout = timeout;
     }
 
     pub(super) fn check_room(&self, member_id: &str) -> Result<(), Refused> {

@@ -1,6 +1,6 @@
 //! What a group has to know of the topics.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use uuid::Uuid;
 
@@ -14,6 +14,56 @@ pub trait Layout: Send + Sync {
     fn find(&self, name: &str) -> Option<(Uuid, i32)>;
     fn name_of(&self, id: Uuid) -> Option<Arc<str>>;
     fn names(&self) -> Vec<Arc<str>>;
+    /// Whether a regular expression may match this topic.
+    fn shows(&self, _: &str) -> bool {
+        true
+    }
+}
+
+type Sees = dyn Fn(&str) -> bool + Send + Sync;
+
+/// What somebody may know of: which topics he may describe.
+#[derive(Clone, Default)]
+pub struct Sight(Option<Arc<Sees>>);
+
+impl Sight {
+    pub fn of(sees: impl Fn(&str) -> bool + Send + Sync + 'static) -> Sight {
+        Sight(Some(Arc::new(sees)))
+    }
+}
+
+impl fmt::Debug for Sight {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(if self.0.is_some() { "some topics" } else { "all topics" })
+    }
+}
+
+/// The topics as one member knows of them. As in Kafka, it is who asks when an expression is looked up whose rights count.
+pub struct Seen<'a> {
+    pub all: &'a dyn Layout,
+    pub sight: &'a Sight,
+}
+
+impl Layout for Seen<'_> {
+    fn version(&self) -> u64 {
+        self.all.version()
+    }
+
+    fn find(&self, name: &str) -> Option<(Uuid, i32)> {
+        self.all.find(name)
+    }
+
+    fn name_of(&self, id: Uuid) -> Option<Arc<str>> {
+        self.all.name_of(id)
+    }
+
+    fn names(&self) -> Vec<Arc<str>> {
+        self.all.names()
+    }
+
+    fn shows(&self, name: &str) -> bool {
+        self.sight.0.as_ref().is_none_or(|sees| sees(name))
+    }
 }
 
 impl Layout for Topics {

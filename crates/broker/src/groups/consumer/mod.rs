@@ -390,7 +390,8 @@ impl Consumer {
         for regex in used {
             // Checked when it came; what is stored by another and not understood stands for nothing.
             let Ok(pattern) = whole_pattern(&regex) else { continue };
-            let matching = names.iter().filter(|name| pattern.is_match(name)).map(|name| name.to_string());
+            let matching = names.iter().filter(|name| pattern.is_match(name) && layout.shows(name));
+            let matching = matching.map(|name| name.to_string());
             let topics: BTreeSet<String> = matching.collect();
             let known = self.regexes.get(&regex);
             if known.is_none_or(|known| known.topics != topics) {

@@ -37,6 +37,11 @@ impl Group {
         self.state == State::Empty && self.members.is_empty() && self.pending.is_empty()
     }
 
+    /// Nobody is in it, or about to come in, and no transaction commits anything for it.
+    pub fn is_over(&self) -> bool {
+        self.is_bare() && !self.has_members() && self.unsettled.is_empty()
+    }
+
     /// Who is in the group goes on in a consumer group: each with what it had, and called to join again.
     ///
     /// # Errors

@@ -140,3 +140,35 @@ fn kafka_python_proves_who_it_is_in_every_way() {
         [b'x', b'x', b'x', b'x']\n";
     assert_eq!(run_python(&python, KAFKA_PYTHON, &args), expected);
 }
+
+const PATTERN: &str = r#"
+import sys
+from confluent_kafka import Consumer, Producer
+from confluent_kafka.admin import *
+plaintext, sasl_plaintext, name = sys.argv[1:]
+admin = AdminClient({"bootstrap.servers": plaintext})
+topics = [f"{name}-{part}" for part in "ab"]
+for made in admin.create_topics([NewTopic(topic, 1) for topic in topics]).values(): made.result(20)
+producer = Producer({"bootstrap.servers": plaintext})
+for topic in topics: producer.produce(topic, topic)
+producer.flush(20)
+read = lambda kind, resource: AclBinding(kind, resource, ResourcePatternType.LITERAL, "User:alice", "*", AclOperation.READ, AclPermissionType.ALLOW)
+for made in admin.create_acls([read(ResourceType.TOPIC, topics[0]), read(ResourceType.GROUP, name)]).values(): made.result()
+consumer = Consumer({"bootstrap.servers": sasl_plaintext, "security.protocol": "SASL_PLAINTEXT", "sasl.mechanism": "PLAIN",
+                     "sasl.username": "alice", "sasl.password": "wonder", "group.id": name, "group.protocol": "consumer",
+                     "auto.offset.reset": "earliest"})
+consumer.subscribe([f"^{name}-.*"])
+record = consumer.poll(20)
+assert record.error() is None, record.error()
+print(record.topic() == topics[0], [place.topic == topics[0] for place in consumer.assignment()])
+consumer.close()
+"#;
+
+/// A regular expression is looked up by the broker, which shows a member no more than it may describe.
+#[test]
+fn a_regular_expression_matches_what_its_member_may_describe() {
+    let secured = secured();
+    let Some(python) = testkit::python() else { return };
+    let args = [&*secured.plaintext, &secured.sasl_plaintext, &name("pattern")];
+    assert_eq!(run_python(&python, PATTERN, &args), "True [True]\n");
+}

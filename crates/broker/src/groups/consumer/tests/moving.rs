@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use uuid::Uuid;
 
 use super::{
-    super::{LEFT, State, records::Part},
+    super::{LEFT, State, layout::Sight, records::Part},
     Heartbeat, Play, joining,
 };
 
@@ -83,6 +83,23 @@ fn regular_expressions_follow_the_topics() {
     let answer = play.say(none).unwrap();
     assert_eq!(play.shown(&answer), "2: ");
     assert!(play.group.take_changes().contains(&Part::Regex("flights-[a-z]|late".to_owned())));
+}
+
+#[test]
+fn a_regular_expression_matches_what_its_member_may_describe() {
+    let mut play = Play::of("flights-a:1 flights-b:1 flights-c:1");
+    let beat = Heartbeat {
+        topics: None,
+        regex: Some("flights-.*".to_owned()),
+        sight: Sight::of(|topic| topic != "flights-b"),
+        ..joining("a", &[])
+    };
+    let answer = play.say(beat.clone()).unwrap();
+    assert_eq!(play.shown(&answer), "1: flights-a0 flights-c0");
+    play.layout.set("flights-a:1 flights-b:1 flights-c:1 flights-d:1");
+    let stays = Heartbeat { sight: beat.sight, ..play.staying("a", 1, None) };
+    let answer = play.say(stays).unwrap();
+    assert_eq!(play.shown(&answer), "2: flights-a0 flights-c0 flights-d0");
 }
 
 #[test]
