@@ -10,6 +10,10 @@ use rdkafka::{
 };
 use serde_json::{Value, json};
 
+mod described;
+
+use described::{Member, described};
+
 use super::topic::cluster::{Cluster, ClusterArgs, Error, WAIT, options, table};
 use crate::context::{Context, Failure};
 
@@ -96,33 +100,69 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     }
 }
 
-fn groups(cluster: &Cluster, name: Option<&str>) -> Result<rdkafka::groups::GroupList, Error> {
-    let consumer = cluster.reader()?;
-    tokio::task::block_in_place(|| consumer.fetch_group_list(name, WAIT))
-        .map_err(|error| cluster.failed(error))
+/// A group of either protocol, and who is in it.
+struct Group {
+    name: String,
+    state: String,
+    /// The protocol by which partitions are shared out.
+    protocol: &'static str,
+    protocol_type: String,
+    assignor: String,
+    members: Vec<Member>,
 }
 
-/// The client asks of every group as of a classic one, and a cluster that has it as a consumer group (KIP-848) answers that no
-/// such group is alive. That it lists it says what it is.
-const CONSUMER_PROTOCOL: &str = "consumer protocol";
-
-fn state(group: &GroupInfo) -> &str {
-    if is_classic(group) { group.state() } else { CONSUMER_PROTOCOL }
+impl Group {
+    fn classic(group: &GroupInfo) -> Group {
+        let member = |member: &GroupMemberInfo| Member {
+            id: member.id().to_owned(),
+            client_id: member.client_id().to_owned(),
+            host: member.client_host().to_owned(),
+            partitions: assignment(member.assignment().unwrap_or_default()).unwrap_or_default(),
+        };
+        Group {
+            name: group.name().to_owned(),
+            state: group.state().to_owned(),
+            protocol: "classic",
+            protocol_type: group.protocol_type().to_owned(),
+            assignor: group.protocol().to_owned(),
+            members: group.members().iter().map(member).collect(),
+        }
+    }
 }
 
-fn is_classic(group: &GroupInfo) -> bool {
-    group.state() != "Dead"
+/// All groups, or the one. The client asks of each as of a classic one, and a cluster that has it as a consumer group (KIP-848)
+/// answers that no such group is alive; then its coordinator is asked for what it has.
+fn groups(cluster: &Cluster, name: Option<&str>) -> Result<Vec<Group>, Error> {
+    let reader = cluster.reader()?;
+    let list = tokio::task::block_in_place(|| reader.fetch_group_list(name, WAIT))
+        .map_err(|error| cluster.failed(error))?;
+    let (dead, alive): (Vec<&GroupInfo>, Vec<_>) =
+        list.groups().iter().partition(|group| group.state() == "Dead");
+    let mut groups: Vec<Group> = alive.into_iter().map(Group::classic).collect();
+    let names: Vec<&str> = dead.into_iter().map(GroupInfo::name).collect();
+    for (name, described) in described(cluster, &names)? {
+        if described.state != "Dead" {
+            groups.push(Group {
+                name,
+                state: described.state,
+                protocol: "consumer",
+                protocol_type: "consumer".to_owned(),
+                assignor: described.assignor,
+                members: described.members,
+            });
+        }
+    }
+    groups.sort_by(|one, other| one.name.cmp(&other.name));
+    Ok(groups)
 }
 
 fn list(args: &List, context: &Context) -> Result<(), Failure> {
     let cluster = Cluster::of(&args.cluster, context)?;
-    let list = groups(&cluster, None)?;
-    let mut groups: Vec<&GroupInfo> = list.groups().iter().collect();
-    groups.sort_by_key(|group| group.name());
+    let groups = groups(&cluster, None)?;
     if context.is_json() {
-        let row = |group: &&GroupInfo| {
-            json!({"group": group.name(), "state": state(group), "protocol_type": group.protocol_type(),
-                "members": is_classic(group).then(|| group.members().len())})
+        let row = |group: &Group| {
+            json!({"group": group.name, "state": group.state, "protocol_type": group.protocol_type,
+                "group_protocol": group.protocol, "members": group.members.len()})
         };
         println!("{}", Value::Array(groups.iter().map(row).collect()));
         return Ok(());
@@ -131,12 +171,12 @@ fn list(args: &List, context: &Context) -> Result<(), Failure> {
         eprintln!("no groups yet: one appears when a consumer joins or commits");
         return Ok(());
     }
-    let row = |group: &&GroupInfo| {
-        let members = if is_classic(group) { group.members().len().to_string() } else { "-".to_owned() };
-        vec![group.name().to_owned(), state(group).to_owned(), members]
+    let row = |group: &Group| {
+        let count = group.members.len().to_string();
+        vec![group.name.clone(), group.state.clone(), group.protocol.to_owned(), count]
     };
     let rows: Vec<Vec<String>> = groups.iter().map(row).collect();
-    print!("{}", table(&["GROUP", "STATE", "MEMBERS"], &rows));
+    print!("{}", table(&["GROUP", "STATE", "PROTOCOL", "MEMBERS"], &rows));
     Ok(())
 }
 
@@ -153,35 +193,21 @@ struct Lag {
 
 fn describe(args: &Describe, context: &Context) -> Result<(), Failure> {
     let cluster = Cluster::of(&args.cluster, context)?;
-    let named =
-        |list: &rdkafka::groups::GroupList| list.groups().iter().any(|group| group.name() == args.name);
     let missing = || Error::Missing { what: "group", name: args.name.clone() };
-    let list = groups(&cluster, Some(&args.name))?;
-    let group = list.groups().iter().find(|group| group.name() == args.name).ok_or_else(missing)?;
-    if !is_classic(group) && !named(&groups(&cluster, None)?) {
-        return Err(missing().into());
-    }
+    let groups = groups(&cluster, Some(&args.name))?;
+    let group = groups.iter().find(|group| group.name == args.name).ok_or_else(missing)?;
     let lags = lags(&cluster, group)?;
     if context.is_json() {
         println!("{}", described_json(group, &lags));
         return Ok(());
     }
-    match is_classic(group) {
-        true => println!("group {} is {}", group.name(), group.state()),
-        false => println!(
-            "group {} uses the {CONSUMER_PROTOCOL}: its members are told by kafka-consumer-groups.sh",
-            group.name()
-        ),
-    }
-    if !group.members().is_empty() {
-        let row = |member: &GroupMemberInfo| {
-            vec![
-                member.id().to_owned(),
-                member.client_id().to_owned(),
-                member.client_host().trim_start_matches('/').to_owned(),
-            ]
+    println!("group {} is {}, by the {} protocol", group.name, group.state, group.protocol);
+    if !group.members.is_empty() {
+        let row = |member: &Member| {
+            let host = member.host.trim_start_matches('/').to_owned();
+            vec![member.id.clone(), member.client_id.clone(), host]
         };
-        let rows: Vec<Vec<String>> = group.members().iter().map(row).collect();
+        let rows: Vec<Vec<String>> = group.members.iter().map(row).collect();
         print!("\n{}", table(&["MEMBER", "CLIENT", "HOST"], &rows));
     }
     if !lags.is_empty() {
@@ -204,26 +230,26 @@ fn describe(args: &Describe, context: &Context) -> Result<(), Failure> {
     Ok(())
 }
 
-fn described_json(group: &GroupInfo, lags: &[Lag]) -> Value {
-    let member = |member: &GroupMemberInfo| json!({"id": member.id(), "client_id": member.client_id(), "host": member.client_host().trim_start_matches('/')});
+fn described_json(group: &Group, lags: &[Lag]) -> Value {
+    let member = |member: &Member| json!({"id": member.id, "client_id": member.client_id, "host": member.host.trim_start_matches('/')});
     let offset = |lag: &Lag| {
         json!({"topic": lag.topic, "partition": lag.partition, "committed": lag.committed, "latest": lag.latest,
             "lag": lag.lag, "metadata": lag.metadata, "member": lag.member})
     };
     json!({
-        "group": group.name(), "state": state(group), "protocol": group.protocol(),
-        "members": group.members().iter().map(member).collect::<Vec<_>>(),
+        "group": group.name, "state": group.state, "group_protocol": group.protocol, "protocol": group.assignor,
+        "members": group.members.iter().map(member).collect::<Vec<_>>(),
         "offsets": lags.iter().map(offset).collect::<Vec<_>>(),
         "lag": lags.iter().filter_map(|lag| lag.lag).sum::<i64>(),
     })
 }
 
-fn lags(cluster: &Cluster, group: &GroupInfo) -> Result<Vec<Lag>, Error> {
-    let consumer = cluster.consumer(group.name())?;
+fn lags(cluster: &Cluster, group: &Group) -> Result<Vec<Lag>, Error> {
+    let consumer = cluster.consumer(&group.name)?;
     let mut assigned: BTreeMap<(String, i32), String> = BTreeMap::new();
-    for member in group.members() {
-        for place in wire::group::assignment(member.assignment().unwrap_or_default()).unwrap_or_default() {
-            assigned.insert(place, member.id().to_owned());
+    for member in &group.members {
+        for place in &member.partitions {
+            assigned.insert(place.clone(), member.id.clone());
         }
     }
     let metadata = cluster.metadata(&consumer, None)?;

@@ -15,6 +15,8 @@ use crate::{
 };
 
 const COMMON: &str = include_str!("consumer_groups/common.py");
+/// For scripts that send what no client would.
+const BYTES: &str = include_str!("consumer_groups/bytes.py");
 const KILLED: &str = include_str!("consumer_groups/killed.py");
 
 /// A broker whose members show themselves often, so that rebalances are quick.
@@ -63,16 +65,26 @@ fn a_group_moves_between_the_protocols_while_it_works() {
     }
 }
 
-/// The same bytes to Apache Kafka and to us get the same errors.
-#[test]
-fn refusals_are_kafkas() {
+/// The same bytes to Apache Kafka and to us get the same answers.
+#[track_caller]
+fn same_answers(script: &str, lines_count: usize) {
     let (Some(python), Some(kafka)) = (testkit::python(), testkit::kafka()) else { return };
     let (_world, parts) = quick();
-    let script = format!("{COMMON}\n{}", include_str!("consumer_groups/refusals.py"));
+    let script = format!("{COMMON}\n{BYTES}\n{script}");
     let [ours, theirs] = [&parts.kafka(), &kafka.bootstrap]
-        .map(|address| run_python(&python, &script, &[address, &name("refusals")]));
+        .map(|address| run_python(&python, &script, &[address, &name("answers")]));
     assert_eq!(ours, theirs);
-    assert!(ours.lines().count() > 40, "{ours}");
+    assert!(ours.lines().count() > lines_count, "{ours}");
+}
+
+#[test]
+fn refusals_are_kafkas() {
+    same_answers(include_str!("consumer_groups/refusals.py"), 40);
+}
+
+#[test]
+fn settings_of_a_group_are_kafkas() {
+    same_answers(include_str!("consumer_groups/settings.py"), 10);
 }
 
 /// What our broker is tested with holds of Apache Kafka, too; but that Kafka lets no cooperative-sticky group of librdkafka's
@@ -180,14 +192,15 @@ fn kafkas_own_consumer_and_tools_see_one_group() {
 
     let ours = world.ok(&["group", "list"]);
     assert!(
-        ours.lines().any(|line| line.starts_with(&group) && line.contains("consumer protocol")),
+        ours.lines().any(|line| line.split_whitespace().eq([group.as_str(), "Stable", "consumer", "1"])),
         "{ours}"
     );
-    // It commits every five seconds.
     let ours = poll::until("all is committed", 30_000, || {
         Some(world.ok(&["group", "describe", &group])).filter(|ours| ours.contains("lag in all: 0"))
     });
-    assert!(ours.contains("uses the consumer protocol"), "{ours}");
+    assert!(ours.contains("is Stable, by the consumer protocol"), "{ours}");
+    let read = ours.lines().filter(|line| line.starts_with(&topic) && line.ends_with(&*members[1]));
+    assert_eq!(read.count(), 4, "each partition names its member: {ours}");
     ask_to_stop(consumer.pid());
     consumer.inner().wait().unwrap();
     let left = ["--group", &group, "--reset-offsets", "--to-earliest", "--topic", &topic, "--execute"];
