@@ -14,6 +14,8 @@ use serde::Deserialize;
 
 use crate::run::{on_path, quiet, root};
 
+mod clients;
+
 /// One download or install must end within this; a second try is made where it did not.
 const STEP_MAX: Duration = Duration::from_secs(420);
 
@@ -29,7 +31,10 @@ struct Pinned {
     programs: BTreeMap<String, String>,
     python: Python,
     venvs: BTreeMap<String, Vec<String>>,
+    clients: clients::Clients,
     kafka: Jars,
+    #[serde(rename = "kafka-2")]
+    kafka_2: Jars,
     peer: Jars,
 }
 
@@ -75,15 +80,20 @@ pub fn install(args: &Args) -> Result<Vec<String>> {
     let programs = part("programs", || programs(&pinned.programs));
     let outcomes = std::thread::scope(|scope| {
         let python = scope.spawn(|| part("python", || python(&pinned.python)));
-        let kafka = scope.spawn(|| part("kafka", || jars("kafka", &pinned.kafka)));
+        let kafka = scope.spawn(|| {
+            [("kafka", &pinned.kafka), ("kafka-2", &pinned.kafka_2)]
+                .map(|(name, wanted)| part(name, || jars(name, wanted)))
+        });
+        let clients = scope.spawn(|| clients::install(&pinned.clients));
         let venvs = scope.spawn(|| {
             let one = |(name, packages): (&String, &Vec<String>)| part(name, || venv(name, packages));
             pinned.venvs.iter().map(one).collect::<Vec<_>>()
         });
         let mut all = vec![programs];
         all.push(python.join().expect("a part's panic is a bug of xtask"));
-        all.push(kafka.join().expect("a part's panic is a bug of xtask"));
+        all.extend(kafka.join().expect("a part's panic is a bug of xtask"));
         all.extend(venvs.join().expect("a part's panic is a bug of xtask"));
+        all.extend(clients.join().expect("a part's panic is a bug of xtask"));
         if args.bench {
             all.push(part("peer", || jars("peer", &pinned.peer)));
         }

@@ -12,13 +12,16 @@ pub struct Java {
 
 /// Java and Kafka's jars, where both are there.
 pub fn java_tools() -> Option<Java> {
-    let libs = services().join("kafka/libs");
-    let path = env::var_os("PATH").unwrap_or_default();
-    let java = env::split_paths(&path).any(|folder| folder.join("java").is_file());
-    if java && libs.is_dir() { Some(Java { libs }) } else { absent("Apache Kafka (java, jars)") }
+    Java::with(services().join("kafka/libs"))
 }
 
 impl Java {
+    pub(crate) fn with(libs: PathBuf) -> Option<Java> {
+        let path = env::var_os("PATH").unwrap_or_default();
+        let java = env::split_paths(&path).any(|folder| folder.join("java").is_file());
+        if java && libs.is_dir() { Some(Java { libs }) } else { absent("Apache Kafka (java, jars)") }
+    }
+
     /// A command for this class, with a small heap; `kafka.Kafka` and `org.apache.kafka.tools.*`.
     pub fn class(&self, class: &str, heap_mb: u32) -> Command {
         let mut command = Command::new("java");

@@ -5,6 +5,7 @@
 mod airflow_client;
 mod bad_input;
 mod cli;
+mod clients;
 mod confluent;
 mod connect_http;
 mod connections;
