@@ -117,7 +117,7 @@ impl Group {
             id: member.id().to_owned(),
             client_id: member.client_id().to_owned(),
             host: member.client_host().to_owned(),
-            partitions: assignment(member.assignment().unwrap_or_default()).unwrap_or_default(),
+            partitions: wire::group::assignment(member.assignment().unwrap_or_default()).unwrap_or_default(),
         };
         Group {
             name: group.name().to_owned(),
