@@ -143,10 +143,12 @@ async function places() {
   const ends = (await admin.fetchTopicOffsets(name)).find(each => each.partition == 1)
   const found = []
   const consumer = await reader([name], found)
-  await until(() => consumer.assignment().length == 4)
+  // A seek before the first fetch of a partition is sometimes lost, with any broker: read all, then go back.
+  const times = offset => found.filter(message => message.partition == 1 && message.offset == offset).length
+  await until(() => times('49') == 1)
   consumer.seek({ topic: name, partition: 1, offset: '33' })
-  await until(() => found.some(message => message.partition == 1 && message.offset == '49'))
-  print('by time:', before, '; deleted up to', deleted.lowWatermark, '; starts at', ends.low, 'of', ends.high, '; seek:', found.some(message => message.partition == 1 && message.offset == '33'))
+  await until(() => times('49') == 2)
+  print('by time:', before, '; deleted up to', deleted.lowWatermark, '; starts at', ends.low, 'of', ends.high, '; seek:', times('32') == 1 && times('33') == 2)
   await consumer.disconnect()
 }
 
