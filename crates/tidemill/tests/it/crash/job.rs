@@ -77,7 +77,8 @@ impl Job {
                 return;
             }
             // Its connections end before it does.
-            let what = format!("the environment has died, as {} failed\n{}{}", ran.command, ran.stdout, ran.stderr);
+            let what =
+                format!("the environment has died, as {} failed\n{}{}", ran.command, ran.stdout, ran.stderr);
             poll::until(&what, 5_000, || self.world.process().and_then(|up| up.ended()));
         }
         panic!("{args:?} never succeeded");
