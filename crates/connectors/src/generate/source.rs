@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow_array::{BinaryViewArray, builder::make_view};
-use arrow_buffer::{Buffer, ScalarBuffer};
+use arrow_buffer::ScalarBuffer;
 use async_trait::async_trait;
 use base::{
     Ask, Batch, Body, Discovery, Envelope, Fault, Lease, Place, Position, Read, Reader, Source, Split,
@@ -12,6 +11,7 @@ use parking_lot::Mutex;
 use serde::Serialize;
 
 use super::{Config, Table, finance, users};
+use crate::column::Column;
 
 /// What one table holds.
 pub struct GeneratedSource {
@@ -109,19 +109,21 @@ fn batch(
     (bytes_max, records_max): (usize, usize),
     lease: Arc<Lease>,
 ) -> Result<Batch, base::BoxError> {
-    let (mut views, mut marks) = (Vec::new(), Vec::new());
-    let mut bytes = Vec::with_capacity(bytes_max.min(4 << 20));
+    let (mut values, mut marks, mut record) = (Column::default(), Vec::new(), Vec::new());
+    values.reserve(0, bytes_max.min(4 << 20));
+    let mut bytes = 0;
     for number in numbers {
-        let start = bytes.len();
-        write(&config, number, &mut bytes)?;
-        views.push(make_view(&bytes[start..], 0, start as u32));
+        record.clear();
+        write(&config, number, &mut record)?;
+        values.push(Some(&record));
         marks.push(number as i64);
-        if bytes.len() >= bytes_max || views.len() >= records_max {
+        bytes += record.len();
+        if bytes >= bytes_max || marks.len() >= records_max {
             break;
         }
     }
     let end = Position::Mark(marks.last().map_or(0, |last| last + 1));
-    let values = BinaryViewArray::try_new(ScalarBuffer::from(views), vec![Buffer::from_vec(bytes)], None)?;
+    let values = values.finish()?;
     let envelope = Envelope { marks: Some(ScalarBuffer::from(marks)), ..Envelope::default() };
     Ok(Batch { body: Body::Raw(values), envelope, contract: None, place, end, lease })
 }

@@ -1,6 +1,7 @@
 //! Transactions with clients of three kinds: confluent-kafka and kafka-python, whose transactions are of version 1, and Apache
 //! Kafka's own, whose are of version 2; and kill -9 in the middle of them.
 
+pub mod fate;
 mod killed;
 
 use std::fs;

@@ -4,24 +4,10 @@ use std::fs;
 
 use kafka_protocol::ResponseError;
 
-use super::*;
-
-fn options() -> LogOptions {
-    LogOptions { segment_bytes: 700, index_interval_bytes: 100, ..LogOptions::default() }
-}
-
-/// 30 batches in several segments, ended as asked.
-fn written(world: &World, clean: bool) -> Vec<String> {
-    let logs = world.start();
-    let log = logs.log("t", 0, options()).unwrap();
-    for number in 0..30 {
-        append(&log, batch(&[&format!("value {number}")])).unwrap();
-    }
-    if clean {
-        logs.close().unwrap();
-    }
-    values(&log)
-}
+use super::{
+    recovering::{options, written},
+    *,
+};
 
 /// Reads on from each offset as a consumer does, who goes past what cannot be read.
 fn readable(log: &Log) -> (Vec<i64>, usize) {

@@ -4,12 +4,13 @@ use std::fs;
 
 use super::{appending::sequenced, *};
 
-fn options() -> LogOptions {
+/// Segments of a few batches each.
+pub(super) fn options() -> LogOptions {
     LogOptions { segment_bytes: 700, index_interval_bytes: 100, ..LogOptions::default() }
 }
 
-/// Appends 30 batches in one life and ends it.
-fn written(world: &World, clean: bool) -> Vec<String> {
+/// Appends 30 batches in one life, and ends it as asked.
+pub(super) fn written(world: &World, clean: bool) -> Vec<String> {
     let logs = world.start();
     let log = logs.log("t", 0, options()).unwrap();
     for number in 0..30 {

@@ -14,9 +14,13 @@ use std::{
 use rdkafka::{Offset, consumer::Consumer};
 use testkit::{Seeded, World, poll};
 
-use crate::{lifecycle::fixed_ports, shared::world};
+use crate::{
+    lifecycle::fixed_ports,
+    shared::world,
+    transactions::fate::{Fate, PATIENCE},
+};
 use checker::{History, Place};
-use clients::{PARTITIONS, PATIENCE};
+use clients::PARTITIONS;
 
 /// Kills the broker so often, at moments by the seed: one in four before it is ready.
 fn kill_again_and_again(world: &mut World, random: &mut Seeded, kills: u64, stop: &AtomicBool) {
@@ -127,9 +131,9 @@ fn kill_9_under_load_is_a_history_that_a_log_may_have() {
              unknown; {} inputs; {} records seen on the way",
             start.elapsed().as_secs(),
             history.acknowledged.len(),
-            transactions(checker::Fate::Committed),
-            transactions(checker::Fate::Aborted),
-            transactions(checker::Fate::Unknown),
+            transactions(Fate::Committed),
+            transactions(Fate::Aborted),
+            transactions(Fate::Unknown),
             history.inputs.len(),
             history.observed.len()
         );
@@ -139,7 +143,7 @@ fn kill_9_under_load_is_a_history_that_a_log_may_have() {
             faults.len(),
             faults[..faults.len().min(20)].join("\n")
         );
-        assert!(history.acknowledged.len() > 1_000 && transactions(checker::Fate::Committed) > 10);
+        assert!(history.acknowledged.len() > 1_000 && transactions(Fate::Committed) > 10);
         assert!(history.inputs.len() > 100 && history.observed.len() > 1_000);
     }
 }

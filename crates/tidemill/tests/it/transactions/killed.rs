@@ -1,11 +1,7 @@
 //! Kill -9 in the middle of transactions, at each named point and at random: each committed transaction is there whole and
 //! once, with its offset; of an aborted one nothing is seen.
 
-use std::{
-    collections::BTreeMap,
-    thread,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, thread, time::Instant};
 
 use rdkafka::{
     ClientConfig, Message, Offset, TopicPartitionList,
@@ -15,22 +11,13 @@ use rdkafka::{
 };
 use testkit::{Seeded, World, crash_points, poll};
 
+use super::fate::{CALL, Fate, PATIENCE, aborted, committed, patiently};
 use crate::{lifecycle::fixed_ports, shared::world};
 
 const TOPIC: &str = "accounts";
 const GROUP: &str = "accounts-group";
 const PARTITIONS: i32 = 3;
 const RECORDS_PER_TRANSACTION: i32 = 6;
-const CALL: Duration = Duration::from_millis(1_000);
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// What became of a transaction, as far as its producer was told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fate {
-    Committed,
-    Aborted,
-    Unknown,
-}
 
 /// A producer that goes on whatever happens to the broker, and remembers what it was told.
 struct Teller {
@@ -107,33 +94,6 @@ impl Teller {
         let offsets = self.group.committed_offsets(asked, PATIENCE).unwrap();
         let last = found.keys().max().map_or(Offset::Invalid, |last| Offset::Offset(*last as i64 + 1));
         assert_eq!(offsets.find_partition(TOPIC, 0).unwrap().offset(), last, "{when}");
-    }
-}
-
-fn committed(producer: &BaseProducer) -> (Fate, bool) {
-    match patiently(|| producer.commit_transaction(CALL)) {
-        Ok(()) => (Fate::Committed, true),
-        Err(KafkaError::Transaction(error)) if error.txn_requires_abort() => match aborted(producer) {
-            true => (Fate::Aborted, true),
-            false => (Fate::Unknown, false),
-        },
-        Err(_) => (Fate::Unknown, false),
-    }
-}
-
-/// Whether the producer may go on; if not, the next one aborts what this one leaves.
-fn aborted(producer: &BaseProducer) -> bool {
-    let flushed = || producer.flush(CALL); // whoever aborts has to hear first what became of his records
-    patiently(|| flushed().and_then(|()| producer.abort_transaction(CALL))).is_ok()
-}
-
-fn patiently(mut call: impl FnMut() -> KafkaResult<()>) -> KafkaResult<()> {
-    let start = Instant::now();
-    loop {
-        match call() {
-            Err(KafkaError::Transaction(error)) if error.is_retriable() && start.elapsed() < PATIENCE => {}
-            done => return done,
-        }
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::transactions::fate::Fate;
+
 /// A record is known by its producer and its number with him.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Record {
@@ -11,14 +13,6 @@ pub struct Record {
 
 /// Partition and offset.
 pub type Place = (i32, i64);
-
-/// What became of a transaction, as far as its producer was told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fate {
-    Committed,
-    Aborted,
-    Unknown,
-}
 
 #[derive(Debug, Clone, Default)]
 pub struct History {

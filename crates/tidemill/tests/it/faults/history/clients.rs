@@ -18,12 +18,11 @@ use rdkafka::{
 };
 use testkit::poll;
 
-use super::checker::{Fate, Place, Record};
+use super::checker::{Place, Record};
+use crate::transactions::fate::{CALL, Fate, PATIENCE, aborted, committed, patiently};
 
 pub const PARTITIONS: i32 = 3;
 pub const GROUP: &str = "workers";
-pub const PATIENCE: Duration = Duration::from_secs(60);
-const CALL: Duration = Duration::from_millis(1_000);
 /// Records that wait for their acknowledgement at once.
 const WAITING_COUNT_MAX: i32 = 500;
 const INPUTS_PER_TRANSACTION_MAX: usize = 50;
@@ -136,34 +135,6 @@ fn transactional(kafka: &str, id: &str) -> BaseProducer {
     producer
 }
 
-/// Calls again what may be called again.
-fn patiently(mut call: impl FnMut() -> KafkaResult<()>) -> KafkaResult<()> {
-    let start = Instant::now();
-    loop {
-        match call() {
-            Err(KafkaError::Transaction(error)) if error.is_retriable() && start.elapsed() < PATIENCE => {}
-            done => return done,
-        }
-    }
-}
-
-/// Ends the transaction: what became of it, and whether its producer may go on.
-fn commit(producer: &BaseProducer) -> (Fate, bool) {
-    match patiently(|| producer.commit_transaction(CALL)) {
-        Ok(()) => (Fate::Committed, true),
-        Err(KafkaError::Transaction(error)) if error.txn_requires_abort() => match abort(producer) {
-            true => (Fate::Aborted, true),
-            false => (Fate::Unknown, false),
-        },
-        Err(_) => (Fate::Unknown, false),
-    }
-}
-
-/// Whether its producer may go on; if not, the next one aborts what this one leaves.
-fn abort(producer: &BaseProducer) -> bool {
-    patiently(|| producer.flush(CALL).and_then(|()| producer.abort_transaction(CALL))).is_ok()
-}
-
 /// Transactions of some records, one in four aborted on purpose.
 pub fn transact(kafka: &str, id: u32, stop: &AtomicBool) -> Vec<(Fate, Vec<Record>)> {
     let (mut producer, mut told, mut number) = (None, Vec::new(), 0);
@@ -180,8 +151,8 @@ pub fn transact(kafka: &str, id: u32, stop: &AtomicBool) -> Vec<(Fate, Vec<Recor
             })
         });
         let (fate, goes_on) = match written {
-            Ok(()) if told.len() % 4 != 3 => commit(&at_work),
-            Ok(()) | Err(_) => (Fate::Aborted, abort(&at_work)),
+            Ok(()) if told.len() % 4 != 3 => committed(&at_work),
+            Ok(()) | Err(_) => (Fate::Aborted, aborted(&at_work)),
         };
         told.push((fate, records));
         producer = goes_on.then_some(at_work);
@@ -239,12 +210,12 @@ fn transform(consumer: &BaseConsumer, producer: &BaseProducer) -> KafkaResult<()
         patiently(|| producer.send_offsets_to_transaction(&offsets, &group, CALL))
     });
     match written {
-        Ok(()) => match commit(producer) {
+        Ok(()) => match committed(producer) {
             (Fate::Committed, _) => Ok(()),
             (Fate::Aborted | Fate::Unknown, _) => Err(KafkaError::Canceled),
         },
         Err(error) => {
-            abort(producer);
+            aborted(producer);
             Err(error)
         }
     }
