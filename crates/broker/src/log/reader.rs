@@ -20,6 +20,8 @@ use super::{
 const SKIP_BYTES: usize = 8 << 10;
 /// What the kernel is asked to fetch behind a read that had to wait: the reader goes on there, and the disk works meanwhile.
 const AHEAD_BYTES: u64 = 8 << 20;
+/// It is asked again for so much, so that the disk never waits for the reader.
+const AHEAD_STEP_BYTES: u64 = 2 << 20;
 /// How often a read begins again because compaction or retention took its segment away.
 const ATTEMPTS_COUNT_MAX: usize = 8;
 const HINTS_COUNT: usize = 4;
@@ -52,29 +54,37 @@ pub struct TimedOffset {
     pub leader_epoch: i32,
 }
 
-/// Where the latest readers stopped: offset, segment, position. The oldest gives way.
+/// Where the latest readers stopped. The oldest gives way.
 #[derive(Default)]
 pub(crate) struct Hints {
-    places: [Option<(i64, Weak<Segment>, u64)>; HINTS_COUNT],
+    places: [Option<(i64, Weak<Segment>, Stop)>; HINTS_COUNT],
     oldest: usize,
 }
 
+/// A place in a segment where a reader stopped.
+#[derive(Debug, Clone, Copy, Default)]
+struct Stop {
+    position: u64,
+    /// How far the kernel was asked to fetch for a reader that had to wait for the disk; 0: it never had to.
+    ahead: u64,
+}
+
 impl Hints {
-    fn find(&self, offset: i64, segment: &Arc<Segment>) -> Option<u64> {
-        let known = |place: &(i64, Weak<Segment>, u64)| {
+    fn find(&self, offset: i64, segment: &Arc<Segment>) -> Option<Stop> {
+        let known = |place: &(i64, Weak<Segment>, Stop)| {
             place.0 == offset && std::ptr::eq(place.1.as_ptr(), Arc::as_ptr(segment))
         };
         self.places.iter().flatten().find(|place| known(place)).map(|place| place.2)
     }
 
-    fn put(&mut self, after: i64, offset: i64, segment: &Arc<Segment>, position: u64) {
+    fn put(&mut self, after: i64, offset: i64, segment: &Arc<Segment>, stop: Stop) {
         // The reader that was at `after` has moved; only without one does another's hint give way.
         let own = self.places.iter().position(|place| place.as_ref().is_some_and(|place| place.0 == after));
         let at = own.unwrap_or(self.oldest);
         if own.is_none() {
             self.oldest = (self.oldest + 1) % HINTS_COUNT;
         }
-        self.places[at] = Some((offset, Arc::downgrade(segment), position));
+        self.places[at] = Some((offset, Arc::downgrade(segment), stop));
     }
 }
 
@@ -170,7 +180,7 @@ impl Log {
         let hint = self.hints.lock().find(offset, segment);
         let mut skip_bytes = if hint.is_some() { 0 } else { SKIP_BYTES };
         let mut position = match hint {
-            Some(position) => position,
+            Some(stop) => stop.position,
             None => segment.index.lock().position_before(segment.relative(offset)).map_err(disk)?,
         };
         while position < visible {
@@ -203,10 +213,9 @@ impl Log {
             let start = position + at as u64;
             let (bytes, next_offset) = whole_batches(&buffer[at..], limit);
             if bytes > 0 {
-                if wait == Wait::ForDisk {
-                    segment.read_ahead(start + bytes as u64, AHEAD_BYTES);
-                }
-                self.hints.lock().put(offset, next_offset, segment, start + bytes as u64);
+                let position = start + bytes as u64;
+                let ahead = read_ahead(segment, position, hint.map_or(0, |stop| stop.ahead), wait);
+                self.hints.lock().put(offset, next_offset, segment, Stop { position, ahead });
                 return Ok(Found::Records(buffer.slice(at..at + bytes), next_offset));
             }
             let size = header.size_bytes();
@@ -215,7 +224,9 @@ impl Log {
                     return Ok(Found::Records(Bytes::new(), offset));
                 }
                 let records = segment.read_at(start, size, wait).map_err(disk)?.freeze();
-                self.hints.lock().put(offset, header.next_offset(), segment, start + size as u64);
+                let position = start + size as u64;
+                let ahead = read_ahead(segment, position, hint.map_or(0, |stop| stop.ahead), wait);
+                self.hints.lock().put(offset, header.next_offset(), segment, Stop { position, ahead });
                 return Ok(Found::Records(records, header.next_offset()));
             }
             position = start;
@@ -303,6 +314,25 @@ impl Log {
 enum Trouble {
     Disk(Arc<Segment>, std::io::Error),
     Log(LogError),
+}
+
+/// Keeps the disk at work for a reader that had to wait for it once: what lies behind `position` is on its way, up to
+/// where this says.
+fn read_ahead(segment: &Arc<Segment>, position: u64, ahead: u64, wait: Wait) -> u64 {
+    let is_cold = wait == Wait::ForDisk || ahead > 0;
+    let (from, to) = (position.max(ahead), position + AHEAD_BYTES);
+    if !is_cold || to < from + AHEAD_STEP_BYTES || from >= segment.visible() {
+        return ahead;
+    }
+    match wait {
+        Wait::ForDisk => segment.read_ahead(from, to - from),
+        // The asking itself waits where the disk has much to do.
+        Wait::No => {
+            let segment = segment.clone();
+            tokio::task::spawn_blocking(move || segment.read_ahead(from, to - from));
+        }
+    }
+    to
 }
 
 /// How many bytes of whole batches lie at the front within the limit, and the offset behind them.

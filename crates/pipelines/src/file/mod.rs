@@ -53,7 +53,7 @@ const KEYS: &[&str] = &[
     "fields",
     "filter",
 ];
-const MEMORY_BYTES_DEFAULT: u64 = 32 << 20;
+const MEMORY_BYTES_DEFAULT: u64 = 16 << 20;
 /// Below this not even one batch and one open file have room.
 const MEMORY_BYTES_MIN: u64 = 8 << 20;
 const LANES_DEFAULT: u64 = 4;

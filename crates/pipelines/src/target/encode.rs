@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// A row group is held in memory until it is written: small ones let many files be open at once.
-const ROW_GROUP_BYTES_MAX: usize = 4 << 20;
+const ROW_GROUP_BYTES_MAX: usize = 2 << 20;
 const ROW_GROUP_ROWS_COUNT_MAX: usize = 1 << 17;
 /// A column whose distinct values take more is written plainly from there on: it is no column for a dictionary, and
 /// each open file has one for each of its columns.

@@ -194,7 +194,9 @@ impl<'a> Shown<'a> {
             return;
         }
         let mut in_order: Vec<&Value> = tasks.iter().collect();
-        in_order.sort_by_key(|task| (task["start_date"].is_null(), text(&task["start_date"])));
+        // As text a whole second would come after its own fractions, by the letter behind it.
+        let start = |task: &&Value| text(&task["start_date"]).trim_end_matches('Z').to_owned();
+        in_order.sort_by_key(|task| (task["start_date"].is_null(), start(task)));
         for task in in_order {
             let name = task_name(task);
             let now = (state(task).to_owned(), task["try_number"].as_u64().unwrap_or(0));
