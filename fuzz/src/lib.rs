@@ -2,7 +2,7 @@
 //! must end, without a panic and within its memory, whatever it gets.
 //!
 //! `cargo xtask fuzz` runs them by `main.rs` with the stable compiler: mutations of `corpus/` by a printed seed, without
-//! knowing what they reach. `libfuzzer/` has the same targets for cargo-fuzz, which does know.
+//! knowing what they reach; `cargo xtask fuzz --coverage` by `libfuzzer/`, which does know.
 
 mod mutate;
 mod targets;

@@ -10,13 +10,14 @@ use std::{
     collections::BTreeMap,
     fs::{self, File},
     io,
+    num::NonZero,
     os::unix::fs::FileExt,
     panic,
     path::{Path, PathBuf},
     process::{Command, ExitCode},
     sync::{
         Mutex,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     thread,
     time::{Duration, Instant},
@@ -54,17 +55,30 @@ struct Args {
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    let mut failed = false;
-    for target in TARGETS {
-        if !args.targets.is_empty() && !args.targets.iter().any(|name| name == target.name) {
-            continue;
+    let is_named =
+        |target: &&Target| args.targets.is_empty() || args.targets.iter().any(|name| name == target.name);
+    let targets: Vec<&'static Target> = TARGETS.iter().filter(is_named).collect();
+    let failed_count = match args.here || !args.file.is_empty() {
+        true => targets.into_iter().filter(|target| run_here(target, &args)).count(),
+        false => side_by_side(targets, &args),
+    };
+    if failed_count > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+/// As many at once as there are processors.
+fn side_by_side(targets: Vec<&'static Target>, args: &Args) -> usize {
+    let (left, failed_count) = (Mutex::new(targets), AtomicUsize::new(0));
+    let lane = || {
+        while let Some(target) = { left.lock().expect("nobody panics with it").pop() } {
+            failed_count.fetch_add(usize::from(run_apart(target, args)), Ordering::Relaxed);
         }
-        failed |= match args.here || !args.file.is_empty() {
-            true => run_here(target, &args),
-            false => run_apart(target, &args),
-        };
-    }
-    if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+    };
+    thread::scope(|scope| {
+        for _ in 0..thread::available_parallelism().map_or(1, NonZero::get) {
+            scope.spawn(lane);
+        }
+    });
+    failed_count.into_inner()
 }
 
 fn output_folder(target: &Target) -> PathBuf {

@@ -17,7 +17,7 @@ pub fn run() -> Result<()> {
     show(&mut cargo(&["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
     parts.join().expect("a panic there is a bug of xtask")?;
     test::run(&test::Args::default())?;
-    fuzz::run(&fuzz::Args::short(8))
+    fuzz::run(&fuzz::Args::short(60))
 }
 
 pub fn tidy() -> Result<()> {

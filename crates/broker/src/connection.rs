@@ -3,20 +3,28 @@
 //! One request at a time is worked on, except that a Produce whose records are queued lets the next Produce start. Nothing
 //! is read ahead while a request is worked on, so a client that does not wait for answers fills its own socket.
 
-use std::{collections::VecDeque, io::IoSlice, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
+use std::{
+    collections::VecDeque,
+    io::{ErrorKind, IoSlice},
+    net::SocketAddr,
+    pin::Pin,
+    sync::Arc,
+    time::Duration,
+};
 
 use bytes::{Buf, Bytes, BytesMut};
 use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, split},
-    net::TcpStream,
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, Interest, WriteHalf, split},
+    net::{TcpStream, tcp::OwnedWriteHalf},
     time::{Instant, Sleep, sleep, sleep_until, timeout},
 };
 use wire::frame;
 
 use crate::{
-    api::{self, Frame, Pending, Step, shapes::Malformed},
+    api::{self, Chunk, Frame, Pending, Step, shapes::Malformed},
     broker::Broker,
     limits::{Lease, Limits},
+    log::Slice,
     options::Options,
     security::{listeners::Listener, peer::Peer, tls},
 };
@@ -144,7 +152,7 @@ pub async fn run(stream: TcpStream, listener: Arc<Listener>, broker: Arc<Broker>
 async fn serve<I, O>(broker: Arc<Broker>, peer: Arc<Peer>, address: SocketAddr, input: I, output: O)
 where
     I: AsyncRead + Unpin,
-    O: AsyncWrite + Unpin,
+    O: Output,
 {
     let buffer = BytesMut::with_capacity(READ_BYTES);
     let mut connection = Connection {
@@ -178,7 +186,7 @@ enum Event {
     Alarm,
 }
 
-impl<I: AsyncRead + Unpin, O: AsyncWrite + Unpin> Connection<I, O> {
+impl<I: AsyncRead + Unpin, O: Output> Connection<I, O> {
     async fn serve(&mut self) -> Result<(), End> {
         loop {
             match self.next().await? {
@@ -292,25 +300,69 @@ async fn read_frame(
     }
 }
 
-async fn write(output: &mut (impl AsyncWrite + Unpin), mut frame: Frame) -> Result<(), End> {
+/// Where answers go.
+trait Output: AsyncWrite + Unpin {
+    /// The socket, where it may be given a part of a file as it is.
+    fn socket(&self) -> Option<&TcpStream>;
+}
+
+impl Output for OwnedWriteHalf {
+    fn socket(&self) -> Option<&TcpStream> {
+        Some(self.as_ref())
+    }
+}
+
+impl<T: AsyncRead + AsyncWrite + Unpin> Output for WriteHalf<T> {
+    fn socket(&self) -> Option<&TcpStream> {
+        None
+    }
+}
+
+async fn write(output: &mut impl Output, mut frame: Frame) -> Result<(), End> {
     frame.chunks.retain(|chunk| !chunk.is_empty());
     let mut chunks = VecDeque::from(frame.chunks);
-    while !chunks.is_empty() {
-        let slices: Vec<IoSlice<'_>> =
-            chunks.iter().take(CHUNKS_COUNT_MAX).map(|chunk| IoSlice::new(chunk)).collect();
+    while let Some(first) = chunks.front_mut() {
+        if let Chunk::File(slice) = first {
+            send(output, slice).await?;
+            chunks.pop_front();
+            continue;
+        }
+        let in_memory = chunks.iter().map_while(|chunk| match chunk {
+            Chunk::Memory(bytes) => Some(IoSlice::new(bytes)),
+            Chunk::File(_) => None,
+        });
+        let slices: Vec<IoSlice<'_>> = in_memory.take(CHUNKS_COUNT_MAX).collect();
         let mut written = output.write_vectored(&slices).await?;
         if written == 0 {
             return Err(End::Left);
         }
-        while written > 0 {
-            let Some(first) = chunks.front_mut() else { break };
+        while let Some(Chunk::Memory(first)) = chunks.front_mut() {
             let taken = written.min(first.len());
             first.advance(taken);
             written -= taken;
-            if first.is_empty() {
-                chunks.pop_front();
+            if !first.is_empty() {
+                break;
             }
+            chunks.pop_front();
         }
     }
     Ok(output.flush().await?) // TLS holds back what it has not encrypted yet; a socket holds nothing
+}
+
+/// A part of a file, by the kernel alone where the output is a socket.
+async fn send(output: &mut impl Output, slice: &mut Slice) -> Result<(), End> {
+    let Some(socket) = output.socket() else {
+        let bytes = slice.read()?;
+        return Ok(output.write_all(&bytes).await?);
+    };
+    while !slice.is_empty() {
+        socket.writable().await?;
+        match socket.try_io(Interest::WRITABLE, || slice.send(socket)) {
+            Err(error) if !matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {
+                return Err(error.into());
+            }
+            Ok(()) | Err(_) => {}
+        }
+    }
+    Ok(())
 }

@@ -4,7 +4,8 @@
 //! v17 and v18 say more of replicas (KIP-853, KIP-1166), of which there are none.
 //!
 //! It waits until `min_bytes` are there, `max_wait_ms` has passed, or a partition has an error to tell. The records go from
-//! the log to the socket as the chunks of the frame: only what stands around them is encoded.
+//! the log to the socket as the chunks of the frame: only what stands around them is encoded. Where the socket is no TLS, the
+//! chunks of a reader that goes on are parts of files, which the kernel sends.
 
 use std::{sync::Arc, time::Duration};
 
@@ -20,11 +21,11 @@ use kafka_protocol::{
 };
 use tokio::{sync::Notify, time::Instant};
 
-use super::{Caller, Frame, Handler, Reply, Step, shapes, shapes::Malformed};
+use super::{Caller, Chunk, Frame, Handler, Reply, Step, shapes, shapes::Malformed};
 use crate::{
     broker::Broker,
     cluster::LEADER_EPOCH,
-    log::{Aborted, Fetched, Log, LogError, ReadLimit},
+    log::{Aborted, Log, LogError, ReadLimit},
     quotas::Limit,
     security::{access::Resource, acl::Operation},
     sessions::{Session, Subject},
@@ -56,7 +57,9 @@ pub const HANDLER: Handler = Handler {
 };
 
 struct Read {
-    fetched: Fetched,
+    records: Chunk,
+    high_watermark: i64,
+    start_offset: i64,
     stable_offset: i64,
     /// For a reader of what is committed.
     aborted: Option<Vec<Aborted>>,
@@ -64,8 +67,17 @@ struct Read {
 
 type Answered = Result<Read, ResponseError>;
 
+/// How records are wanted.
+#[derive(Clone, Copy)]
+struct Wanted {
+    /// None before its transaction is committed.
+    committed: bool,
+    /// Where they lie is enough.
+    in_place: bool,
+}
+
 /// The answer without its records, and the records in the order of its partitions.
-async fn act(broker: Arc<Broker>, request: FetchRequest, caller: Caller) -> (FetchResponse, Vec<Bytes>) {
+async fn act(broker: Arc<Broker>, request: FetchRequest, caller: Caller) -> (FetchResponse, Vec<Chunk>) {
     let uses_ids = caller.version >= 13;
     let begun =
         broker.sessions.begin(&request, uses_ids, |topic, asked| find(&broker, topic, asked, uses_ids));
@@ -76,7 +88,8 @@ async fn act(broker: Arc<Broker>, request: FetchRequest, caller: Caller) -> (Fet
     if broker.has_authorizer() {
         refuse_what_is_denied(&broker, &mut session, &caller);
     }
-    let committed = request.isolation_level == READ_COMMITTED;
+    let in_place = cfg!(target_os = "linux") && caller.peer.listener.tls.is_none();
+    let wanted = Wanted { committed: request.isolation_level == READ_COMMITTED, in_place };
     let bytes_max = (request.max_bytes.max(0) as usize).min(broker.options.fetch_bytes_max as usize);
     let quota = match broker.quotas.limits(Limit::Fetched) {
         true => broker.quotas.most(Limit::Fetched, &caller.peer.principal(), &caller.client_id),
@@ -95,7 +108,7 @@ async fn act(broker: Arc<Broker>, request: FetchRequest, caller: Caller) -> (Fet
                 log.wake_on_append(&woken);
             }
         }
-        let (answers, bytes, failed) = read_all(&session, bytes_max, committed).await;
+        let (answers, bytes, failed) = read_all(&session, bytes_max, wanted).await;
         if !wait || failed || bytes >= least {
             break (answers, bytes);
         }
@@ -159,7 +172,7 @@ pub fn check_epoch(epoch: i32) -> Result<(), ResponseError> {
 }
 
 /// Reads each partition once: the answers in the session's order, the bytes, and whether one of them is an error to tell now.
-async fn read_all(session: &Session, bytes_max: usize, committed: bool) -> (Vec<Answered>, usize, bool) {
+async fn read_all(session: &Session, bytes_max: usize, wanted: Wanted) -> (Vec<Answered>, usize, bool) {
     let mut answers = Vec::with_capacity(session.wanted.len());
     let (mut bytes, mut failed) = (0, false);
     for partition in session.order().map(|place| &session.wanted[place]) {
@@ -174,46 +187,51 @@ async fn read_all(session: &Session, bytes_max: usize, committed: bool) -> (Vec<
                     at_least_one,
                     before: i64::MAX,
                 };
-                read(log, partition.asked.fetch_offset, limit, committed)
-                    .await
-                    .map_err(|error| error.answer())
+                read(log, partition.asked.fetch_offset, limit, wanted).await.map_err(|error| error.answer())
             }
         };
         failed |= answer.is_err();
-        bytes += answer.as_ref().map_or(0, |read| read.fetched.records.len());
+        bytes += answer.as_ref().map_or(0, |read| read.records.len());
         answers.push(answer);
     }
     (answers, bytes, failed)
 }
 
-async fn read(log: &Arc<Log>, offset: i64, limit: ReadLimit, committed: bool) -> Result<Read, LogError> {
+async fn read(log: &Arc<Log>, offset: i64, limit: ReadLimit, wanted: Wanted) -> Result<Read, LogError> {
+    let committed = wanted.committed;
     let (start_offset, stable_offset) = (log.start_offset(), log.last_stable_offset());
     let high_watermark = log.high_watermark();
     let before = if committed { stable_offset } else { high_watermark };
     let nothing_to_read = offset >= before || (limit.bytes_max == 0 && !limit.at_least_one);
-    let fetched = if nothing_to_read && (start_offset..=high_watermark).contains(&offset) {
-        Fetched { records: Bytes::new(), high_watermark, start_offset, next_offset: offset }
+    let limit = ReadLimit { before: if committed { before } else { i64::MAX }, ..limit };
+    let (records, next_offset) = if nothing_to_read && (start_offset..=high_watermark).contains(&offset) {
+        (Chunk::Memory(Bytes::new()), offset)
+    } else if let Some(found) = wanted.in_place.then(|| log.locate(offset, limit)).flatten() {
+        (Chunk::File(found.slice), found.next_offset)
     } else {
-        log.read(offset, ReadLimit { before: if committed { before } else { i64::MAX }, ..limit }).await?
+        let fetched = log.read(offset, limit).await?;
+        (Chunk::Memory(fetched.records), fetched.next_offset)
     };
     let aborted = match committed {
         false => None,
-        true if fetched.records.is_empty() => Some(vec![]),
-        true => Some(log.aborted_in(offset..fetched.next_offset)?),
+        true if records.is_empty() => Some(vec![]),
+        true => Some(log.aborted_in(offset..next_offset)?),
     };
-    Ok(Read { fetched, stable_offset, aborted })
+    // What was appended meanwhile is told too.
+    let (high_watermark, start_offset) = (log.high_watermark(), log.start_offset());
+    Ok(Read { records, high_watermark, start_offset, stable_offset, aborted })
 }
 
 /// What the client is told: everything, or in a session what has changed.
-fn respond(session: &mut Session, answers: Vec<Answered>) -> (FetchResponse, Vec<Bytes>) {
+fn respond(session: &mut Session, answers: Vec<Answered>) -> (FetchResponse, Vec<Chunk>) {
     let mut response = FetchResponse::default();
     let mut records = Vec::with_capacity(answers.len());
     let is_whole = session.is_whole();
     let mut last: Option<Subject> = None;
     for (place, answer) in session.order().zip(answers) {
         let partition = &mut session.wanted[place];
-        let told = answer.as_ref().ok().map(|read| (read.fetched.high_watermark, read.fetched.start_offset));
-        let is_empty = answer.as_ref().is_ok_and(|read| read.fetched.records.is_empty());
+        let told = answer.as_ref().ok().map(|read| (read.high_watermark, read.start_offset));
+        let is_empty = answer.as_ref().is_ok_and(|read| read.records.is_empty());
         let is_news = !is_empty || partition.told != told;
         partition.told = told;
         if !is_empty && told.is_some() {
@@ -235,16 +253,16 @@ fn respond(session: &mut Session, answers: Vec<Answered>) -> (FetchResponse, Vec
     (response, records)
 }
 
-fn answered(index: i32, answer: Answered) -> (PartitionData, Bytes) {
+fn answered(index: i32, answer: Answered) -> (PartitionData, Chunk) {
     let data = PartitionData::default().with_partition_index(index).with_records(Some(Bytes::new()));
     match answer {
-        Ok(Read { fetched, stable_offset, aborted }) => {
+        Ok(Read { records, high_watermark, start_offset, stable_offset, aborted }) => {
             let data = data
-                .with_high_watermark(fetched.high_watermark)
+                .with_high_watermark(high_watermark)
                 .with_last_stable_offset(stable_offset)
-                .with_log_start_offset(fetched.start_offset)
+                .with_log_start_offset(start_offset)
                 .with_aborted_transactions(aborted.map(|all| all.into_iter().map(shown).collect()));
-            (data, fetched.records)
+            (data, records)
         }
         Err(error) => {
             let data = data
@@ -253,7 +271,7 @@ fn answered(index: i32, answer: Answered) -> (PartitionData, Bytes) {
                 .with_last_stable_offset(-1)
                 .with_log_start_offset(-1)
                 .with_aborted_transactions(None);
-            (data, Bytes::new())
+            (data, Chunk::Memory(Bytes::new()))
         }
     }
 }
@@ -265,7 +283,7 @@ fn shown(aborted: Aborted) -> AbortedTransaction {
 }
 
 /// Writes what stands around the records, and puts the records between, by reference. A test holds it against the codec.
-fn encode(reply: Reply, response: FetchResponse, records: Vec<Bytes>) -> Result<Frame, Malformed> {
+fn encode(reply: Reply, response: FetchResponse, records: Vec<Chunk>) -> Result<Frame, Malformed> {
     let mut out = Chunks { head: BytesMut::with_capacity(256), chunks: Vec::new(), version: reply.version };
     out.head.put_i32(0); // the frame's length, known at the end
     out.head.put_i32(reply.correlation_id);
@@ -285,7 +303,7 @@ fn encode(reply: Reply, response: FetchResponse, records: Vec<Bytes>) -> Result<
         }
         out.count(topic.partitions.len());
         for partition in &topic.partitions {
-            out.partition(partition, records.next().unwrap_or_default());
+            out.partition(partition, records.next().unwrap_or(Chunk::Memory(Bytes::new())));
         }
         out.tagged_end();
     }
@@ -295,7 +313,7 @@ fn encode(reply: Reply, response: FetchResponse, records: Vec<Bytes>) -> Result<
 
 struct Chunks {
     head: BytesMut,
-    chunks: Vec<Bytes>,
+    chunks: Vec<Chunk>,
     version: i16,
 }
 
@@ -304,7 +322,7 @@ impl Chunks {
         self.version >= shapes::FETCH.flexible_since
     }
 
-    fn partition(&mut self, partition: &PartitionData, records: Bytes) {
+    fn partition(&mut self, partition: &PartitionData, records: Chunk) {
         self.head.put_i32(partition.partition_index);
         self.head.put_i16(partition.error_code);
         self.head.put_i64(partition.high_watermark);
@@ -322,7 +340,7 @@ impl Chunks {
             self.head.put_i32(records.len() as i32);
         }
         if !records.is_empty() {
-            self.chunks.push(self.head.split().freeze());
+            self.chunks.push(Chunk::Memory(self.head.split().freeze()));
             self.chunks.push(records);
         }
         self.tagged_end();
@@ -371,13 +389,15 @@ impl Chunks {
     }
 
     fn finish(mut self) -> Result<Frame, Malformed> {
-        self.chunks.push(self.head.freeze());
-        let size = self.chunks.iter().map(Bytes::len).sum::<usize>() - 4;
+        self.chunks.push(Chunk::Memory(self.head.freeze()));
+        let size = self.chunks.iter().map(Chunk::len).sum::<usize>() - 4;
         let size = u32::try_from(size).map_err(|_| Malformed::Length)?;
         // The first chunk holds the length; it is small, so giving it its place costs a copy of some bytes.
-        let mut first = BytesMut::from(&self.chunks[0][..]);
-        first[..4].copy_from_slice(&size.to_be_bytes());
-        self.chunks[0] = first.freeze();
+        if let Some(Chunk::Memory(first)) = self.chunks.first_mut() {
+            let mut whole = BytesMut::from(&first[..]);
+            whole[..4].copy_from_slice(&size.to_be_bytes());
+            *first = whole.freeze();
+        }
         Ok(Frame { chunks: self.chunks, throttle_ms: 0 })
     }
 }
@@ -422,20 +442,30 @@ mod tests {
         (response, records)
     }
 
+    fn bytes(frame: &Frame) -> Vec<u8> {
+        let bytes = |chunk: &Chunk| match chunk {
+            Chunk::Memory(bytes) => bytes.clone(),
+            Chunk::File(slice) => slice.read().unwrap(),
+        };
+        frame.chunks.iter().flat_map(bytes).collect()
+    }
+
     #[test]
     fn the_chunks_are_what_the_codec_would_write() {
         for version in HANDLER.versions {
             let (mut response, records) = example(version);
             let reply = Reply { version, correlation_id: 77 };
-            let frame = encode(reply, response.clone(), records.clone()).unwrap();
+            let chunks = records.iter().cloned().map(Chunk::Memory).collect();
+            let frame = encode(reply, response.clone(), chunks).unwrap();
             let mut records = records.into_iter();
             for partition in response.responses.iter_mut().flat_map(|topic| &mut topic.partitions) {
                 partition.records = records.next();
             }
             let expected = reply.encode(&response).unwrap();
-            assert_eq!(frame.chunks.concat(), expected.chunks.concat(), "version {version}");
+            let (found, expected) = (bytes(&frame), bytes(&expected));
+            assert_eq!(found, expected, "version {version}");
             let header_bytes = if version >= 12 { 9 } else { 8 };
-            let mut body = Bytes::from(frame.chunks.concat()).split_off(header_bytes);
+            let mut body = Bytes::from(found).split_off(header_bytes);
             assert_eq!(FetchResponse::decode(&mut body, version).unwrap(), response, "version {version}");
         }
     }

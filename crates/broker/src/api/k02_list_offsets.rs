@@ -102,7 +102,7 @@ fn write_first_version(response: ListOffsetsResponse, reply: Reply) -> Result<Fr
     let mut frame = BytesMut::with_capacity(4 + body.len());
     frame.put_i32(count(body.len())?);
     frame.put_slice(&body);
-    Ok(Frame { chunks: vec![frame.freeze()], throttle_ms: 0 })
+    Ok(Frame::of(frame))
 }
 
 async fn act(broker: Arc<Broker>, request: ListOffsetsRequest, caller: Caller) -> ListOffsetsResponse {

@@ -11,7 +11,7 @@ use kafka_protocol::{
     protocol::{Request, StrBytes},
 };
 
-use super::{Frame, Handler, Pending, Reply, Step, shapes, shapes::Malformed};
+use super::{Chunk, Frame, Handler, Pending, Reply, Step, shapes, shapes::Malformed};
 use crate::{
     broker::Broker,
     security::peer::{FAILURE_DELAY, Peer, Proof},
@@ -68,7 +68,10 @@ pub fn bare(broker: Arc<Broker>, token: Bytes, peer: Arc<Peer>) -> Pending {
             Proof::More(answer) | Proof::Proven { answer, .. } => {
                 let mut length = BytesMut::with_capacity(4);
                 length.put_u32(answer.len() as u32);
-                Ok(Step::answer(Frame { chunks: vec![length.freeze(), answer], throttle_ms: 0 }))
+                Ok(Step::answer(Frame {
+                    chunks: vec![Chunk::Memory(length.freeze()), Chunk::Memory(answer)],
+                    throttle_ms: 0,
+                }))
             }
             Proof::Refused { reason, .. } => {
                 tracing::info!(peer = %peer.host, reason, "not authenticated");

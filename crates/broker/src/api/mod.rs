@@ -12,6 +12,7 @@ use wire::frame::{peek_request, take_request_head};
 
 use crate::{
     broker::Broker,
+    log::Slice,
     quotas::{Limit, timed::timed},
     security::peer::{Gate, Peer},
 };
@@ -161,12 +162,39 @@ impl Step {
     }
 }
 
+/// A part of an answer: bytes, or records where they lie in their file.
+#[derive(Debug, Clone)]
+pub enum Chunk {
+    Memory(Bytes),
+    File(Slice),
+}
+
+impl Chunk {
+    pub fn len(&self) -> usize {
+        match self {
+            Chunk::Memory(bytes) => bytes.len(),
+            Chunk::File(slice) => slice.len(),
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
 /// One answer as chunks, so that records go from the log to the socket without another copy.
 #[derive(Debug)]
 pub struct Frame {
-    pub chunks: Vec<Bytes>,
+    pub chunks: Vec<Chunk>,
     /// How long the connection is not read from after it: the client has taken more than its quota.
     pub throttle_ms: u32,
+}
+
+impl Frame {
+    /// A whole one in one piece.
+    pub fn of(frame: BytesMut) -> Frame {
+        Frame { chunks: vec![Chunk::Memory(frame.freeze())], throttle_ms: 0 }
+    }
 }
 
 /// One request, its header read and its body checked against the shape.
@@ -240,7 +268,7 @@ impl Reply {
             frame.put_u8(0); // no tagged fields
         }
         response.encode(&mut frame, version).map_err(|_| Malformed::Codec)?;
-        Ok(Frame { chunks: vec![frame.freeze()], throttle_ms: 0 })
+        Ok(Frame::of(frame))
     }
 }
 

@@ -20,6 +20,7 @@ mod recovery;
 mod retention;
 mod segment;
 mod set;
+mod slice;
 mod writer;
 
 #[cfg(test)]
@@ -31,5 +32,6 @@ pub use errors::LogError;
 pub use options::{Cleanup, Durability, LogOptions, LogsOptions, TimestampType};
 pub use partition::{Appended, Log, Pending, Writer};
 pub use producers::{Ending, ProducerState};
-pub use reader::{Fetched, ReadLimit, TimedOffset};
+pub use reader::{Fetched, Located, ReadLimit, TimedOffset};
 pub use set::{Logs, Tended};
+pub use slice::Slice;

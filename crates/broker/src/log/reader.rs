@@ -13,6 +13,7 @@ use super::{
     files::{self, Wait},
     partition::Log,
     segment::Segment,
+    slice::Slice,
     writer::RECORDS_BYTES_MAX,
 };
 
@@ -25,6 +26,9 @@ const AHEAD_STEP_BYTES: u64 = 2 << 20;
 /// How often a read begins again because compaction or retention took its segment away.
 const ATTEMPTS_COUNT_MAX: usize = 8;
 const HINTS_COUNT: usize = 4;
+/// Less is copied sooner than it is looked for batch by batch; so are batches that are small.
+const LOCATED_BYTES_MIN: u64 = 64 << 10;
+const LOCATED_BATCH_BYTES_MIN: usize = 4 << 10;
 pub(crate) const START_OFFSET: &str = "start-offset";
 
 /// Bytes of whole record batches as they lie in the file; the first may begin before the offset asked for.
@@ -34,6 +38,13 @@ pub struct Fetched {
     pub high_watermark: i64,
     pub start_offset: i64,
     /// Behind the last batch; where there is none, the offset asked for.
+    pub next_offset: i64,
+}
+
+/// Whole record batches that lie in the page cache, to be sent from there.
+#[derive(Debug)]
+pub struct Located {
+    pub slice: Slice,
     pub next_offset: i64,
 }
 
@@ -109,6 +120,44 @@ impl Log {
                 read.unwrap_or_else(|_| Err(LogError::Closed { log: self.name.clone() }))
             }
         }
+    }
+
+    /// Where the records lie that `read` would give, for a reader that goes on where it stopped. `None`: they are few, or
+    /// small, or on the disk alone, and have to be read.
+    pub fn locate(&self, offset: i64, limit: ReadLimit) -> Option<Located> {
+        self.check_range(offset).ok()?;
+        let segments = self.all_segments();
+        let found = segments.partition_point(|segment| segment.base_offset <= offset).checked_sub(1)?;
+        let segment = &segments[found];
+        let stop = self.hints.lock().find(offset, segment)?;
+        let (start, visible) = (stop.position, segment.visible());
+        if visible.saturating_sub(start) < LOCATED_BYTES_MIN {
+            return None;
+        }
+        let file = segment.file().ok()?;
+        let (mut end, mut next_offset) = (start, offset);
+        while end < visible {
+            let header = files::read_at(&file, end, BATCH_HEADER_BYTES, Wait::No).ok()?;
+            let header = BatchHeader::parse(&header).ok()?;
+            let after = end.saturating_add(header.size_bytes() as u64);
+            if header.size_bytes() < LOCATED_BATCH_BYTES_MIN {
+                return None;
+            }
+            let is_too_far = after - start > limit.bytes_max as u64 || after > visible;
+            if is_too_far || header.base_offset >= limit.before {
+                break;
+            }
+            (end, next_offset) = (after, header.next_offset());
+        }
+        if end - start < LOCATED_BYTES_MIN {
+            return None;
+        }
+        // Pages come in their order: with the last one all are there.
+        files::read_at(&file, end - 1, 1, Wait::No).ok()?;
+        let ahead = read_ahead(segment, end, stop.ahead, Wait::No);
+        self.hints.lock().put(offset, next_offset, segment, Stop { position: end, ahead });
+        let slice = Slice::new(file, start, usize::try_from(end - start).ok()?);
+        Some(Located { slice, next_offset })
     }
 
     /// The same on this thread, which the disk may hold up: for start-up (group offsets) and tests.

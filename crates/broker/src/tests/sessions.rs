@@ -1,5 +1,7 @@
 //! Fetch sessions, spoken by hand: after the first whole answer only what changes is said, either way.
 
+use std::time::Duration;
+
 use bytes::{BufMut, Bytes, BytesMut};
 use kafka_protocol::{
     messages::{
@@ -8,7 +10,10 @@ use kafka_protocol::{
     },
     protocol::{Decodable, Encodable, HeaderVersion, Request, StrBytes},
 };
-use rdkafka::admin::AdminOptions;
+use rdkafka::{
+    admin::AdminOptions,
+    producer::{FutureProducer, FutureRecord},
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -136,5 +141,39 @@ async fn a_topic_that_goes_is_told() {
     admin::create(&server, "t", 1, &[]).await;
     let back = fetch(&mut stream, &request((id, 2), &[])).await;
     assert_eq!(back.responses[0].partitions[0].error_code, 0);
+    server.stop().await;
+}
+
+/// More than a socket takes at once, so that the kernel sends a file's part in many pieces while the client is late.
+#[tokio::test(flavor = "multi_thread")]
+async fn large_answers_come_whole_and_as_they_were_sent() {
+    let server = Server::start().await;
+    admin::create(&server, "t", 1, &[]).await;
+    let producer: FutureProducer =
+        server.client(&[("linger.ms", "0"), ("compression.type", "none")]).create().unwrap();
+    let value = |number: usize| format!("{number:06}").repeat(10_000);
+    for number in 0..200 {
+        let value = value(number);
+        let record = FutureRecord::<(), _>::to("t").partition(0).payload(&value);
+        producer.send(record, Duration::from_secs(10)).await.unwrap();
+    }
+    let mut stream = TcpStream::connect(server.addr()).await.unwrap();
+    let (mut offset, mut largest) = (0, 0);
+    while offset < 200 {
+        let mut large = request((0, -1), &[(0, offset)]).with_max_bytes(16 << 20);
+        large.topics[0].partitions[0].partition_max_bytes = if offset == 0 { 100_000 } else { 16 << 20 };
+        let mut answer = fetch(&mut stream, &large).await;
+        let records = answer.responses[0].partitions[0].records.take().unwrap();
+        largest = largest.max(records.len());
+        for batch in wire::batch::batches(&records) {
+            for record in &batch.unwrap().records(1 << 20).unwrap() {
+                let record = record.unwrap();
+                assert_eq!(record.offset, offset);
+                assert_eq!(record.value.unwrap(), value(offset as usize).as_bytes());
+                offset += 1;
+            }
+        }
+    }
+    assert!(largest > 4 << 20, "{largest}");
     server.stop().await;
 }

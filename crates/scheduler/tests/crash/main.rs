@@ -17,7 +17,7 @@ const KILLS_PER_HISTORY: usize = 13;
 /// What a scheduler gives that nobody kills: one run of `chores`, and those of the schedule.
 fn undisturbed() -> Ended {
     let ended = History::new(String::new()).end();
-    assert_eq!((ended.runs.len(), ended.runs["r0"].len(), ended.scheduled.len()), (1, 8, 5), "{ended:?}");
+    assert_eq!((ended.runs.len(), ended.runs["r0"].len(), ended.scheduled.len()), (1, 13, 5), "{ended:?}");
     assert_eq!(ended.runs["r0"][0], "success", "{ended:?}");
     ended
 }

@@ -51,6 +51,38 @@ fn a_reader_that_may_not_take_a_large_batch_gets_nothing() {
 }
 
 #[test]
+fn who_goes_on_is_shown_where_records_lie() {
+    let world = World::new();
+    let logs = world.start();
+    let log = logs.log("t", 0, LogOptions::default()).unwrap();
+    for number in 0..40 {
+        append(&log, batch(&[&number.to_string().repeat(10_000)])).unwrap();
+    }
+    let limit = ReadLimit { bytes_max: 200_000, ..ALL };
+    assert!(log.locate(0, limit).is_none(), "nobody stopped there");
+    let mut offset = wait(log.read(0, limit)).unwrap().next_offset;
+    let mut located_count = 0;
+    while let Some(found) = log.locate(offset, limit) {
+        let read = wait(log.read(offset, limit)).unwrap();
+        assert_eq!((found.next_offset, found.slice.read().unwrap()), (read.next_offset, read.records));
+        assert!(found.slice.len() <= limit.bytes_max && found.next_offset > offset);
+        (offset, located_count) = (found.next_offset, located_count + 1);
+    }
+    assert!(located_count >= 2 && offset >= 36, "{located_count} times, to {offset}");
+    // None that begins at the last stable offset.
+    let stopped = wait(log.read(20, ReadLimit { bytes_max: 25_000, ..ALL })).unwrap().next_offset;
+    let before = log.locate(stopped, ReadLimit { before: stopped + 5, ..limit }).unwrap();
+    assert_eq!(before.next_offset, stopped + 5);
+    // Small batches are copied sooner.
+    let small = logs.log("small", 0, LogOptions::default()).unwrap();
+    for _ in 0..200 {
+        append(&small, batch(&[&"x".repeat(1_000)])).unwrap();
+    }
+    let next = wait(small.read(0, ReadLimit { bytes_max: 10_000, ..ALL })).unwrap().next_offset;
+    assert!(small.locate(next, limit).is_none());
+}
+
+#[test]
 fn only_offset_and_epoch_differ_from_what_came() {
     let world = World::new();
     let logs = world.start();

@@ -1,8 +1,9 @@
 //! The same between real stores: documents of mongod into the tables of an S3, ours and one that nobody here wrote, where large
-//! files travel in parts, and merged into another database. What is there in the end, boto3 and pymongo say.
+//! files travel in parts, and merged into another database and a table of DynamoDB. What is there in the end, boto3 and pymongo say.
 
 use std::{collections::BTreeMap, path::PathBuf, sync::OnceLock};
 
+use serde_json::json;
 use testkit::{ACCESS_KEY, Mongod, SECRET_KEY, Seeded, World, crash_points, run_python};
 
 use super::{killed_until_done, last_load};
@@ -17,13 +18,16 @@ enum Way {
     Parts,
     /// Documents that are merged into another database by their key.
     Documents,
+    /// The same into a table of our own DynamoDB.
+    Items,
 }
 
-const WAYS: [Way; 3] = [Way::Objects, Way::Parts, Way::Documents];
+const WAYS: [Way; 4] = [Way::Objects, Way::Parts, Way::Documents, Way::Items];
 
 struct Stores {
     mongod: &'static Mongod,
     own_s3: String,
+    own_dynamodb: String,
     seaweedfs: String,
     boto3: PathBuf,
     pymongo: PathBuf,
@@ -52,6 +56,7 @@ impl Stores {
         let stores = Stores {
             mongod: testkit::mongod()?,
             own_s3: shared().1.s3(),
+            own_dynamodb: shared().1.dynamodb(),
             seaweedfs: testkit::seaweedfs()?.endpoint.clone(),
             boto3: testkit::python()?,
             pymongo: testkit::venv_python("dlt")?,
@@ -93,6 +98,10 @@ impl Stores {
                 "{source}target: {{ url: '{}', file_records_max: 300 }}\nstreams:\n  {planes}, write_disposition: merge }}\n",
                 self.mongod.uri(dataset)
             ),
+            Way::Items => format!(
+                "{source}target: {{ connection: items, file_records_max: 300, settings: {{ create: true, key: n }} }}\nstreams:\n  \
+                 {dataset}: {{ collection: planes, cursor: at, primary_key: n, write_disposition: merge }}\n"
+            ),
         }
     }
 
@@ -100,6 +109,9 @@ impl Stores {
     fn case(&self, way: Way, dataset: &str) -> Case {
         let mut world = world();
         world.set("TIDEMILL_S3_EXTERNAL", self.endpoint(way));
+        let items = json!({ "conn_type": "aws", "login": "any", "password": "any",
+            "extra": { "region_name": "us-east-1", "endpoint_url": self.own_dynamodb } });
+        world.set("AIRFLOW_CONN_ITEMS", &items.to_string());
         world.write("pipelines/lake.yaml", self.pipeline(way, "crash_before", dataset));
         world.ok(&["run", "lake"]);
         let first = last_load(&world);
@@ -143,12 +155,17 @@ impl Datasets {
                     let args: Vec<&str> = [uri.as_str()].into_iter().chain(names).collect();
                     run_python(&self.stores.pymongo, include_str!("documents.py"), &args)
                 }
+                Way::Items => {
+                    let args: Vec<&str> =
+                        [self.stores.own_dynamodb.as_str()].into_iter().chain(names).collect();
+                    run_python(&self.stores.boto3, include_str!("items.py"), &args)
+                }
             };
             // Each plane and each airport has two seats.
             let rows_count = match way {
                 Way::Objects => 3 * (1_800 + 600),
                 Way::Parts => 3 * (1_800 + 600) + 60,
-                Way::Documents => 1_800,
+                Way::Documents | Way::Items => 1_800,
             };
             assert_eq!(said.trim(), rows_count.to_string(), "{way:?}");
         }
@@ -168,7 +185,7 @@ fn ways_of(point: &str) -> Vec<Way> {
     }
     let has_documents = documents_too.iter().any(|start| point.starts_with(start))
         || point.strip_prefix("pipelines.finish.").is_some_and(|step| in_finish.contains(&step));
-    if has_documents { vec![Way::Objects, Way::Documents] } else { vec![Way::Objects] }
+    if has_documents { vec![Way::Objects, Way::Documents, Way::Items] } else { vec![Way::Objects] }
 }
 
 #[test]
@@ -199,7 +216,7 @@ fn kill_9_at_random_moments_changes_nothing() {
     for seed in testkit::seeds(1) {
         let mut random = Seeded::new(seed);
         for (way, kills_wanted, growth_ms) in
-            [(Way::Objects, 40, 40), (Way::Parts, 30, 120), (Way::Documents, 30, 40)]
+            [(Way::Objects, 40, 40), (Way::Parts, 30, 120), (Way::Documents, 30, 40), (Way::Items, 20, 60)]
         {
             let (mut kills, mut cases) = (0, 0);
             while kills < kills_wanted * share {
