@@ -390,6 +390,7 @@ codes! {
     TM1337 Usage "a consumer instance cannot be used so";
     TM1338 DataRefused "Kafka refuses what the REST proxy asks";
     TM1339 Usage "a bound of the REST proxy is reached";
+    TM1510 Unreachable "the keys that sign tokens cannot be fetched";
 }
 
 #[cfg(test)]

@@ -31,6 +31,8 @@ pub enum Error {
     Tls { path: PathBuf, reason: String },
     #[error("the broker cannot let clients authenticate: {reason}")]
     Sasl { reason: String },
+    #[error("the keys that sign tokens cannot be had from {address}: {reason}")]
+    Keys { address: String, reason: String },
     #[error("{user:?} is no principal that the broker could give all rights")]
     SuperUser { user: String },
     #[error("a connection from {address} is refused: there are {count} already")]
@@ -56,6 +58,7 @@ impl Problem for Error {
             Error::Tls { .. } => code::TM1061,
             Error::Sasl { .. } => code::TM1062,
             Error::SuperUser { .. } => code::TM1063,
+            Error::Keys { .. } => code::TM1510,
             Error::TooManyConnections { .. } => code::TM0226,
             Error::FewFiles { .. } => code::TM0227,
             Error::Log(error) => error.code(),
@@ -96,6 +99,9 @@ impl Problem for Error {
             Error::Sasl { .. } => {
                 "set broker.sasl_mechanisms to some of PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER; the last needs broker.oauth_jwks, or broker.oauth_unsecured: true"
                     .to_owned()
+            }
+            Error::Keys { address, .. } => {
+                format!("see that `curl {address}` gives JSON with \"keys\"; it is the address that broker.oauth_jwks names")
             }
             Error::SuperUser { .. } => {
                 "write broker.super_users as User:admin;User:CN=kafka,O=Example".to_owned()
@@ -139,6 +145,10 @@ mod tests {
             Error::Tls { path: PathBuf::from("tls/key.pem"), reason: "no items found".to_owned() },
             Error::Sasl { reason: "there is no SASL mechanism GSSAPI".to_owned() },
             Error::SuperUser { user: "admin".to_owned() },
+            Error::Keys {
+                address: "https://id.example.org/jwks".to_owned(),
+                reason: "it answers 404 Not Found".to_owned(),
+            },
             Error::TooManyConnections {
                 address: [192, 0, 2, 7].into(),
                 count: 4_096,

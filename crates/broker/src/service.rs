@@ -29,6 +29,7 @@ use crate::{
     security::{
         Security,
         listeners::{self, Listener},
+        sasl::oauth::Tokens,
     },
     sessions::Sessions,
     topics::Topics,
@@ -60,7 +61,8 @@ impl Service {
         let bound = listeners::bind(&options).await?;
         let known: Vec<Arc<Listener>> = bound.iter().map(|(_, listener)| listener.clone()).collect();
         let addr = known[0].address; // there is always the one of `listen`
-        let opened = task::spawn_blocking(move || open(options, clock, known)).await;
+        let tokens = Tokens::open(&options).await?;
+        let opened = task::spawn_blocking(move || open(options, clock, known, tokens)).await;
         let (broker, inboxes) =
             opened.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))?;
         Ok(Handle::spawn("broker", addr, |stop| Service { listeners: bound, broker, inboxes }.run(stop)))
@@ -72,6 +74,14 @@ impl Service {
         let ticker = tokio::spawn({
             let broker = broker.clone();
             async move { broker.groups.tick_until(broker.stop.clone()).await }
+        });
+        let keys = tokio::spawn({
+            let broker = broker.clone();
+            async move {
+                if let Some(tokens) = &broker.security.tokens {
+                    tokens.refresh_until(broker.stop.clone()).await;
+                }
+            }
         });
         let writer = tokio::spawn(journal::run(broker.clone(), inboxes.journal));
         let coordinator = tokio::spawn(coordinator::run(broker.clone(), inboxes.coordinator));
@@ -94,6 +104,7 @@ impl Service {
             }
         }
         ticker.await.ok();
+        keys.await.ok();
         broker.transactions.finish();
         coordinator.await.ok();
         broker.groups.finish(); // ends the writer once it has written what is queued
@@ -154,6 +165,7 @@ fn open(
     options: Options,
     clock: Arc<dyn Clock>,
     listeners: Vec<Arc<Listener>>,
+    tokens: Option<Tokens>,
 ) -> Result<(Arc<Broker>, Inboxes), Error> {
     let durability = match options.durability {
         Durability::PageCache => log::Durability::PageCache,
@@ -170,7 +182,7 @@ fn open(
     let cluster_id = StrBytes::from_string(cluster::cluster_id(&options.data_dir)?);
     let limits = Limits::new(&options, &files);
     let options = Arc::new(options);
-    let security = Security::open(&options)?;
+    let security = Security::open(&options, tokens)?;
     let quotas = Quotas::open(&options.data_dir)?;
     let topics = Topics::open(logs.clone(), options.clone())?;
     let producers = Arc::new(ProducerIds::open(&options.data_dir)?);

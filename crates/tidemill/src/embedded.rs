@@ -64,7 +64,6 @@ fn limits(options: &mut Options, project: &Project) -> Result<(), Failure> {
 
 fn security_options(project: &Project) -> Result<SecurityOptions, Failure> {
     let settings = &project.settings;
-    let text = |key| settings.optional_text(key).map(str::to_owned);
     let file = |key| settings.optional_text(key).map(|path| project.root.join(path));
     let authorizer = match settings.boolean("broker.authorizer")? {
         true => Some(AuthorizerOptions {
@@ -88,19 +87,33 @@ fn security_options(project: &Project) -> Result<SecurityOptions, Failure> {
             },
             client_authorities: file("broker.ssl_truststore"),
         },
-        sasl: SaslOptions {
-            mechanisms: settings.list("broker.sasl_mechanisms"),
-            users: settings.secrets("broker.users"),
-            reauth_ms_max: settings.milliseconds("broker.sasl_reauth_ms_max")?,
-            oauth: OauthOptions {
-                unsecured: settings.boolean("broker.oauth_unsecured")?,
-                jwks: file("broker.oauth_jwks"),
-                issuer: text("broker.oauth_issuer"),
-                audience: text("broker.oauth_audience"),
-                subject_claim: text("broker.oauth_subject_claim"),
-            },
-        },
+        sasl: sasl_options(project)?,
         authorizer,
+    })
+}
+
+fn sasl_options(project: &Project) -> Result<SaslOptions, Failure> {
+    let settings = &project.settings;
+    let has_scheme = |text: &str| text.starts_with("http://") || text.starts_with("https://");
+    let jwks = settings.optional_text("broker.oauth_jwks").map(|place| match has_scheme(place) {
+        true => place.to_owned(),
+        false => project.root.join(place).display().to_string(),
+    });
+    Ok(SaslOptions {
+        mechanisms: settings.list("broker.sasl_mechanisms"),
+        users: settings.secrets("broker.users"),
+        reauth_ms_max: settings.milliseconds("broker.sasl_reauth_ms_max")?,
+        oauth: OauthOptions {
+            unsecured: settings.boolean("broker.oauth_unsecured")?,
+            jwks,
+            jwks_refresh_ms: u64::try_from(settings.milliseconds("broker.oauth_jwks_refresh_ms")?)
+                .unwrap_or(u64::MAX),
+            issuer: settings.optional_text("broker.oauth_issuer").map(str::to_owned),
+            audience: settings.list("broker.oauth_audience"),
+            clock_skew_ms: settings.milliseconds("broker.oauth_clock_skew_ms")?.max(0),
+            subject_claim: settings.text("broker.oauth_subject_claim").to_owned(),
+            scope_claim: settings.text("broker.oauth_scope_claim").to_owned(),
+        },
     })
 }
 

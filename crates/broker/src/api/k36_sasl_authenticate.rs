@@ -40,6 +40,7 @@ async fn act(broker: &Arc<Broker>, token: &[u8], peer: &Arc<Peer>, reply: Reply)
             .with_error_code(error.code())
             .with_error_message(Some(StrBytes::from_string(message)))
     };
+    peer.prepare(&broker.security, token).await;
     match peer.prove(&broker.security, token, broker.now_ms()) {
         Proof::More(answer) => reply.encode(&response.with_auth_bytes(answer)).map(Step::answer),
         Proof::Proven { answer, lifetime_ms } => {
@@ -64,6 +65,7 @@ async fn act(broker: &Arc<Broker>, token: &[u8], peer: &Arc<Peer>, reply: Reply)
 /// A token that is a frame of its own, as after SaslHandshake v0; so is the answer. Who fails is told nothing.
 pub fn bare(broker: Arc<Broker>, token: Bytes, peer: Arc<Peer>) -> Pending {
     Box::pin(async move {
+        peer.prepare(&broker.security, &token).await;
         match peer.prove(&broker.security, &token, broker.now_ms()) {
             Proof::More(answer) | Proof::Proven { answer, .. } => {
                 let mut length = BytesMut::with_capacity(4);

@@ -40,13 +40,9 @@ pub struct Security {
 
 impl Security {
     /// Reads back what is kept. Blocks on the disk.
-    pub fn open(options: &Arc<Options>) -> Result<Security, Error> {
+    pub fn open(options: &Arc<Options>, tokens: Option<Tokens>) -> Result<Security, Error> {
         let sasl = &options.security.sasl;
         let mechanisms = sasl::mechanisms(options)?;
-        let tokens = match mechanisms.contains(&Mechanism::OauthBearer) {
-            true => Some(Tokens::open(&sasl.oauth)?),
-            false => None,
-        };
         let authorizer = match &options.security.authorizer {
             Some(settings) => Some(Authorizer::open(&options.data_dir, settings)?),
             None => None,

@@ -64,17 +64,40 @@ pub struct SaslOptions {
 }
 
 /// Whose tokens are taken.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct OauthOptions {
     /// Takes tokens that nobody has signed: for trying things out.
     pub unsecured: bool,
-    /// A file with the keys of who signs tokens (JWKS).
-    pub jwks: Option<PathBuf>,
-    /// `iss` and `aud` that a token must have; `None`: any.
+    /// The keys of who signs tokens (JWKS): a file, or an http(s) address (`sasl.oauthbearer.jwks.endpoint.url`).
+    pub jwks: Option<String>,
+    /// How often they are read anew (`sasl.oauthbearer.jwks.endpoint.refresh.ms`).
+    pub jwks_refresh_ms: u64,
+    /// The `iss` that a token must have (`sasl.oauthbearer.expected.issuer`); `None`: any.
     pub issuer: Option<String>,
-    pub audience: Option<String>,
+    /// One of these must be among its `aud` (`sasl.oauthbearer.expected.audience`); empty: any.
+    pub audience: Vec<String>,
+    /// How far the clocks of who issues tokens and of this machine may be apart (`sasl.oauthbearer.clock.skew.seconds`).
+    pub clock_skew_ms: i64,
     /// The claim that names the user (`sasl.oauthbearer.sub.claim.name`).
-    pub subject_claim: Option<String>,
+    pub subject_claim: String,
+    /// The claim of what the token is good for (`sasl.oauthbearer.scope.claim.name`): it is looked at for its form alone.
+    pub scope_claim: String,
+}
+
+impl Default for OauthOptions {
+    /// Kafka's defaults.
+    fn default() -> Self {
+        Self {
+            unsecured: false,
+            jwks: None,
+            jwks_refresh_ms: 60 * 60 * 1_000,
+            issuer: None,
+            audience: vec![],
+            clock_skew_ms: 30_000,
+            subject_claim: "sub".to_owned(),
+            scope_claim: "scope".to_owned(),
+        }
+    }
 }
 
 /// Kafka's StandardAuthorizer.

@@ -170,6 +170,15 @@ impl Peer {
         Handshake::Begun
     }
 
+    /// What may have to be waited for before a token can be looked at.
+    pub async fn prepare(&self, security: &Security, token: &[u8]) {
+        let bears_token =
+            matches!(&self.state.lock().phase, Phase::Exchanging { mechanism: Mechanism::OauthBearer, .. });
+        if bears_token && let Some(tokens) = &security.tokens {
+            tokens.look_for_key(token).await;
+        }
+    }
+
     pub fn prove(&self, security: &Security, token: &[u8], now_ms: i64) -> Proof {
         let mut state = self.state.lock();
         let State {
@@ -243,7 +252,7 @@ mod tests {
         options.security.sasl.mechanisms = vec!["PLAIN".to_owned(), "SCRAM-SHA-256".to_owned()];
         options.security.sasl.reauth_ms_max = reauth_ms_max;
         options.security.sasl.users = BTreeMap::from([("alice".to_owned(), Secret::new("wonder"))]);
-        Security::open(&Arc::new(options)).unwrap()
+        Security::open(&Arc::new(options), None).unwrap()
     }
 
     fn peer(protocol: Protocol) -> Peer {

@@ -15,6 +15,7 @@ use crate::shared::{TIDEMILL, name};
 mod java;
 mod python;
 mod rest;
+mod tokens;
 
 const SETTINGS: &str = r#"
 broker:
