@@ -391,6 +391,7 @@ codes! {
     TM1338 DataRefused "Kafka refuses what the REST proxy asks";
     TM1339 Usage "a bound of the REST proxy is reached";
     TM1510 Unreachable "the keys that sign tokens cannot be fetched";
+    TM1511 Settings "a rule for the names of certificates' owners cannot be used";
 }
 
 #[cfg(test)]

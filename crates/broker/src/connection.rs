@@ -131,7 +131,7 @@ impl Patience {
 pub async fn run(stream: TcpStream, listener: Arc<Listener>, broker: Arc<Broker>) {
     let Ok(address) = stream.peer_addr() else { return };
     stream.set_nodelay(true).ok(); // an answer should not wait for the next one
-    let peer = |listener, subject| Arc::new(Peer::new(address.ip().to_canonical(), listener, subject));
+    let peer = |listener, name| Arc::new(Peer::new(address.ip().to_canonical(), listener, name));
     let Some(acceptor) = listener.tls.clone() else {
         let (input, output) = stream.into_split();
         return serve(broker, peer(listener, None), address, input, output).await;
@@ -142,8 +142,14 @@ pub async fn run(stream: TcpStream, listener: Arc<Listener>, broker: Arc<Broker>
     };
     match shaken {
         Ok((stream, subject)) => {
+            let name = subject.as_deref().map(|subject| broker.security.mapping.name(subject));
+            if name == Some(None) {
+                tracing::info!(peer = %address, subject, "no rule says who the owner of the certificate is");
+                return;
+            }
+            let name = name.flatten();
             let (input, output) = split(stream);
-            serve(broker, peer(listener, subject), address, input, output).await;
+            serve(broker, peer(listener, name), address, input, output).await;
         }
         Err(error) => tracing::info!(peer = %address, listener = listener.name, %error, "no TLS connection"),
     }

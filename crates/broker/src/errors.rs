@@ -31,6 +31,8 @@ pub enum Error {
     Tls { path: PathBuf, reason: String },
     #[error("the broker cannot let clients authenticate: {reason}")]
     Sasl { reason: String },
+    #[error("the rule {rule:?} of broker.ssl_principal_mapping_rules cannot be used: {reason}")]
+    PrincipalRule { rule: String, reason: String },
     #[error("the keys that sign tokens cannot be had from {address}: {reason}")]
     Keys { address: String, reason: String },
     #[error("{user:?} is no principal that the broker could give all rights")]
@@ -59,6 +61,7 @@ impl Problem for Error {
             Error::Sasl { .. } => code::TM1062,
             Error::SuperUser { .. } => code::TM1063,
             Error::Keys { .. } => code::TM1510,
+            Error::PrincipalRule { .. } => code::TM1511,
             Error::TooManyConnections { .. } => code::TM0226,
             Error::FewFiles { .. } => code::TM0227,
             Error::Log(error) => error.code(),
@@ -99,6 +102,9 @@ impl Problem for Error {
             Error::Sasl { .. } => {
                 "set broker.sasl_mechanisms to some of PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER; the last needs broker.oauth_jwks, or broker.oauth_unsecured: true"
                     .to_owned()
+            }
+            Error::PrincipalRule { .. } => {
+                "write each rule as RULE:pattern/replacement/ with L, U or nothing behind it, or DEFAULT, and commas between them".to_owned()
             }
             Error::Keys { address, .. } => {
                 format!("see that `curl {address}` gives JSON with \"keys\"; it is the address that broker.oauth_jwks names")
@@ -145,6 +151,10 @@ mod tests {
             Error::Tls { path: PathBuf::from("tls/key.pem"), reason: "no items found".to_owned() },
             Error::Sasl { reason: "there is no SASL mechanism GSSAPI".to_owned() },
             Error::SuperUser { user: "admin".to_owned() },
+            Error::PrincipalRule {
+                rule: "RULE:^CN=(.*?/$1/".to_owned(),
+                reason: "unclosed group".to_owned(),
+            },
             Error::Keys {
                 address: "https://id.example.org/jwks".to_owned(),
                 reason: "it answers 404 Not Found".to_owned(),

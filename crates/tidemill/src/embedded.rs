@@ -86,6 +86,9 @@ fn security_options(project: &Project) -> Result<SecurityOptions, Failure> {
                 _ => ClientAuth::None,
             },
             client_authorities: file("broker.ssl_truststore"),
+            principal_mapping_rules: settings
+                .optional_text("broker.ssl_principal_mapping_rules")
+                .map(str::to_owned),
         },
         sasl: sasl_options(project)?,
         authorizer,

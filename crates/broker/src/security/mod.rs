@@ -1,6 +1,7 @@
 //! Who may connect, who he is, and what he may do: listeners, TLS, SASL, users, ACLs.
 //!
-//! `listeners` says where the broker listens and as what, `tls` and `distinguished` read certificates, `peer` is what is
+//! `listeners` says where the broker listens and as what, `tls` and `distinguished` read certificates, `mapping` says who their
+//! owners are, `peer` is what is
 //! known of the other end of a connection, `sasl` how it proves it, `users` whom it can prove to be; `acl` and `rules` are
 //! Kafka's access control lists, `access` asks them. What it keeps is in the data folder, through `kept`.
 //!
@@ -11,6 +12,7 @@ pub mod acl;
 pub mod distinguished;
 pub mod kept;
 pub mod listeners;
+pub mod mapping;
 pub mod options;
 pub mod peer;
 pub mod rules;
@@ -32,6 +34,8 @@ pub struct Security {
     /// What a SASL listener offers, in the order of the settings.
     pub mechanisms: Vec<Mechanism>,
     pub tokens: Option<Tokens>,
+    /// Who the owners of certificates are.
+    pub mapping: mapping::Rules,
     /// After so long a client has to authenticate again; `None`: never.
     pub reauth_ms_max: Option<i64>,
     /// `None`: everybody may do everything.
@@ -49,7 +53,9 @@ impl Security {
         };
         let with_scram = mechanisms.iter().any(|mechanism| mechanism.scram().is_some());
         let users = Users::open(&options.data_dir, &sasl.users, with_scram)?;
+        let rules = options.security.tls.principal_mapping_rules.as_deref();
+        let mapping = mapping::Rules::read(rules.unwrap_or("DEFAULT"))?;
         let reauth_ms_max = Some(sasl.reauth_ms_max).filter(|ms| *ms > 0);
-        Ok(Security { users, mechanisms, tokens, reauth_ms_max, authorizer })
+        Ok(Security { users, mechanisms, tokens, mapping, reauth_ms_max, authorizer })
     }
 }

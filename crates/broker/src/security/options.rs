@@ -41,6 +41,8 @@ pub struct TlsOptions {
     pub client_auth: ClientAuth,
     /// Who may have signed it (`ssl.truststore.certificates`).
     pub client_authorities: Option<PathBuf>,
+    /// Who the owner of a certificate is (`ssl.principal.mapping.rules`); `None`: its subject.
+    pub principal_mapping_rules: Option<String>,
 }
 
 /// Kafka's `ssl.client.auth`.

@@ -108,10 +108,10 @@ pub enum Proof {
 }
 
 impl Peer {
-    /// `subject`: of the client's certificate, if he has shown one.
-    pub fn new(host: IpAddr, listener: Arc<Listener>, subject: Option<String>) -> Peer {
+    /// `name`: what the rules make of the subject of the client's certificate, if he has shown one.
+    pub fn new(host: IpAddr, listener: Arc<Listener>, name: Option<String>) -> Peer {
         let has_sasl = listener.protocol.has_sasl();
-        let principal = subject.map_or_else(|| ANONYMOUS.into(), |subject| format!("User:{subject}").into());
+        let principal = name.map_or_else(|| ANONYMOUS.into(), |name| format!("User:{name}").into());
         let phase = if has_sasl { Phase::Fresh } else { Phase::Open };
         let state = State { principal, phase, until: None, since: Instant::now(), mechanism: None };
         Peer { host, listener, is_open: AtomicBool::new(!has_sasl), state: Mutex::new(state) }

@@ -12,6 +12,7 @@ use testkit::{World, ran};
 
 use crate::shared::{TIDEMILL, name};
 
+mod certificates;
 mod java;
 mod python;
 mod rest;
