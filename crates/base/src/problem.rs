@@ -392,6 +392,7 @@ codes! {
     TM1339 Usage "a bound of the REST proxy is reached";
     TM1510 Unreachable "the keys that sign tokens cannot be fetched";
     TM1511 Settings "a rule for the names of certificates' owners cannot be used";
+    TM1512 Settings "new TLS files of the broker cannot be used";
 }
 
 #[cfg(test)]

@@ -26,7 +26,7 @@ use crate::{
     limits::{Lease, Limits},
     log::Slice,
     options::Options,
-    security::{listeners::Listener, peer::Peer, tls},
+    security::{listeners::Listener, peer::Peer},
 };
 
 /// The read buffer at first, and the most that a length alone makes us reserve beyond what has arrived.
@@ -132,12 +132,12 @@ pub async fn run(stream: TcpStream, listener: Arc<Listener>, broker: Arc<Broker>
     let Ok(address) = stream.peer_addr() else { return };
     stream.set_nodelay(true).ok(); // an answer should not wait for the next one
     let peer = |listener, name| Arc::new(Peer::new(address.ip().to_canonical(), listener, name));
-    let Some(acceptor) = listener.tls.clone() else {
+    let Some(endpoint) = listener.tls.clone() else {
         let (input, output) = stream.into_split();
         return serve(broker, peer(listener, None), address, input, output).await;
     };
     let shaken = tokio::select! {
-        shaken = tls::accept(&acceptor, stream) => shaken,
+        shaken = endpoint.accept(stream) => shaken,
         () = broker.stop.cancelled() => return,
     };
     match shaken {

@@ -29,6 +29,8 @@ pub enum Error {
     Listeners { reason: String },
     #[error("the broker cannot use {} for TLS: {reason}", path.display())]
     Tls { path: PathBuf, reason: String },
+    #[error("the TLS files have changed, and the broker goes on with those before: it cannot use {}: {reason}", path.display())]
+    TlsKept { path: PathBuf, reason: String },
     #[error("the broker cannot let clients authenticate: {reason}")]
     Sasl { reason: String },
     #[error("the rule {rule:?} of broker.ssl_principal_mapping_rules cannot be used: {reason}")]
@@ -62,6 +64,7 @@ impl Problem for Error {
             Error::SuperUser { .. } => code::TM1063,
             Error::Keys { .. } => code::TM1510,
             Error::PrincipalRule { .. } => code::TM1511,
+            Error::TlsKept { .. } => code::TM1512,
             Error::TooManyConnections { .. } => code::TM0226,
             Error::FewFiles { .. } => code::TM0227,
             Error::Log(error) => error.code(),
@@ -102,6 +105,9 @@ impl Problem for Error {
             Error::Sasl { .. } => {
                 "set broker.sasl_mechanisms to some of PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER; the last needs broker.oauth_jwks, or broker.oauth_unsecured: true"
                     .to_owned()
+            }
+            Error::TlsKept { .. } => {
+                "put a good file there, and its pair: they are looked at again when the next client comes".to_owned()
             }
             Error::PrincipalRule { .. } => {
                 "write each rule as RULE:pattern/replacement/ with L, U or nothing behind it, or DEFAULT, and commas between them".to_owned()
@@ -151,6 +157,10 @@ mod tests {
             Error::Tls { path: PathBuf::from("tls/key.pem"), reason: "no items found".to_owned() },
             Error::Sasl { reason: "there is no SASL mechanism GSSAPI".to_owned() },
             Error::SuperUser { user: "admin".to_owned() },
+            Error::TlsKept {
+                path: PathBuf::from("tls/server.key"),
+                reason: "keys may not be consistent: KeyMismatch".to_owned(),
+            },
             Error::PrincipalRule {
                 rule: "RULE:^CN=(.*?/$1/".to_owned(),
                 reason: "unclosed group".to_owned(),

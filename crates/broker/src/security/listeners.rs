@@ -8,11 +8,10 @@ use std::{
 
 use kafka_protocol::protocol::StrBytes;
 use tokio::net::TcpListener;
-use tokio_rustls::TlsAcceptor;
 
 use super::{
     options::{ClientAuth, Protocol, TlsOptions},
-    tls,
+    tls::Endpoint,
 };
 use crate::{broker::host_and_port, errors::Error, options::Options};
 
@@ -55,7 +54,7 @@ pub struct Listener {
     /// Where clients are told to come.
     pub host: StrBytes,
     pub port: i32,
-    pub tls: Option<TlsAcceptor>,
+    pub tls: Option<Arc<Endpoint>>,
 }
 
 /// What the settings say of one.
@@ -70,7 +69,7 @@ struct Wanted {
 /// Binds them all: the first is that of `listen`.
 pub async fn bind(options: &Options) -> Result<Vec<(TcpListener, Arc<Listener>)>, Error> {
     let wanted = wanted(options)?;
-    let tls = Acceptors::for_these(&wanted, &options.security.tls)?;
+    let tls = Endpoints::for_these(&wanted, &options.security.tls)?;
     let mut bound = Vec::with_capacity(wanted.len());
     for Wanted { name, protocol, listen, advertised } in wanted {
         let failed = |source| Error::Bind { listen, source };
@@ -89,24 +88,24 @@ pub async fn bind(options: &Options) -> Result<Vec<(TcpListener, Arc<Listener>)>
 
 /// TLS as each protocol has it: as in Kafka, who authenticates by SASL shows no certificate.
 #[derive(Default)]
-struct Acceptors {
-    ssl: Option<TlsAcceptor>,
-    sasl_ssl: Option<TlsAcceptor>,
+struct Endpoints {
+    ssl: Option<Arc<Endpoint>>,
+    sasl_ssl: Option<Arc<Endpoint>>,
 }
 
-impl Acceptors {
-    fn for_these(wanted: &[Wanted], options: &TlsOptions) -> Result<Acceptors, Error> {
-        let acceptor = |protocol, client_auth| match wanted.iter().any(|each| each.protocol == protocol) {
-            true => tls::acceptor(options, client_auth).map(Some),
+impl Endpoints {
+    fn for_these(wanted: &[Wanted], options: &TlsOptions) -> Result<Endpoints, Error> {
+        let endpoint = |protocol, client_auth| match wanted.iter().any(|each| each.protocol == protocol) {
+            true => Endpoint::open(options, client_auth).map(|endpoint| Some(Arc::new(endpoint))),
             false => Ok(None),
         };
-        Ok(Acceptors {
-            ssl: acceptor(Protocol::Ssl, options.client_auth)?,
-            sasl_ssl: acceptor(Protocol::SaslSsl, ClientAuth::None)?,
+        Ok(Endpoints {
+            ssl: endpoint(Protocol::Ssl, options.client_auth)?,
+            sasl_ssl: endpoint(Protocol::SaslSsl, ClientAuth::None)?,
         })
     }
 
-    fn of(&self, protocol: Protocol) -> Option<TlsAcceptor> {
+    fn of(&self, protocol: Protocol) -> Option<Arc<Endpoint>> {
         match protocol {
             Protocol::Plaintext | Protocol::SaslPlaintext => None,
             Protocol::Ssl => self.ssl.clone(),
