@@ -154,6 +154,17 @@ fn serve(
         }
     };
     let (broker, listener) = (broker.clone(), listener.clone());
+    let held_ms = broker.quotas.connect(from.ip().to_canonical());
+    if held_ms > 0 {
+        // As in Kafka: closed after a moment, so that who comes again at once does not come again at once.
+        tracing::debug!(%from, held_ms, "a connection came too soon for the quota of its ip");
+        connections.spawn(async move {
+            let held = Duration::from_millis(u64::from(held_ms));
+            timeout(held, broker.stop.cancelled()).await.ok();
+            drop((stream, place));
+        });
+        return;
+    }
     connections.spawn(async move {
         connection::run(stream, listener, broker).await;
         drop(place);

@@ -1,6 +1,6 @@
 //! CreateTopics (key 19), versions 2-7.
 //! v4 -1 means the broker's default (KIP-464); v5 flexible, and the answer tells partitions and settings (KIP-525); v6
-//! throttling errors; v7 topic ids. There is one node: a replication factor over 1 is refused.
+//! throttling errors (KIP-599); v7 topic ids. There is one node: a replication factor over 1 is refused.
 
 use std::{collections::HashSet, sync::Arc};
 
@@ -19,6 +19,7 @@ use super::{Caller, Handler, k32_describe_configs::source_of, shapes};
 use crate::{
     broker::Broker,
     cluster::NODE_ID,
+    quotas::mutations::Mutations,
     security::{access::Resource, acl::Operation},
     topics::{
         Refusal,
@@ -32,7 +33,7 @@ pub const HANDLER: Handler = Handler {
     versions: 2..=7,
     shape: &shapes::CREATE_TOPICS,
     pipelined: false,
-    call: |broker, call| call.answer(move |request, caller| act(broker, request, caller)),
+    call: |broker, call| call.answer_throttled(move |request, caller| act(broker, request, caller)),
     notes: "one replica; an unknown setting is INVALID_CONFIG",
 };
 
@@ -42,7 +43,11 @@ struct Made {
     settings: Settings,
 }
 
-async fn act(broker: Arc<Broker>, request: CreateTopicsRequest, caller: Caller) -> CreateTopicsResponse {
+async fn act(
+    broker: Arc<Broker>,
+    request: CreateTopicsRequest,
+    caller: Caller,
+) -> (CreateTopicsResponse, u32) {
     let mut seen = HashSet::new();
     let twice: HashSet<TopicName> = request
         .topics
@@ -51,13 +56,14 @@ async fn act(broker: Arc<Broker>, request: CreateTopicsRequest, caller: Caller) 
         .map(|topic| topic.name.clone())
         .collect();
     let mut response = CreateTopicsResponse::default();
+    let mut mutations = Mutations::of(&broker.quotas, &caller, 6);
     for topic in request.topics {
         let made = if twice.contains(&topic.name) {
             Err(Refusal::new(ResponseError::InvalidRequest, "The request names this topic twice."))
         } else if !broker.allows_creating(&caller, &topic.name) {
             Err(Refusal::new(ResponseError::TopicAuthorizationFailed, "Authorization failed."))
         } else {
-            create(&broker, &topic, request.validate_only).await
+            create(&broker, &topic, request.validate_only, &mut mutations).await
         };
         let answered = answer(&broker, topic.name.clone(), made, caller.version);
         let shows = broker.check(&caller, Operation::DescribeConfigs, Resource::Topic(&topic.name));
@@ -70,10 +76,16 @@ async fn act(broker: Arc<Broker>, request: CreateTopicsRequest, caller: Caller) 
             _ => answered,
         });
     }
-    response
+    let throttle_ms = mutations.throttle_ms();
+    (response.with_throttle_time_ms(throttle_ms as i32), throttle_ms)
 }
 
-async fn create(broker: &Arc<Broker>, topic: &CreatableTopic, validate_only: bool) -> Result<Made, Refusal> {
+async fn create(
+    broker: &Arc<Broker>,
+    topic: &CreatableTopic,
+    validate_only: bool,
+    mutations: &mut Mutations<'_>,
+) -> Result<Made, Refusal> {
     broker.topics.check_new(&topic.name)?;
     let partitions = partitions(broker, topic)?;
     let settings =
@@ -82,6 +94,7 @@ async fn create(broker: &Arc<Broker>, topic: &CreatableTopic, validate_only: boo
     if validate_only {
         return Ok(Made { id: Uuid::nil(), partitions, settings });
     }
+    mutations.charge(partitions.unsigned_abs() as usize)?;
     let (name, own) = (topic.name.to_string(), settings.clone());
     let made = broker.blocking(move |broker| broker.topics.create(&name, partitions, own)).await?;
     Ok(Made { id: made.id, partitions, settings })

@@ -1,5 +1,5 @@
 //! CreatePartitions (key 37), versions 0-3.
-//! v2 flexible; v3 throttling errors. `count` is the new number in all; keys will go to other partitions from then on.
+//! v2 flexible; v3 throttling errors (KIP-599). `count` is the new number in all; keys will go to other partitions from then on.
 
 use std::sync::Arc;
 
@@ -16,6 +16,7 @@ use super::{Caller, Handler, k29_describe_acls::denied, shapes};
 use crate::{
     broker::Broker,
     cluster::NODE_ID,
+    quotas::mutations::Mutations,
     security::{access::Resource, acl::Operation},
     topics::{Refusal, is_internal},
 };
@@ -26,7 +27,7 @@ pub const HANDLER: Handler = Handler {
     versions: 0..=3,
     shape: &shapes::CREATE_PARTITIONS,
     pipelined: false,
-    call: |broker, call| call.answer(move |request, caller| act(broker, request, caller)),
+    call: |broker, call| call.answer_throttled(move |request, caller| act(broker, request, caller)),
     notes: "",
 };
 
@@ -34,12 +35,13 @@ async fn act(
     broker: Arc<Broker>,
     request: CreatePartitionsRequest,
     caller: Caller,
-) -> CreatePartitionsResponse {
+) -> (CreatePartitionsResponse, u32) {
+    let mut mutations = Mutations::of(&broker.quotas, &caller, 3);
     let mut response = CreatePartitionsResponse::default();
     for topic in request.topics {
         let allowed = broker.check(&caller, Operation::Alter, Resource::Topic(&topic.name));
         let grown = match allowed {
-            Ok(()) => grow(&broker, &topic, request.validate_only).await,
+            Ok(()) => grow(&broker, &topic, request.validate_only, &mut mutations).await,
             Err(error) => Err(denied(error)),
         };
         let mut result = CreatePartitionsTopicResult::default().with_name(topic.name);
@@ -49,13 +51,15 @@ async fn act(
         }
         response.results.push(result);
     }
-    response
+    let throttle_ms = mutations.throttle_ms();
+    (response.with_throttle_time_ms(throttle_ms as i32), throttle_ms)
 }
 
 async fn grow(
     broker: &Arc<Broker>,
     topic: &CreatePartitionsTopic,
     validate_only: bool,
+    mutations: &mut Mutations<'_>,
 ) -> Result<(), Refusal> {
     let name = topic.name.to_string();
     if is_internal(&name) {
@@ -71,5 +75,10 @@ async fn grow(
         }
     }
     let count = topic.count;
+    if let Some(topic) = broker.topics.get(&name)
+        && !validate_only
+    {
+        mutations.charge((count.max(0) as usize).saturating_sub(topic.partitions.len()))?;
+    }
     broker.blocking(move |broker| broker.topics.grow(&name, count, validate_only)).await
 }

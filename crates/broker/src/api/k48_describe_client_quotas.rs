@@ -28,12 +28,12 @@ pub const HANDLER: Handler = Handler {
     shape: &shapes::DESCRIBE_CLIENT_QUOTAS,
     pipelined: false,
     call: |broker, call| call.answer(move |request, caller| async move { act(&broker, &request, &caller) }),
-    notes: "users and client ids; there are no quotas of ips",
+    notes: "users, client ids and ips",
 };
 
 pub const USER: &str = "user";
 pub const CLIENT_ID: &str = "client-id";
-const IP: &str = "ip";
+pub const IP: &str = "ip";
 /// How a component means its entity.
 const EXACT: i8 = 0;
 const DEFAULT: i8 = 1;
@@ -81,6 +81,10 @@ fn check(components: &[ComponentData]) -> Result<(), Refusal> {
             (other, _) => return refuse(format!("Unknown match type {other}")),
         }
     }
+    if components.len() > 1 && seen.contains(IP) {
+        let reason = "Invalid entity filter component combination, IP filter component should not be used with user or clientId filter component.";
+        return refuse(reason.to_owned());
+    }
     Ok(())
 }
 
@@ -88,6 +92,7 @@ fn is_meant(entity: &Entity, components: &[ComponentData], strict: bool) -> bool
     let part = |kind: &str| match kind {
         USER => entity.user.as_ref(),
         CLIENT_ID => entity.client_id.as_ref(),
+        IP => entity.ip.as_ref(),
         _ => None,
     };
     let fits = |component: &ComponentData| match (part(&component.entity_type), component.match_type) {
@@ -97,7 +102,7 @@ fn is_meant(entity: &Entity, components: &[ComponentData], strict: bool) -> bool
         (Some(_), SPECIFIED) => true,
         (Some(_), _) => false,
     };
-    let parts_count = usize::from(entity.user.is_some()) + usize::from(entity.client_id.is_some());
+    let parts_count = [&entity.user, &entity.client_id, &entity.ip].into_iter().flatten().count();
     components.iter().all(fits) && (!strict || parts_count == components.len())
 }
 
@@ -109,5 +114,6 @@ fn shown(entity: &Entity) -> Vec<EntityData> {
         };
         Some(EntityData::default().with_entity_type(StrBytes::from_static_str(kind)).with_entity_name(name))
     };
-    [(USER, &entity.user), (CLIENT_ID, &entity.client_id)].into_iter().filter_map(part).collect()
+    let parts = [(USER, &entity.user), (CLIENT_ID, &entity.client_id), (IP, &entity.ip)];
+    parts.into_iter().filter_map(part).collect()
 }

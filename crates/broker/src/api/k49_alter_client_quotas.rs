@@ -17,7 +17,7 @@ use kafka_protocol::{
 use super::{
     Caller, Handler,
     k29_describe_acls::denied,
-    k48_describe_client_quotas::{CLIENT_ID, USER},
+    k48_describe_client_quotas::{CLIENT_ID, IP, USER},
     shapes,
 };
 use crate::{
@@ -34,7 +34,8 @@ pub const HANDLER: Handler = Handler {
     shape: &shapes::ALTER_CLIENT_QUOTAS,
     pipelined: false,
     call: |broker, call| call.answer(move |request, caller| act(broker, request, caller)),
-    notes: "users and client ids: `producer_byte_rate`, `consumer_byte_rate`, `request_percentage`; others are refused",
+    notes: "users and client ids: `producer_byte_rate`, `consumer_byte_rate`, `request_percentage`, \
+            `controller_mutation_rate`; ips, by address: `connection_creation_rate`",
 };
 
 async fn act(
@@ -82,18 +83,18 @@ fn checked(wanted: &Wanted) -> Result<Change, Refusal> {
         let place = match &*part.entity_type {
             USER => &mut entity.user,
             CLIENT_ID => &mut entity.client_id,
+            IP => &mut entity.ip,
             other => return Err(refuse(format!("Unhandled client quota entity type: {other}"))),
         };
         if place.replace(who).is_some() {
             return Err(refuse(format!("Duplicate client quota entity type: {}", &*part.entity_type)));
         }
     }
-    if entity == Entity::default() {
-        return Err(refuse("Invalid empty client quota entity".to_owned()));
-    }
+    let entity = entity.checked()?;
     let limit = |op: &kafka_protocol::messages::alter_client_quotas_request::OpData| {
         let value = (!op.remove).then_some(op.value);
-        Limit::checked(&op.key, value).map(|limit| (limit, value))
+        Limit::checked(&op.key, value, &entity).map(|limit| (limit, value))
     };
-    Ok((entity, wanted.ops.iter().map(limit).collect::<Result<_, _>>()?))
+    let limits = wanted.ops.iter().map(limit).collect::<Result<_, _>>()?;
+    Ok((entity, limits))
 }

@@ -238,6 +238,21 @@ impl Call {
             reply.encode(&response).map(Step::answer)
         })
     }
+
+    /// As `answer`, for what may use up a quota: also how long the connection is then not read from.
+    pub fn answer_throttled<Q, F>(self, act: impl FnOnce(Q, Caller) -> F + Send + 'static) -> Pending
+    where
+        Q: Request + Send + 'static,
+        F: Future<Output = (Q::Response, u32)> + Send,
+        Q::Response: Send,
+    {
+        Box::pin(async move {
+            let (request, caller) = self.decode::<Q>()?;
+            let reply = Reply { version: caller.version, correlation_id: caller.correlation_id };
+            let (response, throttle_ms) = act(request, caller).await;
+            Ok(Step::answer(Frame { throttle_ms, ..reply.encode(&response)? }))
+        })
+    }
 }
 
 /// What an answer needs of its request's header.

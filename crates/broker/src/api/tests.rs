@@ -18,6 +18,7 @@ use super::{HANDLERS, handler, k02_list_offsets, page};
 use crate::tests::{Server, batch_of};
 
 mod denied;
+mod throttled;
 
 /// One request as bytes, and what makes sense of its answer.
 struct Example {

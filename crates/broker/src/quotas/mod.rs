@@ -1,10 +1,12 @@
 //! Client quotas (KIP-13, KIP-55, KIP-124, KIP-219): how many bytes a second who may send or fetch, and how much of the
 //! broker's time he may take. Who takes more gets his answer at once, told how long to wait, and is not read from until then.
+//! Of partitions that are made and deleted `mutations` says more; of connections an address may open so many a second (KIP-612).
 //!
 //! They are kept in `quotas.json`. Where there are none, a request costs one look at whether there are.
 
 use std::{
     collections::{BTreeMap, HashMap},
+    net::IpAddr,
     path::Path,
     sync::{
         Arc,
@@ -19,12 +21,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::{errors::Error, security::kept::Kept, topics::Refusal};
 
+mod entity;
+pub mod mutations;
 mod rate;
 pub mod timed;
 
 #[cfg(test)]
 mod tests;
 
+pub use entity::{Entity, Limit, Who};
+use mutations::Bucket;
 use rate::Rate;
 
 const FILE_NAME: &str = "quotas.json";
@@ -35,65 +41,8 @@ const ENTITIES_COUNT_MAX: usize = 10_000;
 const RATES_COUNT_MAX: usize = 20_000;
 /// The longest that a quota of the broker's time mutes a connection at once (`quota.window.size.seconds`).
 const TIME_THROTTLE_MS_MAX: u32 = 1_000;
-
-/// What is limited, under Kafka's names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum Limit {
-    #[serde(rename = "producer_byte_rate")]
-    Produced,
-    #[serde(rename = "consumer_byte_rate")]
-    Fetched,
-    /// Percent of one processor.
-    #[serde(rename = "request_percentage")]
-    Time,
-}
-
-impl Limit {
-    const ALL: [Limit; 3] = [Limit::Produced, Limit::Fetched, Limit::Time];
-
-    pub fn word(self) -> &'static str {
-        match self {
-            Limit::Produced => "producer_byte_rate",
-            Limit::Fetched => "consumer_byte_rate",
-            Limit::Time => "request_percentage",
-        }
-    }
-
-    /// The limit of this name, if that is one that is honoured here and the value is one it can have.
-    pub fn checked(word: &str, value: Option<f64>) -> Result<Limit, Refusal> {
-        let refuse = |reason: String| Refusal::new(ResponseError::InvalidRequest, reason);
-        let limit = Limit::ALL.into_iter().find(|limit| limit.word() == word);
-        let limit = limit.ok_or_else(|| refuse(format!("Invalid configuration key {word}")))?;
-        match value {
-            Some(value) if !(value.is_finite() && value > 0.0) => {
-                Err(refuse(format!("{word} must be greater than 0")))
-            }
-            Some(value) if limit != Limit::Time && value.fract() != 0.0 => {
-                Err(refuse(format!("{word} cannot be a fractional value.")))
-            }
-            _ => Ok(limit),
-        }
-    }
-}
-
-/// Whom a part of an entity means.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum Who {
-    /// Each of those that have no quota of their own.
-    #[serde(rename = "default")]
-    Default,
-    #[serde(rename = "name")]
-    Named(String),
-}
-
-/// Whose quota it is; one of the two is there.
-#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Entity {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub user: Option<Who>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub client_id: Option<Who>,
-}
+/// The longest that a connection is held which came too soon, before it is closed.
+const CONNECTION_THROTTLE_MS_MAX: u32 = 1_000;
 
 type Values = BTreeMap<Limit, f64>;
 pub type Entities = BTreeMap<Entity, Values>;
@@ -118,13 +67,15 @@ struct Shared {
     limit: Limit,
     user: Option<Arc<str>>,
     client_id: Option<Arc<str>>,
+    ip: Option<IpAddr>,
 }
 
 pub struct Quotas {
     entities: RwLock<Arc<Entities>>,
     rates: Mutex<HashMap<Shared, Rate>>,
+    buckets: Mutex<HashMap<Shared, Bucket>>,
     /// In the order of `Limit::ALL`: whether anybody has such a quota.
-    is_limited: [AtomicBool; 3],
+    is_limited: [AtomicBool; Limit::ALL.len()],
     begun: Instant,
     /// Held for the whole of a change, on a thread that may block.
     kept: Mutex<Kept>,
@@ -146,6 +97,7 @@ impl Quotas {
         let quotas = Quotas {
             entities: RwLock::default(),
             rates: Mutex::default(),
+            buckets: Mutex::default(),
             is_limited: Default::default(),
             begun: Instant::now(),
             kept: Mutex::new(kept),
@@ -176,21 +128,79 @@ impl Quotas {
     }
 
     fn record_at(&self, limit: Limit, principal: &str, client_id: &str, amount: f64, now_ms: u64) -> u32 {
+        let Some((shared, bound)) = self.shared(limit, principal, client_id) else { return 0 };
+        let throttle_ms = self.rated(shared, now_ms, |rate| {
+            rate.add(amount, now_ms);
+            rate.throttle_ms(bound, now_ms)
+        });
+        if limit == Limit::Time { throttle_ms.min(TIME_THROTTLE_MS_MAX) } else { throttle_ms }
+    }
+
+    /// Whom the caller shares his quota with, and how much it is.
+    fn shared(&self, limit: Limit, principal: &str, client_id: &str) -> Option<(Shared, f64)> {
         let user = user_of(principal);
-        let Some((entity, bound)) = find(&self.entities(), limit, user, client_id) else { return 0 };
-        let shared = Shared {
-            limit,
-            user: entity.user.map(|_| user.into()),
-            client_id: entity.client_id.map(|_| client_id.into()),
-        };
+        let (entity, bound) = find(&self.entities(), limit, user, client_id)?;
+        let user = entity.user.map(|_| user.into());
+        let client_id = entity.client_id.map(|_| client_id.into());
+        Some((Shared { limit, user, client_id, ip: None }, bound))
+    }
+
+    fn rated<T>(&self, shared: Shared, now_ms: u64, act: impl FnOnce(&mut Rate) -> T) -> T {
         let mut rates = self.rates.lock();
         if rates.len() >= RATES_COUNT_MAX && !rates.contains_key(&shared) {
             rates.retain(|_, rate| !rate.is_idle(now_ms));
         }
-        let rate = rates.entry(shared).or_default();
-        rate.add(amount, now_ms);
-        let throttle_ms = rate.throttle_ms(bound, now_ms);
-        if limit == Limit::Time { throttle_ms.min(TIME_THROTTLE_MS_MAX) } else { throttle_ms }
+        act(rates.entry(shared).or_default())
+    }
+
+    /// A connection from there: how long it is held before it is closed; 0: it may come in, and counts.
+    pub fn connect(&self, ip: IpAddr) -> u32 {
+        self.connect_at(ip, self.begun.elapsed().as_millis() as u64)
+    }
+
+    fn connect_at(&self, ip: IpAddr, now_ms: u64) -> u32 {
+        if !self.limits(Limit::Connections) {
+            return 0;
+        }
+        let entities = self.entities();
+        let bound = [Who::Named(ip.to_string()), Who::Default].into_iter().find_map(|who| {
+            let entity = Entity { ip: Some(who), ..Entity::default() };
+            entities.get(&entity)?.get(&Limit::Connections).copied()
+        });
+        let Some(bound) = bound else { return 0 };
+        let shared = Shared { limit: Limit::Connections, user: None, client_id: None, ip: Some(ip) };
+        self.rated(shared, now_ms, |rate| {
+            rate.add(1.0, now_ms);
+            let throttle_ms = rate.throttle_ms(bound, now_ms);
+            if throttle_ms > 0 {
+                rate.add(-1.0, now_ms); // it does not come in
+            }
+            throttle_ms.min(CONNECTION_THROTTLE_MS_MAX)
+        })
+    }
+
+    /// Takes tokens for partitions that are made or deleted: how long the caller has to wait after that; `Err`: how long
+    /// before it.
+    fn take(&self, principal: &str, client_id: &str, count: usize, is_strict: bool) -> Result<u32, u32> {
+        let now_ms = self.begun.elapsed().as_millis() as u64;
+        self.take_at(principal, client_id, count, is_strict, now_ms)
+    }
+
+    fn take_at(
+        &self,
+        principal: &str,
+        client_id: &str,
+        count: usize,
+        is_strict: bool,
+        now_ms: u64,
+    ) -> Result<u32, u32> {
+        let Some((shared, bound)) = self.shared(Limit::Mutations, principal, client_id) else { return Ok(0) };
+        let mut buckets = self.buckets.lock();
+        if buckets.len() >= RATES_COUNT_MAX && !buckets.contains_key(&shared) {
+            buckets.retain(|_, bucket| !bucket.is_full(now_ms));
+        }
+        let bucket = buckets.entry(shared).or_insert_with(|| Bucket::full(bound, now_ms));
+        bucket.take(count as f64, is_strict, bound, now_ms)
     }
 
     /// Takes back what was recorded but is not given.
@@ -257,7 +267,7 @@ fn find(entities: &Entities, limit: Limit, user: &str, client_id: &str) -> Optio
         (None, Some(Who::Default)),
     ];
     order.into_iter().find_map(|(user, client_id)| {
-        let entity = Entity { user, client_id };
+        let entity = Entity { user, client_id, ip: None };
         let value = *entities.get(&entity)?.get(&limit)?;
         Some((entity, value))
     })

@@ -15,6 +15,7 @@ use crate::shared::{TIDEMILL, name};
 mod certificates;
 mod java;
 mod python;
+mod quotas;
 mod rest;
 mod tokens;
 
