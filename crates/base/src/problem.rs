@@ -390,6 +390,15 @@ codes! {
     TM1337 Usage "a consumer instance cannot be used so";
     TM1338 DataRefused "Kafka refuses what the REST proxy asks";
     TM1339 Usage "a bound of the REST proxy is reached";
+    TM1400 Settings "the profile is not there";
+    TM1401 Settings "a profile cannot be used";
+    TM1402 Denied "a role wants an MFA code";
+    TM1403 Settings "there is nothing to sign in to";
+    TM1404 Denied "the sign-in was refused";
+    TM1405 Unreachable "the sign-in service cannot be used";
+    TM1406 PartFailed "a credentials file cannot be written";
+    TM1407 Settings "a Google sign-in has no OAuth client";
+    TM1408 Denied "the credentials have expired";
     TM1510 Unreachable "the keys that sign tokens cannot be fetched";
     TM1511 Settings "a rule for the names of certificates' owners cannot be used";
     TM1512 Settings "new TLS files of the broker cannot be used";

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use zeroize::Zeroize;
+
 /// Passwords, keys, tokens. `reveal` is the one way out; search for it to find every use.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Secret(String);
@@ -33,11 +35,9 @@ impl fmt::Display for Secret {
 }
 
 impl Drop for Secret {
-    /// Overwrites the text before the memory goes back.
+    /// Overwrites the text before the memory goes back, in a way that the compiler may not leave out.
     fn drop(&mut self) {
-        let mut bytes = std::mem::take(&mut self.0).into_bytes();
-        bytes.fill(0);
-        std::hint::black_box(&bytes);
+        self.0.zeroize();
     }
 }
 

@@ -1,8 +1,17 @@
 //! What goes wrong with identities and object stores, and the one table that sorts a store's errors into faults.
 
-use std::error::Error as StdError;
+use std::{error::Error as StdError, io, path::PathBuf};
 
-use base::{BoxError, Code, Fault, Problem, code};
+use base::{BoxError, Code, Fault, Problem, Spot, code};
+
+/// What to do, where it takes long to say.
+const DENIED_BY_GOOGLE: &str = "check which identity is used (GOOGLE_APPLICATION_CREDENTIALS, or gcloud's application default \
+    credentials), and that it has the role roles/storage.objectAdmin on the bucket";
+const DENIED_BY_S3: &str = "check which identity is used (`aws sts get-caller-identity`), that its keys belong to \
+    this endpoint, and that its policy allows s3:ListBucket, s3:GetObject, s3:PutObject and \
+    s3:AbortMultipartUpload";
+const OAUTH_CLIENT: &str = "make one of the type \"Desktop app\" at https://console.cloud.google.com/apis/credentials and name its file: \
+    tidemill auth login gcp --client-id-file FILE; or sign in with gcloud auth application-default login";
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -34,6 +43,34 @@ pub enum Error {
     ImpersonationRefused { who: String, source: BoxError },
     #[error("no token for {who}: Google's token service does not answer")]
     TokenUnreachable { who: String, source: BoxError },
+    #[error("there is no AWS profile {profile}, which {named_by} names")]
+    ProfileMissing { profile: String, named_by: String, files: String, there: String },
+    #[error("{what}")]
+    Unusable { what: String, spot: Option<Spot>, help: String },
+    #[error(
+        "the role {role} (profile {profile}) wants a code of the MFA device {serial}, and there is nobody to ask"
+    )]
+    MfaNeeded { role: String, profile: String, serial: String },
+    #[error("{what}")]
+    NothingToSignIn { what: String, help: String },
+    #[error("the sign-in to {who} was refused")]
+    SignInRefused { who: String, source: BoxError },
+    #[error("signing in does not work: {place} cannot be used")]
+    SignInUnusable { place: String, source: BoxError },
+    #[error("cannot change {}", path.display())]
+    FileUnwritable { path: PathBuf, source: io::Error },
+    #[error("a Google sign-in needs an OAuth client, and {what}")]
+    NoOauthClient { what: String },
+    #[error("the credentials of {who} have expired{}", ago(*ago_ms))]
+    CredentialsExpired { who: String, ago_ms: i64 },
+}
+
+fn ago(ms: i64) -> String {
+    match ms / 60_000 {
+        0 => String::new(),
+        1 => ", a minute ago".to_owned(),
+        minutes => format!(", {minutes} minutes ago"),
+    }
 }
 
 impl Problem for Error {
@@ -53,34 +90,41 @@ impl Problem for Error {
             Error::GoogleCredentialsFailed { .. } => code::TM0912,
             Error::ImpersonationRefused { .. } => code::TM0913,
             Error::TokenUnreachable { .. } => code::TM0914,
+            Error::ProfileMissing { .. } => code::TM1400,
+            Error::Unusable { .. } => code::TM1401,
+            Error::MfaNeeded { .. } => code::TM1402,
+            Error::NothingToSignIn { .. } => code::TM1403,
+            Error::SignInRefused { .. } => code::TM1404,
+            Error::SignInUnusable { .. } => code::TM1405,
+            Error::FileUnwritable { .. } => code::TM1406,
+            Error::NoOauthClient { .. } => code::TM1407,
+            Error::CredentialsExpired { .. } => code::TM1408,
+        }
+    }
+
+    fn spot(&self) -> Option<Spot> {
+        match self {
+            Error::Unusable { spot, .. } => spot.clone(),
+            _ => None,
         }
     }
 
     fn help(&self) -> String {
         match self {
             Error::NoCredentials { .. } => {
-                "sign in with `aws sso login`, set AWS_PROFILE to a profile that has credentials, \
+                "sign in with `tidemill auth login aws`, set AWS_PROFILE to a profile that has credentials, \
                 or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
                     .to_owned()
             }
             Error::SignInExpired { login, .. } => format!("run: {login}"),
             Error::CredentialsFailed { .. } => {
-                "mend the profile in ~/.aws/config, then try `aws sts get-caller-identity`".to_owned()
+                "mend the profile in ~/.aws/config; `tidemill auth status aws` says which source is asked".to_owned()
             }
             Error::Unreachable { .. } => {
                 "check the address (store.url), the network and the proxy settings".to_owned()
             }
-            Error::Denied { place, .. } if place.starts_with("gs://") => {
-                "check which identity is used (GOOGLE_APPLICATION_CREDENTIALS, or gcloud's application default \
-                credentials), and that it has the role roles/storage.objectAdmin on the bucket"
-                    .to_owned()
-            }
-            Error::Denied { .. } => {
-                "check which identity is used (`aws sts get-caller-identity`), that its keys belong to \
-                this endpoint, and that its policy allows s3:ListBucket, s3:GetObject, s3:PutObject and \
-                s3:AbortMultipartUpload"
-                    .to_owned()
-            }
+            Error::Denied { place, .. } if place.starts_with("gs://") => DENIED_BY_GOOGLE.to_owned(),
+            Error::Denied { .. } => DENIED_BY_S3.to_owned(),
             Error::NoBucket { bucket, .. } if bucket.starts_with("gs://") => {
                 format!("create it (`gcloud storage buckets create {bucket}`), or correct its name")
             }
@@ -91,13 +135,13 @@ impl Problem for Error {
             Error::Settings { help, .. } => help.clone(),
             Error::Store { .. } => "try again; if it stays, the reason above is the store's own".to_owned(),
             Error::NoGoogleCredentials { .. } => {
-                "sign in with `gcloud auth application-default login`, or set GOOGLE_APPLICATION_CREDENTIALS to a \
+                "sign in with `tidemill auth login gcp`, or set GOOGLE_APPLICATION_CREDENTIALS to a \
                 credentials file"
                     .to_owned()
             }
             Error::GoogleSignInExpired { login, .. } => format!("run: {login}"),
             Error::GoogleCredentialsFailed { .. } => {
-                "mend the credentials file, then try `gcloud auth application-default print-access-token`"
+                "mend the credentials file, then see `tidemill auth status gcp`"
                     .to_owned()
             }
             Error::ImpersonationRefused { .. } => {
@@ -107,6 +151,26 @@ impl Problem for Error {
             }
             Error::TokenUnreachable { .. } => {
                 "check the network, the proxy settings and the file's token_uri".to_owned()
+            }
+            Error::ProfileMissing { files, there, .. } => {
+                format!("name one that is there ({there}), or add it to {files}")
+            }
+            Error::Unusable { help, .. } | Error::NothingToSignIn { help, .. } => help.clone(),
+            Error::MfaNeeded { profile, .. } => format!(
+                "run it at a terminal, or start it with credentials that have the code already: \
+                tidemill auth exec --profile {profile} -- COMMAND"
+            ),
+            Error::SignInRefused { .. } => "sign in again, and confirm it in the browser in time".to_owned(),
+            Error::SignInUnusable { .. } => {
+                "check sso_region and sso_start_url, the network and the proxy settings".to_owned()
+            }
+            Error::FileUnwritable { path, .. } => {
+                format!("make {} writable for you, with room on its disk", path.display())
+            }
+            Error::NoOauthClient { .. } => OAUTH_CLIENT.to_owned(),
+            Error::CredentialsExpired { .. } => {
+                "renew them where they come from (tidemill auth status says where that is), or unset what gives them"
+                    .to_owned()
             }
         }
     }
@@ -140,7 +204,10 @@ impl Error {
     /// Whether trying again may help without anybody doing anything.
     pub fn is_passing(&self) -> bool {
         match self {
-            Error::Unreachable { .. } | Error::Store { .. } | Error::TokenUnreachable { .. } => true,
+            Error::Unreachable { .. }
+            | Error::Store { .. }
+            | Error::TokenUnreachable { .. }
+            | Error::SignInUnusable { .. } => true,
             Error::NoCredentials { .. }
             | Error::SignInExpired { .. }
             | Error::CredentialsFailed { .. }
@@ -151,7 +218,15 @@ impl Error {
             | Error::NoGoogleCredentials { .. }
             | Error::GoogleSignInExpired { .. }
             | Error::GoogleCredentialsFailed { .. }
-            | Error::ImpersonationRefused { .. } => false,
+            | Error::ImpersonationRefused { .. }
+            | Error::ProfileMissing { .. }
+            | Error::Unusable { .. }
+            | Error::MfaNeeded { .. }
+            | Error::NothingToSignIn { .. }
+            | Error::SignInRefused { .. }
+            | Error::FileUnwritable { .. }
+            | Error::NoOauthClient { .. }
+            | Error::CredentialsExpired { .. } => false,
         }
     }
 
@@ -177,13 +252,22 @@ impl Error {
             | Error::GoogleSignInExpired { .. }
             | Error::GoogleCredentialsFailed { .. }
             | Error::ImpersonationRefused { .. }
+            | Error::ProfileMissing { .. }
+            | Error::Unusable { .. }
+            | Error::MfaNeeded { .. }
+            | Error::NothingToSignIn { .. }
+            | Error::SignInRefused { .. }
+            | Error::NoOauthClient { .. }
+            | Error::CredentialsExpired { .. }
             | Error::Denied { .. } => Fault::Denied(self.into()),
-            Error::Unreachable { .. } | Error::Store { .. } | Error::TokenUnreachable { .. } => {
-                Fault::Transient(self.into())
-            }
-            Error::NoBucket { .. } | Error::NoObject { .. } | Error::Settings { .. } => {
-                Fault::Fatal(self.into())
-            }
+            Error::Unreachable { .. }
+            | Error::Store { .. }
+            | Error::TokenUnreachable { .. }
+            | Error::SignInUnusable { .. } => Fault::Transient(self.into()),
+            Error::FileUnwritable { .. }
+            | Error::NoBucket { .. }
+            | Error::NoObject { .. }
+            | Error::Settings { .. } => Fault::Fatal(self.into()),
         }
     }
 }

@@ -3,11 +3,17 @@
 //!
 //! The kinds of file are a person's (authorized user), a service account's key, an impersonated account and workload
 //! identity. Exchanging, caching and renewing tokens is the google-cloud-auth crate's work.
+//!
+//! Map: `gcp/sources.rs` says which source wins; `gcp/introspect.rs` whose a token is, and until when; `gcp/login.rs` signs in and out.
+
+mod introspect;
+pub mod login;
+pub mod sources;
 
 use std::{fs, path::PathBuf, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use base::{BoxError, Secret};
+use base::{BoxError, Secret, SystemClock};
 use google_cloud_auth::{
     build_errors,
     credentials::{
@@ -19,14 +25,16 @@ use object_store::{CredentialProvider, gcp::GcpCredential};
 use serde_json::Value;
 use tokio::sync::Mutex;
 
+use introspect::Asked;
+pub use introspect::Introspected;
+
 use crate::{Error, errors::chain};
 
 /// The longest a lookup may take: an executable of workload identity may ask a person.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(60);
 const SCOPE: &str = "https://www.googleapis.com/auth/cloud-platform";
-const WELL_KNOWN: &str = "application_default_credentials.json";
 const IMPERSONATED: &str = "impersonated account";
-const LOGIN: &str = "gcloud auth application-default login";
+const LOGIN: &str = "tidemill auth login gcp";
 
 /// What wins over the environment.
 #[derive(Debug, Clone, Default)]
@@ -46,6 +54,7 @@ pub struct Identity {
     given: Given,
     impersonate: Option<String>,
     summary: Summary,
+    asked: Asked,
     held: Mutex<Option<AccessTokenCredentials>>,
 }
 
@@ -93,23 +102,23 @@ impl Identity {
         options: &Options,
         environment: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Arc<Self>, Error> {
-        let named = options
-            .credentials
-            .clone()
-            .or_else(|| environment("GOOGLE_APPLICATION_CREDENTIALS").map(PathBuf::from));
-        let file = named.or_else(|| well_known(environment).filter(|path| path.is_file()));
-        let given = match (&options.credentials_json, file) {
+        let given = match (&options.credentials_json, &options.credentials) {
             (Some(json), _) => Given::Json(json.clone()),
-            (None, Some(path)) => Given::File(path),
-            (None, None) => Given::Nowhere,
+            (None, Some(path)) => Given::File(path.clone()),
+            (None, None) => match sources::winner(environment).file {
+                Some(path) => Given::File(path),
+                None => Given::Nowhere,
+            },
         };
-        let mut summary = match given.read()? {
-            Some(json) => summary_of(&json),
+        let json = given.read()?;
+        let mut summary = match &json {
+            Some(json) => summary_of(json),
             None => Summary { kind: "metadata server", ..Summary::default() },
         };
         if let Given::File(path) = &given {
             summary.file = Some(path.clone());
         }
+        let asked = Asked::of(json.as_ref(), environment);
         let impersonate =
             options.impersonate.clone().or_else(|| environment("GOOGLE_IMPERSONATE_SERVICE_ACCOUNT"));
         if let Some(target) = &impersonate {
@@ -120,7 +129,7 @@ impl Identity {
             options.quota_project.clone().or_else(|| environment("GOOGLE_CLOUD_QUOTA_PROJECT"));
         summary.quota_project = quota_project.or(summary.quota_project);
         summary.project = environment("GOOGLE_CLOUD_PROJECT").or(summary.project);
-        Ok(Arc::new(Self { given, impersonate, summary, held: Mutex::default() }))
+        Ok(Arc::new(Self { given, impersonate, summary, asked, held: Mutex::default() }))
     }
 
     pub fn summary(&self) -> &Summary {
@@ -148,6 +157,12 @@ impl Identity {
         // A refusal stays in the credentials for ever; the next call reads the file again.
         *self.held.lock().await = None;
         Err(found)
+    }
+
+    /// Who the token says that we are, and until when; that a service has to be asked for it is no failure of the token.
+    pub async fn introspect(&self) -> Result<Introspected, Error> {
+        let token = self.token().await?;
+        Ok(self.asked.introspect(&token, &SystemClock).await.unwrap_or_default())
     }
 
     async fn credentials(&self) -> Result<AccessTokenCredentials, Error> {
@@ -196,12 +211,6 @@ impl Identity {
         }
         Error::GoogleCredentialsFailed { who, source }
     }
-}
-
-fn well_known(environment: &dyn Fn(&str) -> Option<String>) -> Option<PathBuf> {
-    let folder = environment("CLOUDSDK_CONFIG").map(PathBuf::from);
-    let folder = folder.or_else(|| Some(PathBuf::from(environment("HOME")?).join(".config/gcloud")));
-    Some(folder?.join(WELL_KNOWN))
 }
 
 fn failed(who: &str, source: BoxError) -> Error {

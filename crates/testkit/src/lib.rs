@@ -13,6 +13,7 @@ mod firestore;
 mod folders;
 mod gcs;
 mod http;
+mod identity;
 mod java;
 mod kafka;
 mod mongod;
@@ -42,6 +43,7 @@ pub use firestore::{Firestore, firestore_emulator};
 pub use folders::run_folder;
 pub use gcs::{FakeGcs, fake_gcs};
 pub use http::{Answer, http, try_http};
+pub use identity::{Gate, Google, Portal, browse};
 pub use java::{Java, java_tools};
 pub use kafka::{Kafka, kafka};
 pub use mongod::{Mongod, mongod};
@@ -78,7 +80,7 @@ pub fn python() -> Option<PathBuf> {
     found("Python packages", services().join("python/bin/python"))
 }
 
-/// The interpreter of one of the environments of `services.toml`: `servers`, `dlt`, `airflow`.
+/// The interpreter of one of the environments of `services.toml`: `servers`, `dlt`, `airflow`, `identities`.
 pub fn venv_python(name: &str) -> Option<PathBuf> {
     found(name, services().join(name).join("bin/python"))
 }
@@ -86,6 +88,11 @@ pub fn venv_python(name: &str) -> Option<PathBuf> {
 /// The aws command line.
 pub fn aws_cli() -> Option<PathBuf> {
     found("aws CLI", services().join("python/bin/aws"))
+}
+
+/// The aws command line 2, which has `sso login`.
+pub fn aws_cli_2() -> Option<PathBuf> {
+    found("aws CLI 2", services().join("aws-cli-2/dist/aws"))
 }
 
 pub fn kcat() -> Option<PathBuf> {

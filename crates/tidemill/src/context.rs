@@ -88,6 +88,7 @@ impl Context {
             flags: self.global.set.clone(),
         };
         let project = Project::open(&current, &outside)?;
+        cloud::aws::tell_before(project.settings.milliseconds("auth.expiring_ms")?);
         Ok(self.project.get_or_init(|| project))
     }
 

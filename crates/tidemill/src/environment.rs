@@ -75,6 +75,11 @@ impl Plan {
         Ok(())
     }
 
+    /// Where the embedded S3 will answer, where it is started.
+    pub fn own_s3(&self) -> Option<String> {
+        self.listen.get("s3").map(SocketAddr::to_string)
+    }
+
     /// Where a part answers or will answer.
     fn address(&self, part: &str) -> Option<String> {
         let ours = self.listen.get(part).map(SocketAddr::to_string);

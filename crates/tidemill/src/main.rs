@@ -9,6 +9,7 @@ mod context;
 mod embedded;
 mod environment;
 mod errors;
+mod identities;
 mod memory;
 mod ports;
 mod reach;

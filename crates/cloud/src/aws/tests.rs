@@ -5,7 +5,7 @@ use std::{
     time::SystemTime,
 };
 
-use aws_credential_types::{Credentials, provider::future};
+use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, future};
 use base::ManualClock;
 
 use super::*;
@@ -43,7 +43,7 @@ impl ProvideCredentials for Script {
 fn identity(answers: Vec<Result<u64, &'static str>>, clock: &ManualClock) -> (Identity, Arc<AtomicUsize>) {
     let asked = Arc::new(AtomicUsize::new(0));
     let chain = SharedCredentialsProvider::new(Script { answers, asked: asked.clone() });
-    (Identity::of(Some(chain), Some("work".to_owned()), None, Arc::new(clock.clone())), asked)
+    (Identity::of(chain, Some("work".to_owned()), Arc::new(clock.clone())), asked)
 }
 
 #[tokio::test]
@@ -57,6 +57,25 @@ async fn credentials_are_kept_until_five_minutes_before_their_end() {
     assert_eq!(identity.credential().await.unwrap().key_id, "key1");
     assert_eq!(asked.load(Ordering::SeqCst), 2);
     assert_eq!(identity.summary().await.unwrap().ends_ms, Some(7_200_000));
+}
+
+#[tokio::test]
+async fn credentials_that_last_for_a_short_time_are_renewed_in_their_last_quarter() {
+    let clock = ManualClock::at(0);
+    let (identity, asked) = identity(vec![Ok(8), Ok(16), Ok(16)], &clock);
+    for (ms, key) in [(0, "key0"), (5_900, "key0"), (200, "key1"), (1_000, "key1")] {
+        clock.advance_ms(ms);
+        assert_eq!(identity.credential().await.unwrap().key_id, key, "{ms}");
+    }
+    assert_eq!(asked.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
+async fn credentials_that_have_ended_are_an_error() {
+    let clock = ManualClock::at(3_600_000);
+    let (identity, _) = identity(vec![Ok(60)], &clock);
+    let error = identity.credential().await.unwrap_err();
+    assert!(matches!(error, Error::CredentialsExpired { ago_ms: 3_540_000, .. }), "{error:?}");
 }
 
 #[tokio::test]
@@ -75,7 +94,7 @@ async fn an_expired_sign_in_tells_the_command_that_renews_it() {
     let clock = ManualClock::at(0);
     let (expired, _) = identity(vec![Err("the SSO token has expired and cannot be refreshed")], &clock);
     let error = expired.credential().await.unwrap_err();
-    assert_eq!(base::Problem::help(&error), "run: aws sso login --profile work");
+    assert_eq!(base::Problem::help(&error), "run: tidemill auth login aws --profile work");
     let (nothing, _) = identity(vec![Err("nothing")], &clock);
     assert!(matches!(nothing.credential().await, Err(Error::NoCredentials { .. })));
 }

@@ -1,5 +1,6 @@
 //! Every command: one file, one line here.
 
+pub mod auth;
 pub mod cat;
 pub mod check;
 pub mod config;
@@ -48,6 +49,8 @@ pub enum Command {
     Schema(schema::Args),
     /// Load records from files into a topic, a table or a collection
     Load(load::Args),
+    /// Say who one is to AWS and Google Cloud, and sign in and out
+    Auth(auth::Args),
     /// List, test and export connections
     Connections(connections::Args),
     /// Work with DAGs, their runs and logs
@@ -78,6 +81,7 @@ pub async fn run(command: Command, context: &Context) -> Result<(), Failure> {
         Command::Contract(args) => contract::run(args, context).await,
         Command::Schema(args) => schema::run(args, context).await,
         Command::Load(args) => load::run(args, context).await,
+        Command::Auth(args) => auth::run(args, context).await,
         Command::Connections(args) => connections::run(args, context).await,
         Command::Dag(args) => dag::run(args, context).await,
         Command::Connect(args) => connect::run(args, context).await,

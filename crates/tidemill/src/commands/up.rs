@@ -15,6 +15,7 @@ use crate::{
     context::{Context, Failure},
     environment::{self, Plan},
     errors::Error,
+    identities,
 };
 
 #[derive(clap::Args)]
@@ -44,6 +45,7 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     let lock = ProjectLock::take(project, &format!("started {}", since.format("%F %T UTC")))?;
     Running::remove(project); // what a killed one left
     let plan = Plan::new(project, &args.only, args.free_ports)?;
+    identities::check(project, plan.own_s3().as_deref()).await?;
     let stop_ms_max = u64::try_from(project.settings.milliseconds("environment.stop_ms_max")?).unwrap_or(0);
     let mut environment = tokio::select! {
         started = environment::start(project, &plan) => started?,

@@ -10,9 +10,6 @@ use super::{
     finding::{Finding, Report},
 };
 
-/// Credentials that end sooner than this are told: a run of a connector is longer.
-const CREDENTIALS_MS_MIN: i64 = 60 * 60_000;
-
 pub(super) fn check(connector: &ConnectorFile, world: &World, report: &mut Report) {
     let before = report.errors_count();
     configuration(connector, report);
@@ -257,15 +254,14 @@ async fn credentials(
             return None;
         }
     };
-    let ends = match summary.ends_ms.map(|ends_ms| ends_ms - SystemClock.now_ms()) {
-        None => "by keys that do not end".to_owned(),
-        Some(left_ms) => {
-            let minutes = left_ms / 60_000;
-            if left_ms < CREDENTIALS_MS_MIN {
-                report.add(ends_soon(connector, minutes));
-            }
-            format!("by credentials that last {minutes} minutes more")
-        }
+    let left_ms = |ends_ms: i64| ends_ms - SystemClock.now_ms();
+    if let Some(left_ms) = summary.over_ms.map(left_ms).filter(|left_ms| *left_ms < world.expiring_ms) {
+        report.add(ends_soon(connector, left_ms / 60_000));
+    }
+    let ends = match (summary.ends_ms.map(left_ms), summary.over_ms) {
+        (None, _) => "by keys that do not end".to_owned(),
+        (Some(left_ms), Some(_)) => format!("by credentials that last {} minutes more", left_ms / 60_000),
+        (Some(_), None) => "by credentials that renew themselves".to_owned(),
     };
     Some((Credentials::Identity(identity), ends))
 }
@@ -275,7 +271,7 @@ pub(super) fn ends_soon(connector: &ConnectorFile, minutes: i64) -> Finding {
         code::TM1087,
         format!("the AWS credentials end in {minutes} minutes"),
         Some(connector.spot("s3.credentials.provider.class", "these credentials")),
-        "renew them before the run: aws sso login, or what your identity needs",
+        "renew them before the run: tidemill auth login aws, or what `tidemill auth status` says that they come from",
     )
 }
 

@@ -41,6 +41,8 @@ struct World {
     registered: Option<BTreeMap<String, Registered>>,
     registry: String,
     s3: Option<S3Access>,
+    /// Credentials that end for good sooner than this are told.
+    expiring_ms: i64,
 }
 
 pub async fn run(_args: Args, context: &Context) -> Result<(), Failure> {
@@ -86,7 +88,8 @@ async fn look(
     );
     let topics = topics.map_err(|reason| report.add(silent("the broker", &kafka, &reason))).ok();
     let registered = registered.map_err(|reason| report.add(silent("the registry", &registry, &reason))).ok();
-    Ok(World { contracts, topics, registered, registry, s3: context.s3()? })
+    let expiring_ms = context.project()?.settings.milliseconds("auth.expiring_ms")?;
+    Ok(World { contracts, topics, registered, registry, s3: context.s3()?, expiring_ms })
 }
 
 fn silent(part: &str, address: &str, reason: &str) -> Finding {

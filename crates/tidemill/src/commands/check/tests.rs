@@ -38,6 +38,7 @@ fn checked(replaced: &[(&str, &str)], registered: Option<(ContractKind, &str)>) 
             secret_key: Secret::new("secret"),
             region: "us-east-1".to_owned(),
         }),
+        expiring_ms: 15 * 60_000,
     };
     for contract in &world.contracts {
         contract_holds(contract, &world, &mut report);
