@@ -43,6 +43,8 @@ pub struct Envelope {
     pub tombstones: Option<BooleanBuffer>,
     /// Kafka offset, byte offset, line or row number; `None`: a transfer resumes only at `end`.
     pub marks: Option<ScalarBuffer<i64>>,
+    /// Which partition of a topic a record has to go to, where that is not its key's to say.
+    pub partitions: Option<ScalarBuffer<i32>>,
 }
 
 /// The headers of one record, in their order; a name may come twice, as Kafka allows.
@@ -194,6 +196,7 @@ impl Envelope {
             timestamps_ms: self.timestamps_ms.as_ref().map(|times| times.slice(start, length)),
             tombstones: self.tombstones.as_ref().map(|bits| bits.slice(start, length)),
             marks: self.marks.as_ref().map(|marks| marks.slice(start, length)),
+            partitions: self.partitions.as_ref().map(|partitions| partitions.slice(start, length)),
         }
     }
 
@@ -208,6 +211,10 @@ impl Envelope {
 
     pub fn timestamp_ms(&self, row: usize) -> Option<i64> {
         self.timestamps_ms.as_ref().map(|times| times[row])
+    }
+
+    pub fn partition(&self, row: usize) -> Option<i32> {
+        self.partitions.as_ref().map(|partitions| partitions[row])
     }
 
     pub fn is_tombstone(&self, row: usize) -> bool {

@@ -132,6 +132,11 @@ impl FileCheckpoints {
         write(path, &inner.document).map_err(|source| Error::CheckpointFile { path: path.clone(), source })
     }
 
+    /// A split that is done for good is told of no more, from the next save on.
+    pub fn drop_split(&self, split: &str) {
+        self.inner.lock().document.splits.remove(split);
+    }
+
     /// What is saved of every split, by its id.
     ///
     /// # Errors

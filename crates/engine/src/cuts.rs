@@ -65,6 +65,11 @@ impl Cuts {
 }
 
 impl Schedule {
+    /// Every so many milliseconds of the day in UTC.
+    pub fn every(interval_ms: i64) -> Self {
+        Self { interval_ms, timezone: Tz::UTC }
+    }
+
     /// The first moment of the schedule after `now_ms`.
     pub fn next_ms(&self, now_ms: i64) -> i64 {
         let interval_ms = self.interval_ms.max(1);

@@ -45,9 +45,11 @@ impl DeadLetters for NoDeadLetters {
 /// One JSON Lines file for each extent that has rejects: `FOLDER/SPLIT+START.jsonl`, replaced as a whole.
 ///
 /// A line holds `place`, `code`, `reason`, `stage`, and the record as it was received: `key` and `value` as text, or
-/// `key_base64` and `value_base64` where they are not UTF-8, `headers`, `timestamp_ms`.
+/// `key_base64` and `value_base64` where they are not UTF-8, `headers`, `timestamp_ms`; `load` where it is one of a load.
 pub struct FileDeadLetters {
     folder: PathBuf,
+    /// Which load they are of, so that they can be sent again by its arguments.
+    load: Option<Arc<str>>,
     open: Arc<Mutex<HashMap<Arc<str>, Lines>>>,
 }
 
@@ -62,7 +64,11 @@ struct Lines {
 
 impl FileDeadLetters {
     pub fn at(folder: &Path) -> Self {
-        Self { folder: folder.to_owned(), open: Arc::default() }
+        Self { folder: folder.to_owned(), load: None, open: Arc::default() }
+    }
+
+    pub fn of_load(folder: &Path, load: Arc<str>) -> Self {
+        Self { load: Some(load), ..Self::at(folder) }
     }
 
     pub fn folder(&self) -> &Path {
@@ -108,12 +114,15 @@ impl FileDeadLetters {
 }
 
 /// A reject as a line of JSON.
-pub fn line(reject: &Reject) -> String {
+fn line(reject: &Reject, load: Option<&str>) -> String {
     let mut fields = Map::new();
     fields.insert("place".to_owned(), json!(reject.origin.to_string()));
     fields.insert("code".to_owned(), json!(reject.code.id));
     fields.insert("reason".to_owned(), json!(reject.reason));
     fields.insert("stage".to_owned(), json!(reject.stage));
+    if let Some(load) = load {
+        fields.insert("load".to_owned(), json!(load));
+    }
     put_bytes(&mut fields, "key", reject.key.as_deref());
     put_bytes(&mut fields, "value", reject.value.as_deref());
     if !reject.headers.is_empty() {
@@ -149,7 +158,7 @@ impl DeadLetters for FileDeadLetters {
         let mut open = self.open.lock();
         let lines = open.entry(split.id.clone()).or_default();
         for reject in &rejects.0 {
-            lines.text.extend_from_slice(line(reject).as_bytes());
+            lines.text.extend_from_slice(line(reject, self.load.as_deref()).as_bytes());
             lines.text.push(b'\n');
         }
         Ok(())

@@ -17,6 +17,8 @@ pub(crate) struct Open {
     pub(crate) upto: Position,
     pub(crate) records_count: u64,
     pub(crate) bytes: u64,
+    /// A second life can begin at `upto` without a record of this extent.
+    pub(crate) is_at_place: bool,
     base_time_ms: i64,
     group: Option<u64>,
     contract: Option<Arc<Contract>>,
@@ -61,6 +63,15 @@ impl Measured {
         self.row >= self.batch.len()
     }
 
+    /// Whether a cut before `row` is one. Where several records share a mark (a line of a file), only the whole of them is.
+    fn is_place(&self, row: usize) -> bool {
+        let before = row.checked_sub(1).and_then(|last| self.batch.envelope.mark(last));
+        match (before, self.position(row)) {
+            (Some(before), Some(Position::Mark(mark))) => mark > before,
+            _ => true,
+        }
+    }
+
     /// The position of a row: its mark, or the batch's end behind the last one.
     pub(crate) fn position(&self, row: usize) -> Option<Position> {
         if row >= self.batch.len() {
@@ -78,6 +89,7 @@ impl Open {
             start,
             records_count: 0,
             bytes: 0,
+            is_at_place: true,
             base_time_ms: 0,
             group: None,
             contract: None,
@@ -107,7 +119,7 @@ impl Open {
                 break;
             }
             row = self.count_rows(measured, row, end, cuts);
-            full = self.is_full(cuts);
+            full = self.is_full(cuts) && measured.is_place(row);
         }
         if full && row < measured.batch.len() && measured.batch.envelope.marks.is_none() {
             // Without marks only the batch's end is a place to go on from.
@@ -116,6 +128,7 @@ impl Open {
         }
         self.contract.clone_from(&measured.batch.contract);
         measured.row = row;
+        self.is_at_place = measured.is_place(row);
         self.upto = measured.position(row).unwrap_or_else(|| self.upto.clone());
         let cut_next = row < end && !full;
         if full || cut_next { Taken::Last(first..row) } else { Taken::Rows(first..row) }
@@ -188,7 +201,7 @@ fn row_bytes(body: &Body, row: usize) -> u64 {
 const ROWS_SAMPLED: usize = 64;
 
 /// The bytes of all values of a body: exact where it is raw, near enough elsewhere.
-pub(crate) fn body_bytes(body: &Body) -> u64 {
+pub fn body_bytes(body: &Body) -> u64 {
     match body {
         Body::Raw(values) => values.views().iter().map(|view| u64::from(*view as u32)).sum(),
         Body::Rows(rows) => {

@@ -9,11 +9,17 @@ use base::{Ask, Batch, Fault, Position, Read, Reader, Rejects};
 use tokio::{sync::mpsc, task::JoinHandle, time::sleep};
 use tokio_util::sync::CancellationToken;
 
-use crate::{Stage, extent::body_bytes, transfer::Shared};
+use crate::{OnError, Stage, extent::body_bytes, transfer::Shared};
 
 /// What the writing half receives, in order.
 pub(crate) enum Fed {
-    Batches { batches: Vec<Batch>, rejects: Rejects, end: Position },
+    /// `received`: what the stages were given, where dead letters want a record as it came.
+    Batches {
+        batches: Vec<Batch>,
+        rejects: Rejects,
+        end: Position,
+        received: Option<Box<Batch>>,
+    },
     Idle,
     End,
     Fault(Fault),
@@ -108,12 +114,13 @@ async fn run(
 async fn apply(shared: &Arc<Shared>, batch: Batch) -> Fed {
     let end = batch.end.clone();
     if shared.stages.is_empty() {
-        return Fed::Batches { batches: vec![batch], rejects: Rejects::default(), end };
+        return Fed::Batches { batches: vec![batch], rejects: Rejects::default(), end, received: None };
     }
+    let received = (shared.on_error == OnError::DeadLetter).then(|| Box::new(batch.clone()));
     let shared = shared.clone();
     let applied = tokio::task::spawn_blocking(move || apply_all(&shared.stages, batch)).await;
     match applied {
-        Ok(Ok((batches, rejects))) => Fed::Batches { batches, rejects, end },
+        Ok(Ok((batches, rejects))) => Fed::Batches { batches, rejects, end, received },
         Ok(Err(fault)) => Fed::Fault(fault),
         Err(panicked) => Fed::Fault(Fault::Fatal(Box::new(panicked))),
     }

@@ -1,8 +1,14 @@
 //! A lane carries one split. A crash, a fault, a rebalance and a stop all come back in by the first line of `life`.
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{
+    collections::VecDeque,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use base::{Backoff, Batch, Fault, Position, Receipt, Reject, Rejects, Split, Writer, crash_point};
+use arrow_array::Array;
+use base::{Backoff, Batch, Body, Fault, Position, Receipt, Reject, Rejects, Split, Writer, crash_point};
+use bytes::Bytes;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
@@ -35,6 +41,10 @@ pub(crate) struct Lane {
     due_ms: Option<i64>,
     /// Rejects of rows behind the last one taken, in the order of their marks.
     rejects: VecDeque<Reject>,
+    /// Rows of the open extent that the sink refused.
+    refused_count: u64,
+    /// What the rows at hand were before any stage.
+    received: Option<Box<Batch>>,
     backoff: Backoff,
 }
 
@@ -109,6 +119,8 @@ async fn life(
         receipt: saved.receipt,
         due_ms: shared.cuts.schedule.map(|schedule| schedule.next_ms(now_ms)),
         rejects: VecDeque::new(),
+        refused_count: 0,
+        received: None,
         backoff: backoff.clone(),
     };
     let ended = lane.carry(&mut feed, stop).await;
@@ -137,7 +149,8 @@ impl Lane {
             };
             self.commit_if_due().await?;
             match fed {
-                Some(Fed::Batches { batches, rejects, end }) => {
+                Some(Fed::Batches { batches, rejects, end, received }) => {
+                    self.received = received;
                     self.take_all(batches, rejects, end, stop).await?
                 }
                 Some(Fed::Idle) => self.save_skipped().await?,
@@ -164,7 +177,7 @@ impl Lane {
     async fn commit_if_due(&mut self) -> Result<(), Fault> {
         let (Some(schedule), Some(due_ms)) = (self.shared.cuts.schedule, self.due_ms) else { return Ok(()) };
         let now_ms = self.shared.clock.now_ms();
-        if now_ms < due_ms || self.open.records_count == 0 {
+        if now_ms < due_ms || self.open.records_count == 0 || !self.open.is_at_place {
             return Ok(());
         }
         self.due_ms = Some(schedule.next_ms(now_ms));
@@ -243,16 +256,32 @@ impl Lane {
 
     async fn write(&mut self, batch: Batch) -> Result<(), Fault> {
         crash_point("engine.write.before");
-        let rejects = self.writer.write(&batch).await?;
+        let mut rejects = self.writer.write(&batch).await?;
+        self.as_received(&mut rejects);
         let refused = rejects.0.len() as u64;
         self.shared.progress.add_records_written((batch.len() as u64).saturating_sub(refused));
         self.shared.progress.add_bytes_written(body_bytes(&batch.body));
+        self.refused_count += refused;
         if !rejects.is_empty() {
             self.shared.progress.add_rejected(refused);
             self.refuse(rejects).await?;
         }
         crash_point("engine.write.after");
         Ok(())
+    }
+
+    /// What the sink refuses is no longer what came: gives it back its bytes.
+    fn as_received(&self, rejects: &mut Rejects) {
+        let Some(received) = &self.received else { return };
+        let (Body::Raw(values), Some(marks)) = (&received.body, &received.envelope.marks) else { return };
+        for reject in &mut rejects.0 {
+            let Some(mark) = reject.origin.mark else { continue };
+            let row = marks.partition_point(|other| *other < mark);
+            let is_it = marks.get(row) == Some(&mark) && marks.get(row + 1) != Some(&mark);
+            if is_it && values.is_valid(row) {
+                reject.value = Some(Bytes::copy_from_slice(values.value(row)));
+            }
+        }
     }
 
     /// Lets go of the rejects whose mark is below `mark` (or that have none); of all for `None`.
@@ -290,14 +319,17 @@ impl Lane {
         crash_point("engine.commit.before_write");
         self.shared.dead_letters.flush(&extent).await?;
         crash_point("engine.commit.after_dead_letters");
+        let began = Instant::now();
         self.receipt = self.writer.commit(&extent).await?;
+        self.shared.progress.commits().note(began.elapsed());
         crash_point("engine.commit.before_checkpoint");
         // Before the next write: so at most one extent lies past the checkpoint, its names come from its start, and a
         // second life overwrites it even where it cuts elsewhere.
         self.shared.checkpoints.save(&extent, &self.receipt).await?;
         crash_point("engine.commit.after_checkpoint");
         self.shared.source.covered(&self.split, &extent.end).await?;
-        self.shared.progress.add_records_committed(extent.records_count);
+        let taken_count = extent.records_count.saturating_sub(std::mem::take(&mut self.refused_count));
+        self.shared.progress.add_records_committed(taken_count);
         self.shared.progress.add_extents_committed(1);
         self.backoff.reset();
         self.open = Open::at(&self.split, extent.end);

@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use crate::Histogram;
+
 /// Shared by the lanes and by whoever shows them. Counts only rise, but for `lanes`.
 #[derive(Debug, Default)]
 pub struct Progress {
@@ -17,6 +19,7 @@ pub struct Progress {
     rejected: AtomicU64,
     retries: AtomicU64,
     lanes: AtomicU64,
+    commits: Histogram,
 }
 
 macro_rules! counters {
@@ -46,6 +49,11 @@ impl Progress {
     /// Lanes at work now.
     pub fn lanes(&self) -> u64 {
         self.lanes.load(Relaxed)
+    }
+
+    /// How long the target's commits took.
+    pub fn commits(&self) -> &Histogram {
+        &self.commits
     }
 
     pub(crate) fn set_lanes(&self, count: u64) {

@@ -1,7 +1,7 @@
 //! Taking rows out of a batch; the others keep their marks, and the batch its end.
 
 use arrow_array::{BinaryViewArray, BooleanArray, cast::AsArray};
-use arrow_buffer::{BooleanBuffer, ScalarBuffer};
+use arrow_buffer::{ArrowNativeType, BooleanBuffer, ScalarBuffer};
 use base::{Batch, Body, Envelope, Shared};
 
 /// The rows for which `keep` is set.
@@ -28,6 +28,7 @@ pub(super) fn filter(batch: &Batch, keep: &[bool]) -> Batch {
             BooleanBuffer::from_iter(kept.map(|(bit, _)| bit))
         }),
         marks: envelope.marks.as_ref().map(|marks| filter_numbers(marks, keep)),
+        partitions: envelope.partitions.as_ref().map(|partitions| filter_numbers(partitions, keep)),
     };
     Batch { body, envelope, ..batch.clone() }
 }
@@ -43,7 +44,7 @@ fn filter_shared<T: Clone>(rows: &Shared<T>, keep: &[bool]) -> Shared<T> {
     kept.map(|(row, _)| row.clone()).collect::<Vec<T>>().into()
 }
 
-fn filter_numbers(numbers: &ScalarBuffer<i64>, keep: &[bool]) -> ScalarBuffer<i64> {
+fn filter_numbers<T: ArrowNativeType>(numbers: &ScalarBuffer<T>, keep: &[bool]) -> ScalarBuffer<T> {
     let kept = numbers.iter().zip(keep).filter(|(_, keep)| **keep);
-    kept.map(|(number, _)| *number).collect::<Vec<i64>>().into()
+    kept.map(|(number, _)| *number).collect::<Vec<T>>().into()
 }

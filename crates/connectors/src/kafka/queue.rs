@@ -95,6 +95,7 @@ impl Taken {
             timestamps_ms: Some(ScalarBuffer::from(self.timestamps_ms)),
             tombstones,
             marks: Some(ScalarBuffer::from(self.marks)),
+            partitions: None,
         };
         Ok((self.values.finish()?, envelope))
     }

@@ -106,6 +106,7 @@ impl Reader for MadeReader {
             timestamps_ms: Some(marks.iter().map(|mark| 1_700_000_000_000 + mark).collect()),
             tombstones: has_tombstones.then(|| records.iter().map(|record| record.value.is_none()).collect()),
             marks: Some(marks.into()),
+            partitions: None,
         };
         Ok(Read::Batch(Batch {
             body: Body::Raw(values),
