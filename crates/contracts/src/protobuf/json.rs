@@ -3,7 +3,7 @@
 
 use base::ContractKind;
 use prost::Message;
-use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor, SerializeOptions};
+use prost_reflect::{DescriptorPool, DynamicMessage, Kind, MessageDescriptor, SerializeOptions};
 use prost_types::FileDescriptorSet;
 use serde_json::{Value as Json, value::Serializer};
 
@@ -43,6 +43,101 @@ impl Protobuf {
             "" => name,
             package => format!("{package}.{name}"),
         })
+    }
+}
+
+/// Writes messages of one type.
+#[derive(Debug, Clone)]
+pub struct MessageWriter {
+    descriptor: MessageDescriptor,
+    index: Vec<i32>,
+}
+
+impl Protobuf {
+    /// For the message of this name, with or without its package; for the first one of the file where none is given.
+    /// `Ok(None)`: the file has no such message.
+    pub fn writer(&self, name: Option<&str>) -> Result<Option<MessageWriter>, Error> {
+        let messages = self.messages()?;
+        let index = match name {
+            None => Some(vec![0]),
+            Some(name) => self.message_index(name),
+        };
+        let writer =
+            |index: Vec<i32>| messages.message(&index).map(|descriptor| MessageWriter { descriptor, index });
+        Ok(index.and_then(writer))
+    }
+}
+
+impl MessageWriter {
+    pub fn full_name(&self) -> &str {
+        self.descriptor.full_name()
+    }
+
+    /// Appends the message's index and its bytes, of a record that is JSON. On a violation `out` is as before.
+    pub fn write_text(&self, record: &[u8], out: &mut Vec<u8>) -> Result<(), Violation> {
+        let mut json = serde_json::Deserializer::from_slice(record);
+        let message = DynamicMessage::deserialize(self.descriptor.clone(), &mut json)
+            .and_then(|message| json.end().map(|()| message));
+        let found = || String::from_utf8_lossy(record).into_owned();
+        self.write(message, found, out)
+    }
+
+    /// The same of a record whose fields are texts, as those of CSV; `None` where there is no value.
+    pub fn write_texts<'a>(
+        &self,
+        fields: impl Iterator<Item = (&'a str, Option<&'a str>)>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Violation> {
+        let mut json = serde_json::Map::new();
+        for (name, text) in fields {
+            if let Some(text) = text {
+                json.insert(name.to_owned(), self.json_of(name, text));
+            }
+        }
+        let json = Json::Object(json);
+        let message = DynamicMessage::deserialize(self.descriptor.clone(), &json);
+        self.write(message, || json.to_string(), out)
+    }
+
+    /// Numbers, names of enums, times and bytes are texts in ProtoJSON as well; what is left is true, false and JSON itself.
+    fn json_of(&self, name: &str, text: &str) -> Json {
+        let own = || Json::String(text.to_owned());
+        let field = self.descriptor.get_field_by_name(name);
+        let Some(field) = field.or_else(|| self.descriptor.get_field_by_json_name(name)) else {
+            return own();
+        };
+        match field.kind() {
+            _ if field.is_list() || field.is_map() => serde_json::from_str(text).unwrap_or_else(|_| own()),
+            Kind::Bool => match text.to_ascii_lowercase().as_str() {
+                "true" | "1" => Json::Bool(true),
+                "false" | "0" => Json::Bool(false),
+                _ => own(),
+            },
+            Kind::Message(_) if text.starts_with('{') => serde_json::from_str(text).unwrap_or_else(|_| own()),
+            Kind::Enum(_) => text.parse::<i32>().map_or_else(|_| own(), Json::from),
+            _ => own(),
+        }
+    }
+
+    fn write<E: std::fmt::Display>(
+        &self,
+        message: Result<DynamicMessage, E>,
+        found: impl Fn() -> String,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Violation> {
+        let message = message.map_err(|error| {
+            let text = error.to_string();
+            // The place stands before the reason already, counted in the file.
+            let reason = text.split(" at line ").next().unwrap_or(&text);
+            Violation {
+                field: String::new(),
+                expected: format!("{} ({reason})", self.descriptor.full_name()),
+                found: shorten(&found(), 60),
+            }
+        })?;
+        framing::frame_message_index(&self.index, out);
+        message.encode_raw(out);
+        Ok(())
     }
 }
 
@@ -116,6 +211,27 @@ mod tests {
         assert_eq!(messages().read_json(&[4, 0, 0, 16, 3]).unwrap(), json!({ "name": "", "count": 3 }));
         let name = Protobuf::parse_with("order.proto", FILE, &[]).unwrap().record_name();
         assert_eq!(name.as_deref(), Some("shop.Order"));
+    }
+
+    #[test]
+    fn a_message_is_found_by_its_name_and_written_from_texts() {
+        let file = Protobuf::parse_with("order.proto", FILE, &[]).unwrap();
+        let mut bytes = Vec::new();
+        let line = file.writer(Some("shop.Order.Line")).unwrap().unwrap();
+        assert_eq!(line.full_name(), "shop.Order.Line");
+        line.write_texts([("name", Some("bread")), ("count", Some("3"))].into_iter(), &mut bytes).unwrap();
+        assert_eq!(messages().read_json(&bytes).unwrap(), json!({ "name": "bread", "count": 3 }));
+        let order = file.writer(None).unwrap().unwrap();
+        let fields = [("order_id", Some("7")), ("paid", Some("TRUE")), ("at", None), ("lines", Some("[]"))];
+        let (mut texts, mut json) = (Vec::new(), Vec::new());
+        order.write_texts(fields.into_iter(), &mut texts).unwrap();
+        order.write_text(br#"{"orderId": 7, "paid": true}"#, &mut json).unwrap();
+        assert_eq!(texts, json);
+        let violation = order.write_text(br#"{"price": 1}"#, &mut json).unwrap_err().to_string();
+        assert!(violation.contains("price") && !violation.contains("line 1"), "{violation}");
+        assert_eq!(texts, json);
+        assert!(order.write_texts([("order_id", Some("seven"))].into_iter(), &mut json).is_err());
+        assert!(file.writer(Some("Nothing")).unwrap().is_none());
     }
 
     #[test]

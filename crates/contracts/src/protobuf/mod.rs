@@ -10,7 +10,7 @@ mod known;
 mod options;
 mod print;
 
-pub use json::Messages;
+pub use json::{MessageWriter, Messages};
 
 use std::{collections::HashMap, sync::Arc};
 
