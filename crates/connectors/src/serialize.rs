@@ -1,19 +1,28 @@
 //! Records of files to the bytes that a topic takes: typed, held against the contract and framed in one pass.
 //!
-//! A stage of `tidemill load`: it knows records' text (CSV, JSON) and the Confluent wire format, and no store.
+//! A stage of `tidemill load`: it knows records' text (CSV, JSON) and the Confluent wire format, and no store. What else a record
+//! says (its key, headers, time, partition) is read by `serialize/envelope.rs`.
+
+mod envelope;
+mod expression;
 
 use std::{borrow::Cow, collections::HashMap, sync::Arc};
 
 use arrow_array::Array;
+use arrow_buffer::{BooleanBuffer, ScalarBuffer};
 use base::{
-    Batch, Body, BoxError, Code, Contract, ContractKind, Envelope, Fault, Place, Problem, Rejects, code,
+    Batch, Body, BoxError, Code, Contract, ContractKind, Envelope, Fault, Headers, Place, Problem, Rejects,
+    Shared, code,
 };
 use contracts::{
     framing,
+    protobuf::MessageWriter,
     validate::{RecordEncoder, RowEncoder, Validator},
 };
 use engine::Stage;
-use serde_json::value::RawValue;
+pub use envelope::{EnvelopePlan, HeaderText, Key, Tombstones};
+use envelope::{Teller, Told, View};
+pub use expression::Expression;
 
 use crate::{
     column::Column,
@@ -28,6 +37,8 @@ pub enum Serializer {
     JsonSchema,
     /// Confluent's: five bytes of magic and schema id, then Avro.
     Avro,
+    /// Confluent's: five bytes of magic and schema id, the message's index, then the message.
+    Protobuf,
     /// JSON; held against the contract where there is one.
     Json,
     /// The record's text as it stands in the file.
@@ -40,8 +51,9 @@ pub struct Plan {
     pub serializer: Serializer,
     /// With its id in the registry, where the serializer frames.
     pub contract: Option<Arc<Contract>>,
-    /// The field whose text is the record's key.
-    pub key: Option<String>,
+    /// Writes the contract's messages, where it is Protobuf.
+    pub message: Option<Arc<MessageWriter>>,
+    pub envelope: EnvelopePlan,
     /// Texts of CSV that stand for no value.
     pub nulls: Vec<String>,
 }
@@ -52,16 +64,28 @@ pub enum Error {
     NoKeyColumn { path: String, key: String, columns: String },
     #[error("the serializer needs a contract")]
     NoContract,
+    #[error("a delete needs a key, and none is named")]
+    KeylessTombstones,
+    #[error("{option} is no expression: {reason}")]
+    Expression { option: &'static str, text: String, reason: String },
 }
 
 impl Problem for Error {
     fn code(&self) -> Code {
-        code::TM1020
+        match self {
+            Error::NoKeyColumn { .. } | Error::NoContract => code::TM1020,
+            Error::KeylessTombstones => code::TM1476,
+            Error::Expression { .. } => code::TM1475,
+        }
     }
 
     fn help(&self) -> String {
         match self {
             Error::NoKeyColumn { .. } => "name one of these columns, or load without --key".to_owned(),
+            Error::KeylessTombstones => "name the key's fields: --key FIELD".to_owned(),
+            Error::Expression { text, .. } => {
+                format!("correct {text:?}; fields stand in braces: {{{{ region }}}}-{{{{ id % 8 }}}}")
+            }
             Error::NoContract => "name one with --contract, or write without: --serializer json".to_owned(),
         }
     }
@@ -75,7 +99,9 @@ pub struct Serialize {
 
 struct File {
     shape: Shape,
-    key: Option<usize>,
+    /// How many fields a record of CSV has.
+    width: usize,
+    teller: Teller,
     encode: Encode,
 }
 
@@ -85,6 +111,7 @@ enum Encode {
     Texts(Vec<Vec<u8>>),
     Checked(Box<Validator>),
     Record(RecordEncoder),
+    Message(Arc<MessageWriter>),
     /// As it stands; `true`: it has to be JSON.
     Verbatim {
         is_json: bool,
@@ -97,56 +124,67 @@ impl Serialize {
     pub fn new(plan: Plan, shapes: Vec<(Arc<str>, Shape)>) -> Result<Self, BoxError> {
         let mut files = HashMap::new();
         for (path, shape) in shapes {
-            let key = match (&plan.key, &shape) {
-                (Some(key), Shape::Csv { header, .. }) => {
-                    let place = header.iter().position(|name| name == key);
-                    let columns = header.join(", ");
-                    let missing = || Error::NoKeyColumn { path: path.to_string(), key: key.clone(), columns };
-                    Some(place.ok_or_else(missing)?)
-                }
-                _ => None,
+            let teller = Teller::new(&plan.envelope, &path, &shape)?;
+            let width = match &shape {
+                Shape::Csv { header, .. } => header.len(),
+                Shape::Json => 0,
             };
             let encode = Encode::new(&plan, &shape)?;
-            files.insert(path, File { shape, key, encode });
+            files.insert(path, File { shape, width, teller, encode });
         }
         Ok(Self { plan, files })
     }
 
     fn frame(&self, out: &mut Vec<u8>) {
-        if let (Serializer::JsonSchema | Serializer::Avro, Some(Contract { id: Some(id), .. })) =
-            (self.plan.serializer, self.plan.contract.as_deref())
+        if let (
+            Serializer::JsonSchema | Serializer::Avro | Serializer::Protobuf,
+            Some(Contract { id: Some(id), .. }),
+        ) = (self.plan.serializer, self.plan.contract.as_deref())
         {
             framing::frame(*id, out);
         }
     }
 
-    /// Writes the value of one record and gives its key.
+    /// Writes the value of one record and gives what else it says.
     fn record<'a>(
-        &self,
+        &'a self,
         file: &File,
         record: &'a [u8],
-        fields: &mut Vec<Cow<'a, [u8]>>,
+        fields: &'a mut Vec<Cow<'a, [u8]>>,
         out: &mut Vec<u8>,
-    ) -> Result<Option<Cow<'a, [u8]>>, Refusal> {
-        self.frame(out);
-        match &file.shape {
-            Shape::Csv { header, delimiter } => {
-                record::split(record, *delimiter, header.len(), fields)?;
-                self.csv(file, record, *delimiter, header, fields, out)?;
-                Ok(file.key.and_then(|key| {
-                    let text = std::mem::take(&mut fields[key]);
-                    let is_null = self.plan.nulls.iter().any(|null| null.as_bytes() == &*text);
-                    (!is_null).then_some(text)
-                }))
-            }
-            Shape::Json => {
-                self.json(file, record, out)?;
-                match &self.plan.key {
-                    Some(key) => json_key(record, key),
-                    None => Ok(None),
-                }
+    ) -> Result<Told<'a>, Refusal> {
+        if let Shape::Csv { header, delimiter } = &file.shape {
+            record::split(record, *delimiter, header.len(), fields)?;
+        }
+        let fields: &'a [Cow<'a, [u8]>] = fields;
+        if file.teller.has_tombstones() {
+            let told = self.tell(file, record, fields)?;
+            if told.is_tombstone {
+                return Ok(told);
             }
         }
+        self.frame(out);
+        match &file.shape {
+            Shape::Csv { header, delimiter } => self.csv(file, record, *delimiter, header, fields, out)?,
+            Shape::Json => self.json(file, record, out)?,
+        }
+        self.tell(file, record, fields)
+    }
+
+    fn tell<'a>(
+        &'a self,
+        file: &File,
+        record: &'a [u8],
+        fields: &'a [Cow<'a, [u8]>],
+    ) -> Result<Told<'a>, Refusal> {
+        if file.teller.is_silent() {
+            return Ok(Told::default());
+        }
+        let view = match &file.shape {
+            Shape::Csv { .. } => View::Csv { fields, nulls: &self.plan.nulls },
+            Shape::Json => View::of_json(record)?,
+        };
+        file.teller.tell(&view)
     }
 
     fn csv(
@@ -166,6 +204,15 @@ impl Serialize {
                 })
             }
             Encode::Texts(heads) => self.texts(record, delimiter, heads, fields, out),
+            Encode::Message(writer) => {
+                let mut texts = Vec::with_capacity(fields.len());
+                for (number, (name, field)) in header.iter().zip(fields).enumerate() {
+                    let text = utf8(record, delimiter, number, field)?;
+                    let is_null = self.plan.nulls.iter().any(|null| null == text);
+                    texts.push((name.as_str(), (!is_null).then_some(text)));
+                }
+                writer.write_texts(texts.into_iter(), out).map_err(|violation| broken(0, &violation))
+            }
             Encode::Checked(_) | Encode::Record(_) | Encode::Verbatim { .. } => {
                 out.extend_from_slice(record);
                 Ok(())
@@ -192,11 +239,7 @@ impl Serialize {
                 out.extend_from_slice(b"null");
                 continue;
             }
-            let text = std::str::from_utf8(field).map_err(|_| Refusal {
-                at: files::field_start(record, delimiter, number),
-                code: code::TM0725,
-                reason: "the text is not UTF-8".to_owned(),
-            })?;
+            let text = utf8(record, delimiter, number, field)?;
             serde_json::to_writer(&mut *out, text).expect("a text is always JSON, and a vector takes it");
         }
         out.push(b'}');
@@ -211,6 +254,9 @@ impl Serialize {
                     broken(at, &violation)
                 })?;
                 out.extend_from_slice(record);
+            }
+            Encode::Message(writer) => {
+                writer.write_text(record, out).map_err(|violation| broken(0, &violation))?;
             }
             Encode::Record(encoder) => {
                 let json: serde_json::Value =
@@ -235,7 +281,12 @@ impl Encode {
         let contract = plan.contract.as_deref();
         let nulls: Vec<&str> = plan.nulls.iter().map(String::as_str).collect();
         Ok(match (plan.serializer, shape, contract) {
-            (Serializer::JsonSchema | Serializer::Avro, _, None) => return Err(Error::NoContract.into()),
+            (Serializer::JsonSchema | Serializer::Avro | Serializer::Protobuf, _, None) => {
+                return Err(Error::NoContract.into());
+            }
+            (Serializer::Protobuf, _, Some(_)) => {
+                Encode::Message(plan.message.clone().ok_or(Error::NoContract)?)
+            }
             (Serializer::String, _, _) => Encode::Verbatim { is_json: false },
             (Serializer::Json, Shape::Csv { header, .. }, None) => {
                 Encode::Texts(header.iter().map(head).collect())
@@ -259,18 +310,57 @@ fn head(name: &String) -> Vec<u8> {
     head
 }
 
-/// The text of a field of the top level; other JSON than a text as it is written.
-fn json_key<'a>(record: &'a [u8], key: &str) -> Result<Option<Cow<'a, [u8]>>, Refusal> {
-    let fields: HashMap<Cow<'_, str>, &RawValue> =
-        serde_json::from_slice(record).map_err(|error| malformed(&error))?;
-    let Some(raw) = fields.get(key).map(|raw| raw.get()).filter(|raw| *raw != "null") else {
-        return Ok(None);
-    };
-    if !raw.starts_with('"') {
-        return Ok(Some(Cow::Owned(raw.as_bytes().to_vec())));
+fn utf8<'a>(record: &[u8], delimiter: u8, number: usize, field: &'a [u8]) -> Result<&'a str, Refusal> {
+    std::str::from_utf8(field).map_err(|_| Refusal {
+        at: files::field_start(record, delimiter, number),
+        code: code::TM0725,
+        reason: "the text is not UTF-8".to_owned(),
+    })
+}
+
+/// The columns of a batch that is being made.
+#[derive(Default)]
+struct Columns {
+    values: Column,
+    keys: Column,
+    headers: Vec<Headers>,
+    /// -1: whenever it is sent.
+    timestamps_ms: Vec<i64>,
+    partitions: Vec<i32>,
+    tombstones: Vec<bool>,
+    kept: Vec<usize>,
+}
+
+impl Columns {
+    fn push(&mut self, row: usize, told: Told<'_>, value: &[u8], teller: &Teller) {
+        self.values.push((!told.is_tombstone).then_some(value));
+        self.keys.push(told.key.as_deref());
+        self.kept.push(row);
+        if !teller.is_silent() {
+            self.headers.push(told.headers);
+            self.timestamps_ms.push(told.timestamp_ms.unwrap_or(-1));
+            self.partitions.extend(told.partition);
+            self.tombstones.push(told.is_tombstone);
+        }
     }
-    let text: String = serde_json::from_str(raw).map_err(|error| malformed(&error))?;
-    Ok(Some(Cow::Owned(text.into_bytes())))
+
+    fn finish(self, batch: &Batch) -> Result<(Body, Envelope), BoxError> {
+        let is_some = |is: bool| is.then_some(());
+        let marks =
+            batch.envelope.marks.as_ref().map(|marks| self.kept.iter().map(|row| marks[*row]).collect());
+        let envelope = Envelope {
+            keys: if self.keys.is_all_null() { None } else { Some(self.keys.finish()?) },
+            headers: is_some(self.headers.iter().any(|headers| !headers.is_empty()))
+                .map(|()| Shared::from(self.headers)),
+            timestamps_ms: is_some(self.timestamps_ms.iter().any(|time_ms| *time_ms >= 0))
+                .map(|()| ScalarBuffer::from(self.timestamps_ms)),
+            tombstones: is_some(self.tombstones.contains(&true))
+                .map(|()| BooleanBuffer::from(self.tombstones)),
+            partitions: is_some(!self.partitions.is_empty()).map(|()| ScalarBuffer::from(self.partitions)),
+            marks,
+        };
+        Ok((Body::Raw(self.values.finish()?), envelope))
+    }
 }
 
 impl Stage for Serialize {
@@ -285,25 +375,17 @@ impl Stage for Serialize {
         let Some(file) = file else {
             return Err(Fault::Fatal(format!("{} was not planned for", batch.place).into()));
         };
-        let (mut values, mut keys, mut rejects) = (Column::default(), Column::default(), Rejects::default());
-        let mut kept = Vec::with_capacity(records.len());
-        let (mut out, mut fields) = (Vec::with_capacity(1_024), Vec::new());
+        let (mut columns, mut rejects) = (Columns::default(), Rejects::default());
+        let mut out = Vec::with_capacity(1_024);
         for row in 0..records.len() {
             out.clear();
-            fields.clear();
+            let mut fields = Vec::with_capacity(file.width);
             match self.record(file, records.value(row), &mut fields, &mut out) {
-                Ok(key) => {
-                    values.push(Some(&out));
-                    keys.push(key.as_deref());
-                    kept.push(row);
-                }
+                Ok(told) => columns.push(row, told, &out, &file.teller),
                 Err(refusal) => rejects.0.push(refusal.reject(&batch, row, records.value(row))),
             }
         }
-        let marks = batch.envelope.marks.as_ref().map(|marks| kept.iter().map(|row| marks[*row]).collect());
-        let keys = if keys.is_all_null() { None } else { Some(keys.finish().map_err(Fault::Fatal)?) };
-        let envelope = Envelope { keys, marks, ..Envelope::default() };
-        let body = Body::Raw(values.finish().map_err(Fault::Fatal)?);
+        let (body, envelope) = columns.finish(&batch).map_err(Fault::Fatal)?;
         let contract = self.plan.contract.clone();
         Ok((vec![Batch { body, envelope, contract, ..batch }], rejects))
     }

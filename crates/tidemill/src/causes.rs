@@ -18,7 +18,8 @@ fn problem<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a dyn Problem> {
     fn is<'a, P: Problem>(error: &'a (dyn StdError + 'static)) -> Option<&'a dyn Problem> {
         error.downcast_ref::<P>().map(|problem| problem as &dyn Problem)
     }
-    is::<pipelines::Error>(error)
+    is::<crate::commands::load::Hindrance>(error)
+        .or_else(|| is::<pipelines::Error>(error))
         .or_else(|| is::<pipelines::TablesError>(error))
         .or_else(|| is::<connectors::kafka::Error>(error))
         .or_else(|| is::<connectors::files::Error>(error))

@@ -11,6 +11,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 pub struct Shown {
     bar: Option<ProgressBar>,
+    is_silent: bool,
     began: Instant,
 }
 
@@ -27,7 +28,12 @@ impl Shown {
             bar.set_style(style());
             bar
         });
-        Self { bar, began: Instant::now() }
+        Self { bar, is_silent: false, began: Instant::now() }
+    }
+
+    /// Draws nothing: whoever is asked for the text tells it in a way of its own.
+    pub fn silent() -> Self {
+        Self { bar: None, is_silent: true, began: Instant::now() }
     }
 
     pub fn seconds(&self) -> f64 {
@@ -58,6 +64,7 @@ impl Shown {
                 bar.set_message(text);
                 bar.tick();
             }
+            None if self.is_silent => {}
             None => eprintln!("{text}"),
         }
     }

@@ -37,17 +37,40 @@ pub struct SinkConfig {
     /// Makes the topic where it is not there.
     pub create: Option<Create>,
     pub partitioner: Partitioner,
+    /// All records go there, whatever their keys.
+    pub partition: Option<i32>,
+    pub transaction: Option<Transaction>,
     /// librdkafka's keys; they win over the defaults here.
     pub properties: BTreeMap<String, String>,
     /// Bytes that wait inside the client for their acknowledgement.
     pub queue_bytes_max: u32,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Create {
     pub partitions_count: i32,
     /// -1: the broker's default.
     pub replication_factor: i32,
+    /// Kafka's own keys of a topic: `cleanup.policy`.
+    pub config: BTreeMap<String, String>,
+}
+
+/// Records of a transfer as transactions, with the transfer's position in each of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Transaction {
+    /// `transactional.id`: a second life with the same one ends what the first has left open.
+    pub id: String,
+    /// The group whose committed offset is the position.
+    pub group: String,
+    pub scope: Scope,
+}
+
+/// How much is one transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// All that the transfer brings, committed by `finish`.
+    Transfer,
+    Extent,
 }
 
 /// How a key becomes a partition. Records without a key are spread in all of them.
@@ -56,18 +79,29 @@ pub enum Partitioner {
     /// Kafka's Java producer.
     #[default]
     Murmur2,
-    /// librdkafka, and the clients that are built on it.
-    Consistent,
+    /// CRC-32 of the key: librdkafka, and the clients that are built on it.
+    Crc32,
     /// Sarama and other Go clients.
     Fnv1a,
+    /// Whatever the key.
+    Random,
+    /// One after the other, whatever the key.
+    RoundRobin,
+    /// A batch in one, the next batch in the next, whatever the key.
+    Sticky,
+    /// Each record says so itself ([`base::Envelope::partitions`]).
+    Given,
 }
 
 impl Partitioner {
     fn librdkafka(self) -> &'static str {
         match self {
             Partitioner::Murmur2 => "murmur2_random",
-            Partitioner::Consistent => "consistent_random",
+            Partitioner::Crc32 => "consistent_random",
             Partitioner::Fnv1a => "fnv1a_random",
+            Partitioner::Random | Partitioner::RoundRobin | Partitioner::Sticky | Partitioner::Given => {
+                "random"
+            }
         }
     }
 }
@@ -77,15 +111,40 @@ impl std::str::FromStr for Partitioner {
     fn from_str(text: &str) -> Result<Self, Error> {
         match text {
             "murmur2" | "murmur2_random" => Ok(Partitioner::Murmur2),
-            "consistent" | "consistent_random" | "crc32" => Ok(Partitioner::Consistent),
+            "crc32" | "consistent" | "consistent_random" => Ok(Partitioner::Crc32),
             "fnv1a" | "fnv1a_random" => Ok(Partitioner::Fnv1a),
-            _ => Err(Error::setting("partitioner", text, "murmur2, consistent or fnv1a")),
+            "random" => Ok(Partitioner::Random),
+            "round-robin" => Ok(Partitioner::RoundRobin),
+            "sticky" => Ok(Partitioner::Sticky),
+            _ => {
+                let words = "murmur2, crc32, fnv1a, random, round-robin, sticky or an expression in {{ }}";
+                Err(Error::setting("partitioner", text, words))
+            }
         }
     }
 }
 
 const QUEUE_BYTES: u32 = 1 << 20;
 const PRODUCE_QUEUE_BYTES: u32 = 16 << 20;
+/// After so long the client itself gives a record up.
+const SEND_MS: u64 = 120_000;
+/// The most that a broker allows where nobody set it otherwise (`transaction.max.timeout.ms`).
+const WHOLE_TRANSFER_MS: u64 = 900_000;
+
+impl Transaction {
+    /// A record may not be tried for longer than its transaction lives.
+    fn put(&self, client: &mut ClientConfig, given_ms: Option<&String>) {
+        let timeout_ms = match (given_ms.and_then(|text| text.parse().ok()), self.scope) {
+            (Some(given_ms), _) => given_ms,
+            (None, Scope::Transfer) => WHOLE_TRANSFER_MS,
+            (None, Scope::Extent) => SEND_MS,
+        };
+        client
+            .set("transactional.id", &self.id)
+            .set("transaction.timeout.ms", timeout_ms.to_string())
+            .set("message.timeout.ms", timeout_ms.min(SEND_MS).to_string());
+    }
+}
 
 impl SourceConfig {
     pub fn new(bootstrap: impl Into<String>, group_id: impl Into<String>, topics: Topics) -> Self {
@@ -150,6 +209,8 @@ impl SinkConfig {
             topic: topic.into(),
             create: None,
             partitioner: Partitioner::default(),
+            partition: None,
+            transaction: None,
             properties: BTreeMap::new(),
             queue_bytes_max: PRODUCE_QUEUE_BYTES,
         }
@@ -167,6 +228,20 @@ impl SinkConfig {
         Ok(config)
     }
 
+    /// What any client of the cluster needs, and nothing of a producer.
+    pub(super) fn plain_client(&self) -> ClientConfig {
+        let mut client = client(&self.bootstrap);
+        let of_any = |key: &&String| {
+            ["security.", "sasl.", "ssl.", "socket.", "broker.", "client.", "enable.ssl", "debug"]
+                .iter()
+                .any(|start| key.starts_with(start))
+        };
+        for (key, value) in self.properties.iter().filter(|(key, _)| of_any(key)) {
+            client.set(key, value);
+        }
+        client
+    }
+
     pub(super) fn client(&self) -> ClientConfig {
         let mut client = client(&self.bootstrap);
         client
@@ -181,7 +256,10 @@ impl SinkConfig {
             .set("queue.buffering.max.messages", "500000")
             .set("queue.buffering.max.kbytes", (self.queue_bytes_max >> 10).max(1).to_string())
             .set("sticky.partitioning.linger.ms", "10")
-            .set("message.timeout.ms", "120000");
+            .set("message.timeout.ms", SEND_MS.to_string());
+        if let Some(transaction) = &self.transaction {
+            transaction.put(&mut client, self.properties.get("transaction.timeout.ms"));
+        }
         for (key, value) in &self.properties {
             client.set(key, value);
         }

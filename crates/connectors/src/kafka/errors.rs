@@ -23,6 +23,10 @@ pub enum Error {
     Fenced { group: String, topic: String, partition: i32, source: Box<KafkaError> },
     #[error("the offset of {topic}/{partition} cannot be committed for group {group}")]
     Commit { group: String, topic: String, partition: i32, source: Box<KafkaError> },
+    #[error("topic {topic} has {partitions_count} partitions, and records are for number {partition}")]
+    NoPartition { topic: String, partition: i32, partitions_count: i32 },
+    #[error("the transaction {id} did not {step}")]
+    Transaction { id: String, step: &'static str, source: Box<KafkaError> },
     #[error("{failed_count} records were not accepted by topic {topic}; the first: {reason}")]
     Deliver { topic: String, failed_count: u64, reason: String },
 }
@@ -39,6 +43,8 @@ impl Problem for Error {
             Error::Fenced { .. } => code::TM0707,
             Error::Commit { .. } => code::TM0708,
             Error::Deliver { .. } => code::TM0709,
+            Error::NoPartition { .. } => code::TM1482,
+            Error::Transaction { .. } => code::TM1478,
         }
     }
 
@@ -61,6 +67,13 @@ impl Problem for Error {
                 format!("nothing, where members of {group} came or went; else raise max.poll.interval.ms")
             }
             Error::Commit { group, .. } => format!("look at the group: tidemill group describe {group}"),
+            Error::NoPartition { topic, partition, .. } => {
+                let wanted = partition.saturating_add(1);
+                format!("partitions are counted from 0; for more: tidemill topic alter {topic} --partitions {wanted}")
+            }
+            Error::Transaction { .. } => {
+                "see that the broker is up and that nobody else uses this id, then go on: tidemill load --resume".to_owned()
+            }
             Error::Deliver { topic, .. } => {
                 format!(
                     "look at the topic's limits: tidemill topic describe {topic} (max.message.bytes, min.insync.replicas)"

@@ -3,7 +3,8 @@
 //! Source: a member of a consumer group; a partition is a split, offsets are marks. The group's committed offsets are the
 //! checkpoint ([`GroupCheckpoints`]), the receipt lies in the commit's metadata, and the group's generation fences a
 //! member that the group has given up. Sink: an idempotent producer with `acks=all`; an extent is committed when all its
-//! records are acknowledged. A second life sends the open extent again, so delivery to a topic is at least once.
+//! records are acknowledged. A second life sends the open extent again, so delivery to a topic is at least once; with
+//! [`Transaction`] the position is committed with the records, and a second life goes on behind them.
 
 mod checkpoints;
 mod config;
@@ -12,12 +13,14 @@ mod member;
 mod queue;
 mod sink;
 mod source;
+mod transaction;
 
 pub use checkpoints::GroupCheckpoints;
-pub use config::{Create, Partitioner, SinkConfig, SourceConfig, Topics};
+pub use config::{Create, Partitioner, Scope, SinkConfig, SourceConfig, Topics, Transaction};
 pub use errors::Error;
 pub use sink::KafkaSink;
 pub use source::KafkaSource;
+pub use transaction::forget;
 
 use std::sync::Arc;
 

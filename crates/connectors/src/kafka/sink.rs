@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicI32, AtomicU64, Ordering::Relaxed},
     },
     time::{Duration, Instant},
 };
@@ -25,9 +25,10 @@ use rdkafka::{
 };
 
 use super::{
-    Error, SinkConfig,
+    Create, Error, Partitioner, SinkConfig,
     errors::{fault, is_denied},
     source::blocking,
+    transaction::Transactions,
 };
 
 /// An idempotent producer for one topic, shared by the writers of all splits.
@@ -38,6 +39,20 @@ pub struct KafkaSink {
 struct Shared {
     config: SinkConfig,
     producer: BaseProducer<Failures>,
+    transactions: Option<Transactions>,
+    /// Of the topic, since `begin`.
+    partitions_count: AtomicI32,
+    /// Whose turn it is, where partitions take turns.
+    turn: AtomicU64,
+    records_turn: AtomicU64,
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        if let Some(transactions) = &self.transactions {
+            transactions.abort(&self.producer);
+        }
+    }
 }
 
 /// What was not delivered. Librdkafka tells only failures here (`delivery.report.only.error`).
@@ -80,13 +95,18 @@ impl KafkaSink {
         let bootstrap = config.bootstrap.clone();
         let created = config.client().create_with_context(Failures::default());
         let producer = created.map_err(|source| Error::Client { bootstrap, source })?;
-        Ok(Self { shared: Arc::new(Shared { config, producer }) })
+        let transactions =
+            config.transaction.as_ref().map(|one| Transactions::new(&config, one)).transpose()?;
+        let (partitions_count, turn, records_turn) =
+            (AtomicI32::new(1), AtomicU64::new(0), AtomicU64::new(0));
+        let shared = Shared { config, producer, transactions, partitions_count, turn, records_turn };
+        Ok(Self { shared: Arc::new(shared) })
     }
 }
 
 impl Shared {
-    /// Whether the topic is there. Asks for all topics, since asking for one may create it.
-    fn has_topic(&self) -> Result<bool, Fault> {
+    /// How many partitions the topic has, where it is there. Asks for all topics, since asking for one may create it.
+    fn partitions(&self) -> Result<Option<i32>, Fault> {
         let topics = self.producer.client().fetch_metadata(None, Duration::from_millis(CALL_MS));
         let topics = topics.map_err(|source| {
             let code = source.clone();
@@ -98,16 +118,18 @@ impl Shared {
                 _ => Fault::Fatal(Box::new(Error::Unreachable { bootstrap, source })),
             }
         })?;
-        Ok(topics.topics().iter().any(|topic| topic.name() == self.config.topic))
+        let topic = topics.topics().iter().find(|topic| topic.name() == self.config.topic);
+        Ok(topic.map(|topic| i32::try_from(topic.partitions().len()).unwrap_or(i32::MAX).max(1)))
     }
 
-    async fn create_topic(&self, partitions_count: i32, replication_factor: i32) -> Result<(), Fault> {
+    async fn create_topic(&self, create: &Create) -> Result<(), Fault> {
         let topic = self.config.topic.clone();
         let refuse =
             |source: KafkaError| Fault::Fatal(Box::new(Error::CreateTopic { topic: topic.clone(), source }));
-        let admin: AdminClient<DefaultClientContext> = self.config.client().create().map_err(refuse)?;
-        let new =
-            NewTopic::new(&self.config.topic, partitions_count, TopicReplication::Fixed(replication_factor));
+        let admin: AdminClient<DefaultClientContext> = self.config.plain_client().create().map_err(refuse)?;
+        let replication = TopicReplication::Fixed(create.replication_factor);
+        let new = NewTopic::new(&self.config.topic, create.partitions_count, replication);
+        let new = create.config.iter().fold(new, |new, (key, value)| new.set(key, value));
         let options = AdminOptions::new().operation_timeout(Some(Duration::from_millis(CALL_MS)));
         for answer in admin.create_topics([&new], &options).await.map_err(refuse)? {
             match answer {
@@ -125,11 +147,15 @@ impl Shared {
                 "a topic takes bytes: this transfer needs a serializer before its sink".into(),
             ));
         };
-        let mut rejects = Rejects::default();
+        if let Some(transactions) = &self.transactions {
+            transactions.open(&self.producer)?;
+        }
+        let (mut rejects, first_turn) = (Rejects::default(), self.turn.fetch_add(1, Relaxed));
         for row in 0..values.len() {
             let (key, value) = (batch.envelope.key(row), values.is_valid(row).then(|| values.value(row)));
             let mut record: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(&self.config.topic);
             record.key = key;
+            record.partition = self.partition(batch, row, first_turn);
             record.payload = value;
             record.timestamp = batch.envelope.timestamp_ms(row).filter(|time| *time >= 0);
             record.headers = batch
@@ -139,6 +165,7 @@ impl Shared {
                 .map(|rows| &rows[row])
                 .filter(|one| !one.is_empty())
                 .map(headers);
+            let record_partition = record.partition;
             loop {
                 match self.producer.send(record) {
                     Ok(()) => break,
@@ -147,6 +174,11 @@ impl Shared {
                         // Room comes as the broker acknowledges; a failure would come by this call.
                         self.producer.poll(Duration::from_millis(1));
                         std::thread::sleep(Duration::from_millis(1));
+                    }
+                    Err((KafkaError::MessageProduction(Kafka::UnknownPartition), _)) => {
+                        let reason = self.no_partition(record_partition.unwrap_or(-1));
+                        rejects.0.push(refused(batch, row, code::TM1482, reason));
+                        break;
                     }
                     Err((KafkaError::MessageProduction(Kafka::MessageSizeTooLarge), _)) => {
                         rejects.0.push(too_large(batch, row, key, value));
@@ -159,6 +191,30 @@ impl Shared {
         self.producer.poll(Duration::ZERO);
         self.check()?;
         Ok(rejects)
+    }
+
+    /// Which one the record goes to; `None`: as its key says.
+    fn partition(&self, batch: &Batch, row: usize, turn: u64) -> Option<i32> {
+        let in_turn = |turn: u64| {
+            let count = self.partitions_count.load(Relaxed).max(1).unsigned_abs();
+            i32::try_from(turn % u64::from(count)).ok()
+        };
+        match (self.config.partition, self.config.partitioner) {
+            (Some(partition), _) => Some(partition),
+            (None, Partitioner::Given) => batch.envelope.partition(row),
+            (None, Partitioner::RoundRobin) => in_turn(self.records_turn.fetch_add(1, Relaxed)),
+            (None, Partitioner::Sticky) => in_turn(turn),
+            (None, Partitioner::Random) => {
+                let count = self.partitions_count.load(Relaxed).max(1);
+                Some(fastrand::i32(0..count))
+            }
+            (None, Partitioner::Murmur2 | Partitioner::Crc32 | Partitioner::Fnv1a) => None,
+        }
+    }
+
+    fn no_partition(&self, partition: i32) -> String {
+        let (topic, count) = (&self.config.topic, self.partitions_count.load(Relaxed));
+        format!("{topic} has {count} partitions, and none is number {partition}")
     }
 
     fn check(&self) -> Result<(), Fault> {
@@ -194,6 +250,14 @@ fn headers(headers: &base::Headers) -> OwnedHeaders {
     })
 }
 
+fn refused(batch: &Batch, row: usize, code: base::Code, reason: String) -> Reject {
+    let value = match &batch.body {
+        Body::Raw(values) if values.is_valid(row) => Some(bytes::Bytes::copy_from_slice(values.value(row))),
+        _ => None,
+    };
+    Reject { code, reason, value, ..too_large(batch, row, batch.envelope.key(row), None) }
+}
+
 pub(super) fn too_large(batch: &Batch, row: usize, key: Option<&[u8]>, value: Option<&[u8]>) -> Reject {
     let size = key.map_or(0, <[u8]>::len) + value.map_or(0, <[u8]>::len);
     Reject {
@@ -212,38 +276,56 @@ pub(super) fn too_large(batch: &Batch, row: usize, key: Option<&[u8]>, value: Op
 impl Sink for KafkaSink {
     async fn begin(&self, _: &Load) -> Result<(), Fault> {
         let shared = self.shared.clone();
-        if blocking(move || shared.has_topic()).await? {
-            return Ok(());
+        let partitions_count =
+            match (blocking(move || shared.partitions()).await?, &self.shared.config.create) {
+                (Some(count), _) => count,
+                (None, Some(create)) => {
+                    self.shared.create_topic(create).await?;
+                    let shared = self.shared.clone();
+                    blocking(move || shared.partitions()).await?.unwrap_or(create.partitions_count)
+                }
+                (None, None) => {
+                    let (topic, bootstrap) =
+                        (self.shared.config.topic.clone(), self.shared.config.bootstrap.clone());
+                    return Err(Fault::Fatal(Box::new(Error::TopicMissing { topic, bootstrap })));
+                }
+            };
+        self.shared.partitions_count.store(partitions_count, Relaxed);
+        if let Some(partition) = self.shared.config.partition.filter(|one| *one >= partitions_count) {
+            let topic = self.shared.config.topic.clone();
+            return Err(Fault::Fatal(Box::new(Error::NoPartition { topic, partition, partitions_count })));
         }
-        match self.shared.config.create {
-            Some(create) => {
-                self.shared.create_topic(create.partitions_count, create.replication_factor).await
-            }
-            None => {
-                let (topic, bootstrap) =
-                    (self.shared.config.topic.clone(), self.shared.config.bootstrap.clone());
-                Err(Fault::Fatal(Box::new(Error::TopicMissing { topic, bootstrap })))
-            }
-        }
+        let shared = self.shared.clone();
+        blocking(move || match &shared.transactions {
+            Some(transactions) => transactions.begin(&shared.producer),
+            None => Ok(()),
+        })
+        .await
     }
 
-    async fn writer(&self, _: &Split) -> Result<Box<dyn Writer>, Fault> {
-        Ok(Box::new(TopicWriter { shared: self.shared.clone() }))
+    async fn writer(&self, split: &Split) -> Result<Box<dyn Writer>, Fault> {
+        Ok(Box::new(TopicWriter { shared: self.shared.clone(), split: split.id.clone() }))
     }
 
     async fn finish(&self, _: &Load) -> Result<(), Fault> {
-        Ok(())
+        let shared = self.shared.clone();
+        blocking(move || match &shared.transactions {
+            Some(transactions) => transactions.finish(&shared.producer),
+            None => Ok(()),
+        })
+        .await
     }
 }
 
 struct TopicWriter {
     shared: Arc<Shared>,
+    split: Arc<str>,
 }
 
 #[async_trait]
 impl Writer for TopicWriter {
     async fn recover(&mut self, _: &Saved) -> Result<Option<Position>, Fault> {
-        Ok(None)
+        Ok(self.shared.transactions.as_ref().and_then(|one| one.position(&self.split)))
     }
 
     async fn write(&mut self, batch: &Batch) -> Result<Rejects, Fault> {
@@ -251,9 +333,16 @@ impl Writer for TopicWriter {
         blocking(move || shared.send(&batch)).await
     }
 
-    async fn commit(&mut self, _: &Extent) -> Result<Receipt, Fault> {
-        let shared = self.shared.clone();
-        blocking(move || shared.flush()).await?;
+    async fn commit(&mut self, extent: &Extent) -> Result<Receipt, Fault> {
+        let (shared, split, end) = (self.shared.clone(), self.split.clone(), extent.end.clone());
+        blocking(move || {
+            shared.flush()?;
+            match &shared.transactions {
+                Some(transactions) => transactions.commit(&shared.producer, &split, &end),
+                None => Ok(()),
+            }
+        })
+        .await?;
         Ok(Receipt::default())
     }
 }

@@ -63,7 +63,7 @@ fn batch(records: &[(Option<&str>, Option<&str>)]) -> Batch {
 
 async fn send(world: &World, topic: &str, partitions_count: i32, batch: &Batch) {
     let mut config = SinkConfig::new(&world.bootstrap, topic);
-    config.create = Some(Create { partitions_count, replication_factor: 1 });
+    config.create = Some(Create { partitions_count, replication_factor: 1, config: BTreeMap::new() });
     let sink = KafkaSink::connect(config).expect("connects");
     sink.begin(&load()).await.expect("begins");
     let mut writer = sink.writer(&split("a")).await.expect("a writer");
@@ -329,7 +329,17 @@ fn every_error_says_what_where_why_and_what_to_do() {
         Error::Consume { topic: topic.clone(), partition, source: source() },
         Error::Fenced { group: group.clone(), topic: topic.clone(), partition, source: Box::new(source()) },
         Error::Commit { group, topic: topic.clone(), partition, source: Box::new(source()) },
-        Error::Deliver { topic, failed_count: 12, reason: "Local: Message timed out".to_owned() },
+        Error::Deliver {
+            topic: topic.clone(),
+            failed_count: 12,
+            reason: "Local: Message timed out".to_owned(),
+        },
+        Error::NoPartition { topic, partition: 3, partitions_count: 3 },
+        Error::Transaction {
+            id: "tidemill-load-orders".to_owned(),
+            step: "commit",
+            source: Box::new(source()),
+        },
     ];
     let text: Vec<String> = errors.iter().map(|error| base::problem::plain(error)).collect();
     insta::assert_snapshot!(text.join("\n"));
@@ -360,49 +370,76 @@ async fn values(bootstrap: String, topic: String) -> Vec<Vec<u8>> {
     read.await.expect("joins")
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn the_sink_keeps_the_contract() {
-    use engine::contract::{self, Rule, SinkFixture};
-    let world = world().await;
+/// A sink whose topics begin so: one for each rule, so that what is read back is that rule's own.
+fn fixture(
+    world: &World,
+    prefix: &'static str,
+    scope: Option<Scope>,
+    cannot: &'static [(engine::contract::Rule, &'static str)],
+) -> engine::contract::SinkFixture {
+    use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
     let (bootstrap, reader) = (world.bootstrap.clone(), world.bootstrap.clone());
-    // One topic for each rule: what is read back is that rule's own.
-    let rules = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let rules = Arc::new(AtomicUsize::new(0));
     let current = rules.clone();
-    let fixture = SinkFixture {
+    engine::contract::SinkFixture {
         open: Box::new(move || {
-            let rule = current.load(std::sync::atomic::Ordering::SeqCst);
-            let mut config = SinkConfig::new(&bootstrap, format!("contract-{rule}"));
-            config.create = Some(Create { partitions_count: 1, replication_factor: 1 });
+            let topic = format!("{prefix}-{}", current.load(SeqCst));
+            let mut config = SinkConfig::new(&bootstrap, &topic);
+            config.create =
+                Some(Create { partitions_count: 1, replication_factor: 1, config: BTreeMap::new() });
             config.properties.insert("message.max.bytes".to_owned(), "100000".to_owned());
+            config.transaction = scope.map(|scope| Transaction { id: topic.clone(), group: topic, scope });
             Arc::new(KafkaSink::connect(config).expect("connects"))
         }),
         read_back: Box::new(move |_| {
-            let rule = rules.load(std::sync::atomic::Ordering::SeqCst);
+            let rule = rules.load(SeqCst);
             let (reader, next) = (reader.clone(), rules.clone());
             Box::pin(async move {
-                let values = values(reader, format!("contract-{rule}")).await;
+                let values = values(reader, format!("{prefix}-{rule}")).await;
                 if !values.is_empty() {
-                    next.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+                    next.fetch_add(1, SeqCst);
                 }
                 values
             })
         }),
-        value: contract::value,
+        value: engine::contract::value,
         bad_value: Some(vec![b'x'; 200_000]),
         denied: None,
         throttled: None,
-        cannot: &[
-            (Rule::EveryType, "a topic takes bytes; serializers stand before it"),
-            (Rule::KilledBeforeCommit, "a topic keeps what it was sent: at least once"),
-            (Rule::KilledAfterCommit, "a topic keeps what it was sent: at least once"),
-            (Rule::CommitRepeated, "a topic keeps what it was sent: at least once"),
-            (Rule::AnotherCutInTheSecondLife, "a topic keeps what it was sent: at least once"),
-            (Rule::Cancelled, "a topic keeps what it was sent: at least once"),
-            (Rule::Throttled, "the embedded broker has no quotas yet"),
-            (Rule::Denied, "the embedded broker has no rights yet"),
-        ],
-    };
-    insta::assert_snapshot!(contract::sink(&fixture).await);
+        cannot,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_sink_keeps_the_contract() {
+    use engine::contract::{self, Rule};
+    let world = world().await;
+    let cannot = &[
+        (Rule::EveryType, "a topic takes bytes; serializers stand before it"),
+        (Rule::KilledBeforeCommit, "a topic keeps what it was sent: at least once"),
+        (Rule::KilledAfterCommit, "a topic keeps what it was sent: at least once"),
+        (Rule::CommitRepeated, "a topic keeps what it was sent: at least once"),
+        (Rule::AnotherCutInTheSecondLife, "a topic keeps what it was sent: at least once"),
+        (Rule::Cancelled, "a topic keeps what it was sent: at least once"),
+        (Rule::Throttled, "the embedded broker has no quotas yet"),
+        (Rule::Denied, "the embedded broker has no rights yet"),
+    ];
+    insta::assert_snapshot!(contract::sink(&fixture(&world, "contract", None, cannot)).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sink_with_transactions_keeps_more_of_the_contract() {
+    use engine::contract::{self, Rule};
+    let world = world().await;
+    let cannot = &[
+        (Rule::EveryType, "a topic takes bytes; serializers stand before it"),
+        (Rule::CommitRepeated, "the position is the group's: nobody commits the same twice"),
+        (Rule::Throttled, "the embedded broker has no quotas yet"),
+        (Rule::Denied, "the embedded broker has no rights yet"),
+    ];
+    insta::assert_snapshot!(
+        contract::sink(&fixture(&world, "transaction", Some(Scope::Extent), cannot)).await
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

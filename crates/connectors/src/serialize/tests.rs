@@ -29,7 +29,8 @@ fn contract(id: i32) -> Option<Arc<Contract>> {
 }
 
 fn plan(serializer: Serializer, contract: Option<Arc<Contract>>) -> Plan {
-    Plan { serializer, contract, key: Some("tail".to_owned()), nulls: vec![String::new(), "NA".to_owned()] }
+    let envelope = EnvelopePlan { key: Key::Field("tail".to_owned()), ..EnvelopePlan::default() };
+    Plan { serializer, contract, message: None, envelope, nulls: vec![String::new(), "NA".to_owned()] }
 }
 
 /// `mark key value` of what goes on, then the refusals.
@@ -95,7 +96,7 @@ fn a_plan_that_does_not_fit_says_so() {
         |plan, shape| Serialize::new(plan, vec![("a.csv".into(), shape)]).err().expect("refused").to_string();
     assert_eq!(error(plan(Serializer::Avro, None), csv()), "the serializer needs a contract");
     let mut wrong = plan(Serializer::Json, None);
-    wrong.key = Some("tailnum".to_owned());
+    wrong.envelope.key = Key::Field("tailnum".to_owned());
     assert_eq!(error(wrong, csv()), "a.csv has no column tailnum; it has flight, tail, air_time");
 }
 
@@ -108,7 +109,132 @@ fn every_error_says_what_where_why_and_what_to_do() {
             columns: "flight, tail".to_owned(),
         },
         Error::NoContract,
+        Error::KeylessTombstones,
+        Error::Expression {
+            option: "--key",
+            text: "{{ tail".to_owned(),
+            reason: "unexpected end of input".to_owned(),
+        },
     ];
     let texts: Vec<String> = errors.iter().map(|error| base::problem::plain(error)).collect();
     insta::assert_snapshot!(texts.join("\n"));
+}
+
+/// What each record says besides its value: key, headers, time, partition, or that it is a delete.
+fn told(envelope: EnvelopePlan, shape: Shape, lines: &[&str]) -> Vec<String> {
+    let nulls = vec![String::new(), "NA".to_owned()];
+    let plan = Plan { serializer: Serializer::Json, contract: None, message: None, envelope, nulls };
+    let stage = Serialize::new(plan, vec![("a.csv".into(), shape)]).expect("a plan");
+    let lines: Vec<(i64, &str)> = (2..).zip(lines.iter().copied()).collect();
+    let (batches, rejects) = stage.apply(batch("a.csv", &lines)).expect("applies");
+    let mut all = Vec::new();
+    for batch in batches {
+        let Body::Raw(values) = &batch.body else { panic!("raw") };
+        for row in 0..batch.len() {
+            assert_eq!(batch.envelope.is_tombstone(row), !values.is_valid(row));
+            let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+            let headers = batch.envelope.headers.as_ref().map(|rows| rows[row].clone()).unwrap_or_default();
+            let header = |header: &base::Header| {
+                format!("{}={}", header.name, header.value.as_deref().map_or("-".to_owned(), text))
+            };
+            let headers: Vec<String> = headers.iter().map(header).collect();
+            all.push(format!(
+                "key {} headers [{}] time {:?} partition {:?}{}",
+                batch.envelope.key(row).map_or("-".to_owned(), text),
+                headers.join(" "),
+                batch.envelope.timestamp_ms(row),
+                batch.envelope.partition(row),
+                if values.is_valid(row) { "" } else { " delete" }
+            ));
+        }
+    }
+    all.extend(rejects.0.iter().map(|reject| format!("{} {}", reject.code, reject.reason)));
+    all
+}
+
+fn expression(text: &str) -> Expression {
+    Expression::compile("--key", text).expect("compiles")
+}
+
+#[test]
+fn keys_headers_times_partitions_and_deletes_come_from_fields() {
+    let csv =
+        || Shape::Csv { header: ["id", "region", "at", "gone"].map(str::to_owned).to_vec(), delimiter: b',' };
+    let rows = ["7,eu,2013-01-31,no", "8,NA,,yes", "9,us,x,", "10,,,"];
+    let json = [
+        r#"{"id":7,"region":"eu","at":1359590400000,"gone":false,"user":{"name":"Ann"}}"#,
+        r#"{"id":8,"region":null,"at":null,"gone":true,"user":{}}"#,
+        r#"{"id":9,"region":null,"at":null,"gone":null,"user":null}"#,
+        r#"{"at":"never"}"#,
+    ];
+    let field = |name: &str| HeaderText::Field(name.to_owned());
+    let text = || HeaderText::Text(bytes::Bytes::from_static(b"import"));
+    let rest = EnvelopePlan::default;
+    let plans: Vec<(&str, EnvelopePlan)> = vec![
+        (
+            "one field, headers, time",
+            EnvelopePlan {
+                key: Key::Field("id".to_owned()),
+                headers: vec![("source".into(), text()), ("region".into(), field("region"))],
+                timestamp: Some("at".to_owned()),
+                ..rest()
+            },
+        ),
+        ("fields", EnvelopePlan { key: Key::Fields(vec!["region".to_owned(), "id".to_owned()]), ..rest() }),
+        (
+            "expressions",
+            EnvelopePlan {
+                key: Key::Expression(expression("{{ region or 'none' }}-{{ id }}")),
+                partition: Some(expression("{{ id % 3 }}")),
+                ..rest()
+            },
+        ),
+        ("no partition", EnvelopePlan { partition: Some(expression("{{ region }}")), ..rest() }),
+        (
+            "marked deletes",
+            EnvelopePlan {
+                key: Key::Field("id".to_owned()),
+                tombstones: Some(Tombstones::Field("gone".to_owned())),
+                ..rest()
+            },
+        ),
+        (
+            "empty deletes",
+            EnvelopePlan { key: Key::Field("id".to_owned()), tombstones: Some(Tombstones::Empty), ..rest() },
+        ),
+    ];
+    let mut all = Vec::new();
+    for (name, plan) in plans {
+        all.push(format!("-- {name}, CSV"));
+        all.extend(told(plan.clone(), csv(), &rows));
+        all.push(format!("-- {name}, JSON"));
+        all.extend(told(plan, Shape::Json, &json));
+    }
+    let within = EnvelopePlan { key: Key::Field("user.name".to_owned()), ..rest() };
+    all.push("-- a field within a field".to_owned());
+    all.extend(told(within, Shape::Json, &json[..2]));
+    insta::assert_snapshot!(all.join("\n"));
+}
+
+#[test]
+fn messages_are_framed_with_their_index() {
+    let file = "syntax = \"proto3\"; message Other {} message Flight { int32 flight = 1; string tail = 2; double air_time = 3; }";
+    let document = contracts::protobuf::Protobuf::parse_with("f.proto", file, &[]).expect("parses");
+    let message = document.writer(Some("Flight")).expect("messages").expect("a message");
+    let contract = Contract {
+        kind: ContractKind::Protobuf,
+        subject: "f".into(),
+        id: Some(7),
+        text: file.into(),
+        schema: Arc::new(base::Schema::of(base::Kind::Struct(Arc::from([])))),
+    };
+    let plan = || Plan {
+        message: Some(Arc::new(message.clone())),
+        ..plan(Serializer::Protobuf, Some(Arc::new(contract.clone())))
+    };
+    let rows = [(2, "1545,N14228,227"), (3, "x,N1,2"), (4, "1,NA,NA")];
+    let lines = [(1, r#"{"flight":1545,"tail":"N14228","air_time":227}"#), (2, r#"{"tailnum":"N1"}"#)];
+    let mut all = apply(plan(), csv(), &rows);
+    all.extend(apply(plan(), Shape::Json, &lines));
+    insta::assert_snapshot!(all.join("\n"));
 }

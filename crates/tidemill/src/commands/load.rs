@@ -1,29 +1,35 @@
 //! `tidemill load SOURCE… TARGET`: a transfer from files or a generator to a store, once.
 //!
-//! Map: this file the arguments and the transfer; `load/input.rs` where records come from; `load/kafka.rs` topics and their serializers; `load/stores.rs` tables and
-//! collections, which take rows; `load/show.rs` progress and the summary; `load/failure.rs` what ends a load.
+//! Map: this file the arguments; `load/job.rs` the transfer; `load/input.rs` where records come from; `load/kafka.rs` topics, `load/contract.rs` and
+//! `load/registry.rs` what their values keep; `load/stores.rs` tables and collections, which take rows; `load/pace.rs` how fast and how
+//! long; `load/watch.rs` files that appear; `load/state.rs` what a resumed load knows; `load/show.rs` progress and the summary;
+//! `load/failure.rs` what ends a load, `load/hindrance.rs` what keeps it from beginning or going on.
 
+mod contract;
 mod failure;
+mod hindrance;
 mod input;
+mod job;
 mod kafka;
+mod pace;
 mod registry;
 mod show;
+mod state;
 mod stores;
+mod watch;
 
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
 };
 
-use base::{Backoff, Budget, ContractKind, Load, Sink, SystemClock};
-use engine::{
-    Cuts, DeadLetters, OnError, Progress, Stage, Transfer,
-    checkpoints::NoCheckpoints,
-    dead_letters::{FileDeadLetters, NoDeadLetters},
-};
+use base::{ContractKind, Sink};
+use engine::Stage;
 use failure::LoadError;
-use input::Input;
-use tokio_util::sync::CancellationToken;
+pub(crate) use hindrance::Hindrance;
+pub(crate) use job::{Letters, send_again};
+use state::State;
+pub(crate) use state::{Manifest, loads_folder};
 
 use crate::context::{Context, Failure};
 
@@ -33,27 +39,32 @@ use crate::context::{Context, Failure};
   tidemill load data/planes.csv dynamodb://local/planes --key tailnum --create
   tidemill load data/planes.csv mongodb://127.0.0.1:27017/fleet/planes --key tailnum
   tidemill load 'generate:finance.transactions?count=1000000' kafka://local/transactions --key card_id --create
-  zcat events.jsonl.gz | tidemill load - kafka://broker:9092/events --format jsonl --serializer json")]
+  zcat events.jsonl.gz | tidemill load - kafka://broker:9092/events --format jsonl --serializer json
+  tidemill load generate:users kafka://local/users --create --rate 500/s --loop
+  tidemill load --watch inbox kafka://local/events --transactional
+  tidemill load --resume")]
 pub struct Args {
     /// Files (.csv .tsv .jsonl .ndjson .json, also .gz and .zst), - for standard input, or a generator: generate:users,
     /// generate:finance.TABLE?count=N&seed=N&customers=N (users, cards, transactions, mcc_codes, fraud_labels). Then the target:
     /// kafka://local/TOPIC, kafka://HOST:PORT/TOPIC, dynamodb://local/TABLE, dynamodb://CONNECTION/TABLE,
     /// mongodb://HOST/DATABASE/COLLECTION, mongodb://CONNECTION/COLLECTION or firestore://PROJECT/COLLECTION
-    #[arg(required = true, num_args = 2.., value_name = "SOURCE... TARGET")]
+    #[arg(required_unless_present_any = ["resume", "list"], num_args = 1.., value_name = "SOURCE... TARGET")]
     paths: Vec<String>,
-    /// Contract the records keep: a name in contracts/, or a file (.json JSON Schema, .avsc Avro)
+    /// Contract the records keep: a name in contracts/, or a file (.json JSON Schema, .avsc Avro, .proto Protobuf)
     #[arg(long, value_name = "NAME|FILE")]
     contract: Option<String>,
-    /// Field whose text becomes the record's key; of a store that takes several, with commas
+    /// Field whose text becomes the record's key; several with commas (a topic's key is then a JSON object of them), or, of a
+    /// topic, an expression: '{{ region }}-{{ id }}'
     #[arg(long, value_name = "FIELD", value_delimiter = ',')]
     key: Vec<String>,
     /// What a record does to one that is there already: insert refuses it [default: what a second load leaves as it is]
     #[arg(long, value_enum)]
     write: Option<Write>,
-    /// How values of a topic are written [default: json-schema or avro as the contract is, json without one]
+    /// How values of a topic are written [default: json-schema, avro or protobuf as the contract is, json without one]
     #[arg(long, value_enum)]
     serializer: Option<Serial>,
-    /// How keys become partitions: murmur2 (Kafka's), consistent (librdkafka's), fnv1a
+    /// How keys become partitions: murmur2 (Kafka's), crc32 (librdkafka's), fnv1a; or whatever the key: random, round-robin,
+    /// sticky, an expression: '{{ id % 8 }}'
     #[arg(long, default_value = "murmur2")]
     partitioner: String,
     /// Text of CSV that stands for a missing value; may be given several times [default: empty and NA]
@@ -71,7 +82,7 @@ pub struct Args {
     /// Folder for dead letters [default: .tidemill/dead-letters/NAME of the topic, table or collection]
     #[arg(long, value_name = "DIR")]
     dead_letters: Option<PathBuf>,
-    /// Stop after so many records of each source
+    /// Stop after so many records of all sources together
     #[arg(long, value_name = "RECORDS")]
     limit: Option<u64>,
     /// Give each row of a table or collection a field with the time of this load, for a pipeline's cursor
@@ -101,12 +112,19 @@ pub struct Args {
     /// A producer setting by librdkafka's name; may be given several times
     #[arg(long, value_name = "KEY=VALUE")]
     property: Vec<String>,
+    #[command(flatten)]
+    topics: kafka::TopicArgs,
+    #[command(flatten)]
+    pace: pace::PaceArgs,
+    #[command(flatten)]
+    resume: state::ResumeArgs,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Serial {
     JsonSchema,
     Avro,
+    Protobuf,
     Json,
     String,
 }
@@ -127,61 +145,15 @@ enum Write {
     Replace,
 }
 
-/// Records between two waits for acknowledgements.
-const EXTENT_RECORDS: u64 = 250_000;
-/// Files that are read at once.
-const LANES_MAX: usize = 2;
-
 pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
-    let (target, sources) = args.paths.split_last().expect("clap asks for two");
-    let target = Target::parse(target, context)?;
-    let input = Input::open(&args, context, sources)?;
-    let prepared = match &target {
-        Target::Kafka(topic) => kafka::prepare(&args, context, topic, &input).await?,
-        Target::Store(store) => stores::prepare(&args, context, store, &input).await?,
-    };
-    let Prepared { stage, sink, name, told, is_repeatable, budget_bytes } = prepared;
-    let dead_letters = match args.on_error {
-        OnBad::Stop => None,
-        OnBad::DeadLetter => Some(Arc::new(FileDeadLetters::at(&dead_letter_folder(&args, context, &name)?))),
-    };
-    let progress = Arc::new(Progress::default());
-    let transfer = Transfer {
-        load: Load { id: "load".into(), transfer: format!("load-{name}").into() },
-        source: input.source(),
-        stages: vec![stage],
-        sink,
-        cuts: Cuts::records(EXTENT_RECORDS),
-        budget: Budget::new(budget_bytes),
-        checkpoints: Arc::new(NoCheckpoints::default()),
-        dead_letters: match &dead_letters {
-            Some(folder) => folder.clone() as Arc<dyn DeadLetters>,
-            None => Arc::new(NoDeadLetters),
-        },
-        progress: progress.clone(),
-        on_error: if dead_letters.is_some() { OnError::DeadLetter } else { OnError::CommitThenStop },
-        clock: Arc::new(SystemClock),
-        // Sending again what may have been acknowledged would double a topic's records: a load that fails says so and ends.
-        retries: Backoff::new(100, 1_000, 0, 1),
-        lanes_count_max: LANES_MAX,
-    };
-    let stop = CancellationToken::new();
-    let on_interrupt = stop.clone();
-    tokio::spawn(async move {
-        if tokio::signal::ctrl_c().await.is_ok() {
-            on_interrupt.cancel();
-        }
-    });
-    let shown = show::begin(input.bytes());
-    let ended = shown.until(transfer.run(stop), |seconds| show::line(&progress, seconds)).await;
-    let summary = ended.map_err(|fault| LoadError::of(fault, progress.records_committed(), &name))?;
-    let folder = dead_letters.as_ref().filter(|_| summary.rejected_count > 0).map(|letters| letters.folder());
-    show::result(context, &summary, &name, told, shown.seconds(), folder);
-    if summary.ended == engine::Ended::Stopped {
-        let sent_count = summary.records_count;
-        return Err(Box::new(LoadError::Interrupted { sent_count, target: name, is_repeatable }));
+    if args.resume.list {
+        return state::list(context);
     }
-    Ok(())
+    if let Some(id) = &args.resume.resume {
+        let (state, again, then) = State::reopen(context, id)?;
+        return job::run(&again, &then, Some(state), args.resume.accept_changes).await;
+    }
+    job::run(&args, context, None, false).await
 }
 
 /// Where to load to.
@@ -191,6 +163,14 @@ enum Target {
 }
 
 impl Target {
+    /// As people call it: the topic, the table, the collection.
+    fn name(&self) -> &str {
+        match self {
+            Target::Kafka(topic) => &topic.name,
+            Target::Store(store) => store.name(),
+        }
+    }
+
     fn parse(text: &str, context: &Context) -> Result<Self, Failure> {
         let scheme = text.split_once("://").map_or("", |(scheme, _)| scheme);
         match scheme {
@@ -229,7 +209,7 @@ fn contract_path(context: &Context, named: &str) -> Result<PathBuf, Failure> {
         return Ok(typed);
     }
     let folder = context.root()?.join("contracts");
-    for extension in ["json", "avsc"] {
+    for extension in ["json", "avsc", "proto"] {
         let path = folder.join(format!("{named}.{extension}"));
         if path.is_file() {
             return Ok(path);

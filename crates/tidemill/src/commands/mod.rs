@@ -8,6 +8,7 @@ pub mod connect;
 pub mod connections;
 pub mod contract;
 pub mod dag;
+pub mod dead_letters;
 pub mod down;
 pub mod group;
 pub mod init;
@@ -51,6 +52,9 @@ pub enum Command {
     Load(load::Args),
     /// Say who one is to AWS and Google Cloud, and sign in and out
     Auth(auth::Args),
+    Load(Box<load::Args>),
+    /// List, show and send again records that loads and pipelines refused
+    DeadLetters(dead_letters::Args),
     /// List, test and export connections
     Connections(connections::Args),
     /// Work with DAGs, their runs and logs
@@ -82,6 +86,8 @@ pub async fn run(command: Command, context: &Context) -> Result<(), Failure> {
         Command::Schema(args) => schema::run(args, context).await,
         Command::Load(args) => load::run(args, context).await,
         Command::Auth(args) => auth::run(args, context).await,
+        Command::Load(args) => load::run(*args, context).await,
+        Command::DeadLetters(args) => dead_letters::run(args, context).await,
         Command::Connections(args) => connections::run(args, context).await,
         Command::Dag(args) => dag::run(args, context).await,
         Command::Connect(args) => connect::run(args, context).await,

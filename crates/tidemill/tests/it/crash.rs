@@ -64,6 +64,7 @@ fn dying_at_each_named_point_changes_nothing() {
         "firestore.",
         "broker.log.compact.",
         "broker.transaction.",
+        "kafka.transaction.",
         "broker.log.before_delete_segment",
         "objects.part.",
     ];

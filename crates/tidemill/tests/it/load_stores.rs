@@ -189,7 +189,7 @@ fn generated_records_arrive_with_their_references() {
     let source = "generate:finance.transactions?count=20000&customers=50";
     let to = format!("kafka://local/{topic}");
     let said = world.ok(&["load", source, &to, "--key", "card_id", "--create", "--output", "json"]);
-    let said: serde_json::Value = serde_json::from_str(&said).unwrap();
+    let said: serde_json::Value = serde_json::from_str(said.lines().last().unwrap()).unwrap();
     assert_eq!(said["records_count"], 20_000);
     let Some(kcat) = testkit::kcat() else { return };
     let mut read = std::process::Command::new(kcat);
@@ -206,7 +206,7 @@ fn generated_records_arrive_with_their_references() {
     let Some(server) = testkit::mongod() else { return };
     let cards = "generate:finance.cards?customers=50";
     let said = world.ok(&["load", cards, &target(server, "cards"), "--key", "id", "--output", "json"]);
-    let said: serde_json::Value = serde_json::from_str(&said).unwrap();
+    let said: serde_json::Value = serde_json::from_str(said.lines().last().unwrap()).unwrap();
     assert_eq!(said["records_count"], 148);
     let Some(python) = testkit::venv_python("dlt") else { return };
     let script = "import sys, json, pymongo\n\

@@ -23,6 +23,7 @@ mod kafka_python;
 mod kcat;
 mod lifecycle;
 mod load_stores;
+mod load_streaming;
 mod pipelines;
 mod placement;
 mod registry_clients;

@@ -45,6 +45,7 @@ pub fn filters(world: &World) -> Vec<(String, &'static str)> {
         (r"\bpid \d+", "pid [PID]"),
         (r"process \d+", "process [PID]"),
         (r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d+)?( UTC|Z)?", "[TIME]"),
+        (r"\d{8}T\d{6}-[0-9a-f]{4}", "[LOAD]"),
         (r"\b\d+(\.\d+)? ?(ms|s|µs)\b", "[DURATION]"),
         (r"\b\d+(\.\d+)? ?(MiB|MB|KiB|GiB)\b", "[SIZE]"),
         (r"\[SIZE\]/s", "[RATE]"),

@@ -22,9 +22,9 @@ pub(super) enum LoadError {
     Connection { target: String, reason: String },
     Keyless { target: String },
     Store { source: BoxError },
-    Rejected { reject: Box<Reject>, sent_count: u64, target: String },
-    Failed { source: BoxError, sent_count: u64, target: String },
-    Interrupted { sent_count: u64, target: String, is_repeatable: bool },
+    Rejected { reject: Box<Reject>, sent_count: u64, target: String, resume: Option<String> },
+    Failed { source: BoxError, sent_count: u64, target: String, resume: Option<String> },
+    Interrupted { sent_count: u64, target: String, is_repeatable: bool, resume: Option<String> },
 }
 
 impl LoadError {
@@ -34,11 +34,23 @@ impl LoadError {
         match source.downcast::<engine::Error>() {
             Ok(error) => match *error {
                 engine::Error::Rejected { reject, .. } => {
-                    Box::new(LoadError::Rejected { reject, sent_count, target })
+                    Box::new(LoadError::Rejected { reject, sent_count, target, resume: None })
                 }
-                other => Box::new(LoadError::Failed { source: Box::new(other), sent_count, target }),
+                other => {
+                    Box::new(LoadError::Failed { source: Box::new(other), sent_count, target, resume: None })
+                }
             },
-            Err(source) => Box::new(LoadError::Failed { source, sent_count, target }),
+            Err(source) => Box::new(LoadError::Failed { source, sent_count, target, resume: None }),
+        }
+    }
+
+    /// The id by which the load can go on.
+    pub(super) fn set_resume(&mut self, id: Option<String>) {
+        if let LoadError::Rejected { resume, .. }
+        | LoadError::Failed { resume, .. }
+        | LoadError::Interrupted { resume, .. } = self
+        {
+            *resume = id;
         }
     }
 }
@@ -90,11 +102,11 @@ impl fmt::Display for LoadError {
             },
             LoadError::Registry { url, .. } => write!(f, "the schema registry at {url} does not answer"),
             LoadError::RegistryRefuses { subject, .. } => write!(f, "the schema registry refuses {subject}"),
-            LoadError::Rejected { reject, sent_count, target } => {
+            LoadError::Rejected { reject, sent_count, target, .. } => {
                 let what = place_in(reject).map_or(reject.reason.as_str(), |(_, what)| what);
                 write!(f, "{what}; {} sent to {target} before it", records(*sent_count))
             }
-            LoadError::Failed { source, sent_count, target } => {
+            LoadError::Failed { source, sent_count, target, .. } => {
                 match deepest(&**source) {
                     Some(problem) => write!(f, "{problem}")?,
                     None => write!(f, "{source}")?,
@@ -209,14 +221,26 @@ impl Problem for LoadError {
             LoadError::RegistryRefuses { reason, subject } => {
                 format!("it says: {reason}; compare: tidemill schema diff {subject}")
             }
-            LoadError::Rejected { .. } => {
+            LoadError::Rejected { resume: Some(id), .. } => format!(
+                "mend the record and go on: tidemill load --resume {id} --accept-changes; or let bad ones go to a file: --on-error dead-letter"
+            ),
+            LoadError::Rejected { resume: None, .. } => {
                 "mend the record, or let bad ones go to a file: --on-error dead-letter".to_owned()
             }
-            LoadError::Store { source } | LoadError::Failed { source, .. } => deepest(&**source)
+            LoadError::Failed { source, resume: Some(id), .. } => {
+                let help =
+                    deepest(&**source).map_or_else(|| "mend the cause".to_owned(), |problem| problem.help());
+                format!("{help}; then go on: tidemill load --resume {id}")
+            }
+            LoadError::Store { source } | LoadError::Failed { source, resume: None, .. } => deepest(&**source)
                 .map_or_else(|| "mend the cause and load again".to_owned(), |problem| problem.help()),
+            LoadError::Interrupted { resume: Some(id), .. } => {
+                format!("go on where it ended: tidemill load --resume {id}")
+            }
             LoadError::Interrupted { is_repeatable: true, .. } => {
                 "load again: what is there already stays as it is".to_owned()
             }
+            LoadError::Interrupted { sent_count: 0, .. } => "load again when you like".to_owned(),
             LoadError::Interrupted { is_repeatable: false, .. } => {
                 "a second load sends all records again: begin with an empty topic".to_owned()
             }

@@ -12,13 +12,30 @@ use connectors::{
     record::{self, Shape},
 };
 
-use super::{Args, failure::LoadError};
+use super::{Args, failure::LoadError, watch::WatchSource};
 use crate::context::{Context, Failure};
 
 /// The sources of one load.
 pub(super) enum Input {
-    Files { source: Arc<FileSource>, config: files::Config },
-    Generated { source: Arc<GeneratedSource>, name: Arc<str> },
+    Files {
+        source: Arc<FileSource>,
+        config: files::Config,
+    },
+    Generated {
+        source: Arc<GeneratedSource>,
+        name: Arc<str>,
+    },
+    /// Files that appear while it runs, each read so.
+    Watched {
+        source: Arc<WatchSource>,
+        config: files::Config,
+    },
+    /// Records that were taken out of files, with what those looked like.
+    Given {
+        source: Arc<dyn Source>,
+        shapes: Vec<(Arc<str>, Shape)>,
+        whole: Option<Arc<dyn Source>>,
+    },
 }
 
 /// What a source's name begins with that is no file's.
@@ -36,7 +53,14 @@ impl Input {
         let path = |typed: &String| {
             if typed == "-" { Ok(PathBuf::from("-")) } else { context.path(Path::new(typed)) }
         };
-        let mut config = files::Config::new(sources.iter().map(path).collect::<Result<_, _>>()?);
+        let config = Self::config(args, sources.iter().map(path).collect::<Result<_, _>>()?)?;
+        let source = FileSource::open(config.clone()).map_err(|error| Box::new(error) as Failure)?;
+        Ok(Input::Files { source: Arc::new(source), config })
+    }
+
+    /// How files are read.
+    pub(super) fn config(args: &Args, paths: Vec<PathBuf>) -> Result<files::Config, Failure> {
+        let mut config = files::Config::new(paths);
         if let Some(format) = &args.format {
             config.format = Some(format.parse().map_err(|error: files::Error| Box::new(error) as Failure)?);
         }
@@ -46,8 +70,7 @@ impl Input {
             _ => return Err(Box::new(LoadError::Delimiter { delimiter: args.delimiter.clone() })),
         };
         config.records_count_max = args.limit;
-        let source = FileSource::open(config.clone()).map_err(|error| Box::new(error) as Failure)?;
-        Ok(Input::Files { source: Arc::new(source), config })
+        Ok(config)
     }
 
     /// `--limit` is its count, where that is not said.
@@ -64,6 +87,8 @@ impl Input {
         match self {
             Input::Files { source, .. } => source.clone(),
             Input::Generated { source, .. } => source.clone(),
+            Input::Watched { source, .. } => source.clone(),
+            Input::Given { source, .. } => source.clone(),
         }
     }
 
@@ -72,7 +97,38 @@ impl Input {
         match self {
             Input::Files { source, config } => record::shapes(source, config),
             Input::Generated { name, .. } => Ok(vec![(name.clone(), Shape::Json)]),
+            Input::Watched { .. } => Ok(Vec::new()),
+            Input::Given { shapes, .. } => Ok(shapes.clone()),
         }
+    }
+
+    /// What decides the types of columns: of records that were taken out of files, those files.
+    pub(super) fn whole(&self) -> Arc<dyn Source> {
+        match self {
+            Input::Given { whole: Some(whole), .. } => whole.clone(),
+            _ => self.source(),
+        }
+    }
+
+    /// The files it reads, `-` among them.
+    pub(super) fn paths(&self) -> &[PathBuf] {
+        match self {
+            Input::Files { config, .. } => &config.paths,
+            Input::Generated { .. } | Input::Watched { .. } | Input::Given { .. } => &[],
+        }
+    }
+
+    /// How a file that appears is read; `None`: all files are known.
+    pub(super) fn watched(&self) -> Option<&files::Config> {
+        match self {
+            Input::Watched { config, .. } => Some(config),
+            Input::Files { .. } | Input::Generated { .. } | Input::Given { .. } => None,
+        }
+    }
+
+    /// It counts its records itself.
+    pub(super) fn is_counted(&self) -> bool {
+        matches!(self, Input::Generated { .. })
     }
 
     /// Bytes to read: known where all sources are plain files.

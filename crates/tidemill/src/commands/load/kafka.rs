@@ -1,16 +1,74 @@
-//! A topic as the target of a load: its address, its serializer, its producer.
+//! A topic as the target of a load: its address, what of a record becomes what, its producer and its transactions.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
-use base::{Contract, ContractKind};
+use bytes::Bytes;
 use connectors::{
-    kafka::{Create, KafkaSink, SinkConfig},
-    serialize::{Plan, Serialize, Serializer},
+    files::{self, FileSource},
+    kafka::{Create, KafkaSink, Partitioner, Scope, SinkConfig, Transaction},
+    record,
+    serialize::{EnvelopePlan, Expression, HeaderText, Key, Plan, Serialize, Tombstones},
 };
+use engine::Stage;
 use serde_json::json;
 
-use super::{Args, Prepared, Serial, contract_text, failure::LoadError, input::Input, nulls, registry};
+use super::{
+    Args, Prepared,
+    contract::{self, Promised},
+    failure::LoadError,
+    hindrance::Hindrance,
+    input::Input,
+    nulls,
+    watch::Lazy,
+};
 use crate::context::{Context, Failure};
+
+#[derive(Debug, Default, clap::Args)]
+#[command(next_help_heading = "Topics")]
+pub(super) struct TopicArgs {
+    /// Partition that every record goes to
+    #[arg(long, value_name = "N")]
+    pub(super) partition: Option<i32>,
+    /// A header of each record: NAME=TEXT, or NAME=$FIELD; may be given several times
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub(super) headers: Vec<String>,
+    /// Field with the record's time: milliseconds since 1970, or ISO 8601
+    #[arg(long, value_name = "FIELD")]
+    pub(super) timestamp_field: Option<String>,
+    /// Records without a value: those whose fields but the key's are all null, or those that FIELD marks as deleted
+    #[arg(long, value_name = "FIELD", num_args = 0..=1, default_missing_value = "")]
+    pub(super) tombstones: Option<String>,
+    /// Which subject of the registry the contract is under
+    #[arg(long, value_enum, default_value = "topic")]
+    pub(super) subject_strategy: Strategy,
+    /// Message of a Protobuf contract that records are [default: the first of the file]
+    #[arg(long, value_name = "NAME")]
+    pub(super) message: Option<String>,
+    /// Send in a transaction: what is cut off is seen by nobody who reads committed records, and a resumed load sends nothing
+    /// twice. ID is Kafka's transactional.id [default: one of the load's own]
+    #[arg(long, value_name = "ID", num_args = 0..=1, default_missing_value = "")]
+    pub(super) transactional: Option<String>,
+    /// Commit after so many records, instead of all as one
+    #[arg(long, value_name = "RECORDS", requires = "transactional")]
+    pub(super) transaction_records: Option<u64>,
+    /// Replicas of a topic that is made [default: as the cluster has it]
+    #[arg(long, value_name = "N", requires = "create")]
+    pub(super) replication: Option<i32>,
+    /// A setting of a topic that is made: cleanup.policy=compact; may be given several times
+    #[arg(long, value_name = "KEY=VALUE", requires = "create")]
+    pub(super) config: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Strategy {
+    // TOPIC-value
+    #[default]
+    Topic,
+    // The record's own name
+    Record,
+    // TOPIC-NAME
+    TopicRecord,
+}
 
 /// Read, being encoded, being sent: three batches of 2 MiB of input.
 const BUDGET_BYTES: u32 = 6 << 20;
@@ -41,22 +99,55 @@ impl Topic {
     }
 }
 
+impl TopicArgs {
+    /// Flags that only a topic takes, and whether each was given.
+    pub(super) fn given(&self) -> [(&'static str, bool); 10] {
+        [
+            ("--partition", self.partition.is_some()),
+            ("--headers", !self.headers.is_empty()),
+            ("--timestamp-field", self.timestamp_field.is_some()),
+            ("--tombstones", self.tombstones.is_some()),
+            ("--subject-strategy", self.subject_strategy != Strategy::Topic),
+            ("--message", self.message.is_some()),
+            ("--transactional", self.transactional.is_some()),
+            ("--transaction-records", self.transaction_records.is_some()),
+            ("--replication", self.replication.is_some()),
+            ("--config", !self.config.is_empty()),
+        ]
+    }
+
+    /// The transactions of the load with this id. One without an end commits every moment.
+    pub(super) fn transaction(&self, load: &str, has_end: bool) -> Option<Transaction> {
+        let given = self.transactional.as_ref()?;
+        let own = format!("tidemill-load-{load}");
+        let scope =
+            if self.transaction_records.is_some() || !has_end { Scope::Extent } else { Scope::Transfer };
+        Some(Transaction {
+            id: if given.is_empty() { own.clone() } else { given.clone() },
+            group: own,
+            scope,
+        })
+    }
+}
+
 pub(super) async fn prepare(
     args: &Args,
     context: &Context,
     topic: &Topic,
     input: &Input,
+    transaction: Option<Transaction>,
 ) -> Result<Prepared, Failure> {
     if args.write.is_some() {
         return Err(Box::new(LoadError::NotForTopics { flag: "--write" }));
     }
-    let contract = contract(args, context, topic).await?;
-    let stage = stage(args, input, contract)?;
-    let config = sink_config(args, context, topic)?;
+    let envelope = envelope(args)?;
+    let promised = contract::for_topic(args, context, &topic.name).await?;
+    let stage = stage(args, input, envelope, promised)?;
+    let config = sink_config(args, context, topic, transaction)?;
     let told = json!({ "topic": topic.name, "bootstrap": config.bootstrap });
     let sink = KafkaSink::connect(config).map_err(|error| Box::new(error) as Failure)?;
     Ok(Prepared {
-        stage: Arc::new(stage),
+        stage,
         sink: Arc::new(sink),
         name: topic.name.clone(),
         told,
@@ -65,49 +156,108 @@ pub(super) async fn prepare(
     })
 }
 
-/// The contract with its id, registered under `TOPIC-value`, where the serializer frames.
-async fn contract(args: &Args, context: &Context, topic: &Topic) -> Result<Option<Arc<Contract>>, Failure> {
-    let Some((path, kind, text)) = contract_text(args, context)? else { return Ok(None) };
-    let name = path.to_string_lossy();
-    // The file's name first, so that a mistake in it is shown there.
-    let parsed = contracts::contract(kind, &name, None, &text);
-    let mut contract = parsed.map_err(|error| Box::new(error) as Failure)?;
-    let frames = matches!(args.serializer, None | Some(Serial::JsonSchema | Serial::Avro));
-    if frames {
-        let url = context.registry_url(args.registry.as_deref())?;
-        let subject = format!("{}-value", topic.name);
-        contract.id = Some(registry::id_of(&url, &subject, kind, &text, !args.no_register).await?);
+/// After a load that has ended: nobody will ask for its position again.
+pub(super) async fn forget(
+    args: &Args,
+    context: &Context,
+    topic: &Topic,
+    transaction: Transaction,
+) -> Result<(), Failure> {
+    let config = sink_config(args, context, topic, Some(transaction))?;
+    if let Err(error) = connectors::kafka::forget(&config).await {
+        tracing::debug!(%error, "the group of the load's position goes by itself");
     }
-    Ok(Some(Arc::new(contract)))
+    Ok(())
 }
 
-fn stage(args: &Args, input: &Input, contract: Option<Arc<Contract>>) -> Result<Serialize, Failure> {
-    let serializer = match (args.serializer, &contract) {
-        (Some(Serial::JsonSchema), _) => Serializer::JsonSchema,
-        (Some(Serial::Avro), _) => Serializer::Avro,
-        (Some(Serial::Json), _) | (None, None) => Serializer::Json,
-        (Some(Serial::String), _) => Serializer::String,
-        (None, Some(contract)) if contract.kind == ContractKind::Avro => Serializer::Avro,
-        (None, Some(_)) => Serializer::JsonSchema,
+fn stage(
+    args: &Args,
+    input: &Input,
+    envelope: EnvelopePlan,
+    promised: Promised,
+) -> Result<Arc<dyn Stage>, Failure> {
+    let Promised { serializer, contract, message } = promised;
+    let plan = Plan { serializer, contract, message, envelope, nulls: nulls(args) };
+    let refuse = |source| Box::new(LoadError::Plan { source }) as Failure;
+    let Some(config) = input.watched().cloned() else {
+        let shapes = input.shapes().map_err(|error| Box::new(error) as Failure)?;
+        return Ok(Arc::new(Serialize::new(plan, shapes).map_err(refuse)?));
     };
+    // A plan that no file could keep is told now.
+    Serialize::new(plan.clone(), vec![("".into(), record::Shape::Json)]).map_err(refuse)?;
+    Ok(Arc::new(Lazy::new(0, move |path| {
+        let config = files::Config { paths: vec![path.into()], ..config.clone() };
+        let shapes = record::shapes(&FileSource::open(config.clone())?, &config)?;
+        Ok(Arc::new(Serialize::new(plan.clone(), shapes)?) as Arc<dyn Stage>)
+    })))
+}
+
+/// What of a record is its key, headers, time and partition.
+fn envelope(args: &Args) -> Result<EnvelopePlan, Failure> {
+    let expression = |option, text: &str| {
+        Expression::compile(option, text)
+            .map_err(|error| Box::new(LoadError::Plan { source: error.into() }) as Failure)
+    };
+    // clap has cut it at its commas.
+    let whole_key = args.key.join(",");
     let key = match args.key.as_slice() {
-        [] => None,
-        [key] => Some(key.clone()),
-        _ => return Err(Box::new(LoadError::NotForTopics { flag: "--key with several fields" })),
+        [] => Key::None,
+        _ if Expression::is_one(&whole_key) => Key::Expression(expression("--key", &whole_key)?),
+        [key] => Key::Field(key.clone()),
+        keys => Key::Fields(keys.to_vec()),
     };
-    let plan = Plan { serializer, contract, key, nulls: nulls(args) };
-    Serialize::new(plan, input.shapes()?).map_err(|source| Box::new(LoadError::Plan { source }) as Failure)
+    let header = |header: &String| {
+        let Some((name, value)) = header.split_once('=').filter(|(name, _)| !name.is_empty()) else {
+            let refused = Hindrance::Header { header: header.clone() };
+            return Err(Box::new(refused) as Failure);
+        };
+        let text = match value.strip_prefix('$') {
+            Some(rest) if rest.starts_with('$') => HeaderText::Text(Bytes::copy_from_slice(rest.as_bytes())),
+            Some(field) => HeaderText::Field(field.to_owned()),
+            None => HeaderText::Text(Bytes::copy_from_slice(value.as_bytes())),
+        };
+        Ok((Arc::from(name), text))
+    };
+    let is_expression = Expression::is_one(&args.partitioner);
+    if args.topics.partition.is_some() && args.partitioner != "murmur2" {
+        return Err(Box::new(Hindrance::Contradiction { one: "--partition", other: "--partitioner" }));
+    }
+    Ok(EnvelopePlan {
+        key,
+        headers: args.topics.headers.iter().map(header).collect::<Result<_, Failure>>()?,
+        timestamp: args.topics.timestamp_field.clone(),
+        partition: is_expression.then(|| expression("--partitioner", &args.partitioner)).transpose()?,
+        tombstones: args.topics.tombstones.as_ref().map(|field| match field.as_str() {
+            "" => Tombstones::Empty,
+            field => Tombstones::Field(field.to_owned()),
+        }),
+    })
 }
 
-fn sink_config(args: &Args, context: &Context, topic: &Topic) -> Result<SinkConfig, Failure> {
+fn sink_config(
+    args: &Args,
+    context: &Context,
+    topic: &Topic,
+    transaction: Option<Transaction>,
+) -> Result<SinkConfig, Failure> {
     let mut config = SinkConfig::new(context.kafka(topic.server.as_deref())?, &topic.name);
     if topic.server.is_none() {
         config.properties = context.kafka_properties()?;
     }
-    config.partitioner =
-        args.partitioner.parse().map_err(|error: connectors::kafka::Error| Box::new(error) as Failure)?;
-    let create = Create { partitions_count: args.partitions, replication_factor: -1 };
-    config.create = args.create.then_some(create);
+    config.partitioner = if Expression::is_one(&args.partitioner) {
+        Partitioner::Given
+    } else {
+        args.partitioner.parse().map_err(|error: connectors::kafka::Error| Box::new(error) as Failure)?
+    };
+    config.partition = args.topics.partition;
+    config.transaction = transaction;
+    if args.create {
+        let replication_factor = args.topics.replication.unwrap_or(-1);
+        let settings: Result<BTreeMap<_, _>, Failure> =
+            args.topics.config.iter().map(|text| pair(text)).collect();
+        config.create =
+            Some(Create { partitions_count: args.partitions, replication_factor, config: settings? });
+    }
     let mut set = |key: &str, value: Option<String>| {
         if let Some(value) = value {
             config.properties.insert(key.to_owned(), value);
@@ -117,10 +267,18 @@ fn sink_config(args: &Args, context: &Context, topic: &Topic) -> Result<SinkConf
     set("batch.size", args.batch_bytes.map(|bytes| bytes.to_string()));
     set("compression.type", args.compression.clone());
     for property in &args.property {
-        let Some((key, value)) = property.split_once('=') else {
-            return Err(Box::new(LoadError::Property { property: property.clone() }));
-        };
-        set(key, Some(value.to_owned()));
+        let (key, value) = pair(property)?;
+        set(&key, Some(value));
     }
     Ok(config)
+}
+
+fn pair(text: &str) -> Result<(String, String), Failure> {
+    let pair = text.split_once('=').map(|(key, value)| (key.to_owned(), value.to_owned()));
+    pair.ok_or_else(|| Box::new(LoadError::Property { property: text.to_owned() }) as Failure)
+}
+
+/// The folder that a contract's imports are looked for in.
+pub(super) fn beside(path: &Path) -> &Path {
+    path.parent().unwrap_or(Path::new("."))
 }

@@ -1,48 +1,89 @@
-//! The one question a load asks a schema registry: which id has this schema, registering it where that is wanted.
-
-use std::time::Duration;
+//! What a load asks a schema registry: which id has this schema, registering it and what it refers to where that is wanted.
 
 use base::ContractKind;
+use cloud::registry::{Authority, Failed, Registry};
 use serde_json::{Value, json};
 
 use super::failure::LoadError;
 
-const CALL_MS: u64 = 10_000;
+/// A schema with those that it refers to.
+pub(super) struct Schema<'a> {
+    pub(super) kind: ContractKind,
+    pub(super) text: &'a str,
+    /// Its references' names; each is a subject of that name.
+    pub(super) references: Vec<Reference>,
+}
 
-/// The id of `text` under `subject`.
+/// As the registry's API has it.
+#[derive(Debug, Clone)]
+pub(super) struct Reference {
+    pub(super) name: String,
+    pub(super) version: i64,
+}
+
+impl Schema<'_> {
+    fn body(&self) -> Value {
+        let mut body = json!({ "schema": self.text });
+        match self.kind {
+            ContractKind::Avro => {}
+            ContractKind::JsonSchema => body["schemaType"] = json!("JSON"),
+            ContractKind::Protobuf => body["schemaType"] = json!("PROTOBUF"),
+        }
+        if !self.references.is_empty() {
+            let reference =
+                |one: &Reference| json!({ "name": one.name, "subject": one.name, "version": one.version });
+            body["references"] = self.references.iter().map(reference).collect();
+        }
+        body
+    }
+}
+
+/// The id of a schema under `subject`.
 ///
 /// # Errors
 /// `Registry` when it does not answer, `RegistryRefuses` with its words when it does not take the schema.
 pub(super) async fn id_of(
     url: &str,
     subject: &str,
-    kind: ContractKind,
-    text: &str,
+    schema: &Schema<'_>,
     may_register: bool,
 ) -> Result<i32, LoadError> {
-    let unreachable =
-        |source: reqwest::Error| LoadError::Registry { url: url.to_owned(), source: Box::new(source) };
-    let mut body = json!({ "schema": text });
-    match kind {
-        ContractKind::Avro => {}
-        ContractKind::JsonSchema => body["schemaType"] = json!("JSON"),
-        ContractKind::Protobuf => body["schemaType"] = json!("PROTOBUF"),
-    }
     let versions = if may_register { "/versions" } else { "" };
-    let request = cloud::http::client()
-        .post(format!("{url}/subjects/{subject}{versions}"))
-        .timeout(Duration::from_millis(CALL_MS))
-        .header("content-type", "application/vnd.schemaregistry.v1+json")
-        .body(body.to_string());
-    let answer = request.send().await.map_err(unreachable)?;
-    let status = answer.status();
-    let text = answer.text().await.map_err(unreachable)?;
-    let answer: Value = serde_json::from_str(&text).unwrap_or_default();
-    match answer["id"].as_i64().and_then(|id| i32::try_from(id).ok()) {
-        Some(id) if status.is_success() => Ok(id),
-        _ => {
-            let reason = answer["message"].as_str().map_or_else(|| format!("HTTP {status}"), str::to_owned);
-            Err(LoadError::RegistryRefuses { subject: subject.to_owned(), reason })
-        }
+    let answer = ask(url, subject, versions, schema).await?;
+    let id = answer["id"].as_i64().and_then(|id| i32::try_from(id).ok());
+    id.ok_or_else(|| refuses(subject, "the answer has no id".to_owned()))
+}
+
+/// The version that a schema has under `subject`, registered there where that is wanted.
+pub(super) async fn version_of(
+    url: &str,
+    subject: &str,
+    schema: &Schema<'_>,
+    may_register: bool,
+) -> Result<i64, LoadError> {
+    if may_register {
+        ask(url, subject, "/versions", schema).await?;
     }
+    let answer = ask(url, subject, "", schema).await?;
+    answer["version"].as_i64().ok_or_else(|| refuses(subject, "the answer has no version".to_owned()))
+}
+
+async fn ask(url: &str, subject: &str, versions: &str, schema: &Schema<'_>) -> Result<Value, LoadError> {
+    let registry = Registry::new(vec![url.to_owned()], Authority::None);
+    let path = format!("/subjects/{}{versions}", encoded(subject));
+    registry.post(&path, &schema.body()).await.map_err(|failed| match failed {
+        Failed::Refused { status: ..500, message, .. } => refuses(subject, message),
+        failed => LoadError::Registry { url: url.to_owned(), source: Box::new(failed) },
+    })
+}
+
+fn refuses(subject: &str, reason: String) -> LoadError {
+    LoadError::RegistryRefuses { subject: subject.to_owned(), reason }
+}
+
+/// A subject as a part of a path: imports of Protobuf have slashes.
+fn encoded(subject: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
+    let part = |byte: u8| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
+    subject.bytes().map(part).collect()
 }

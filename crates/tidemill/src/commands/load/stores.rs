@@ -8,14 +8,16 @@ use std::sync::Arc;
 use base::{Clock, SystemClock, Value};
 use connectors::{
     Connector, Settings,
-    record::Shape,
+    files::{self, FileSource},
+    record::{self, Shape},
     rows::{self, Plan, Planned, Rows},
 };
+use engine::Stage;
 use project::Connection;
 use serde_json::json;
 use url::Url;
 
-use super::{Args, Prepared, Write, contract_text, failure::LoadError, input::Input, nulls};
+use super::{Args, Prepared, Write, contract_text, failure::LoadError, input::Input, nulls, watch::Lazy};
 use crate::context::{Context, Failure};
 
 /// Rows are many times their text; three batches of each of two files.
@@ -30,6 +32,10 @@ pub(super) struct Store {
 }
 
 impl Store {
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
     pub(super) fn parse(text: &str, context: &Context) -> Result<Self, Failure> {
         let refuse = || Box::new(LoadError::Target { target: text.to_owned() }) as Failure;
         let (scheme, rest) = text.split_once("://").ok_or_else(refuse)?;
@@ -140,7 +146,7 @@ fn settings<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Settings
 }
 
 /// An address as it may be printed: without whom it signs in as.
-fn hidden(text: &str) -> String {
+pub(super) fn hidden(text: &str) -> String {
     match (Url::parse(text), text.rsplit_once('@')) {
         (Ok(mut url), Some(_)) if url.password().is_some() => {
             url.set_password(Some("***")).ok();
@@ -170,7 +176,7 @@ pub(super) async fn prepare(
     for (path, shape) in input.shapes()? {
         let kinds = match &shape {
             Shape::Csv { header, delimiter } if contract.is_none() => {
-                rows::kinds(&*input.source(), &path, header, *delimiter, &nulls).await.map_err(plan_error)?
+                rows::kinds(&*input.whole(), &path, header, *delimiter, &nulls).await.map_err(plan_error)?
             }
             Shape::Csv { .. } | Shape::Json => Vec::new(),
         };
@@ -180,17 +186,43 @@ pub(super) async fn prepare(
     let now = || Value::TimestampMs(SystemClock.now_ms());
     let stamp = args.stamp.as_deref().map(|field| (field.into(), now()));
     let plan = Plan { contract, keys: args.key.clone(), nulls, stamp };
-    let stage = Rows::new(plan, planned).map_err(|source| Box::new(LoadError::Plan { source }) as Failure)?;
+    let stage: Arc<dyn Stage> = match input.watched() {
+        Some(config) => Arc::new(appearing(plan, config.clone())),
+        None => {
+            let stage = Rows::new(plan, planned);
+            Arc::new(stage.map_err(|source| Box::new(LoadError::Plan { source }) as Failure)?)
+        }
+    };
     let settings = sink_settings(args, store, key_kinds)?;
     let open = store.connector.sink.ok_or_else(|| LoadError::Target { target: store.name.clone() });
     let sink = open?(&settings).map_err(|source| Box::new(LoadError::Store { source }) as Failure)?;
     Ok(Prepared {
-        stage: Arc::new(stage),
+        stage,
         sink,
         name: store.name.clone(),
         told: json!({ "store": store.connector.name, "target": store.name }),
         is_repeatable: true,
         budget_bytes: BUDGET_BYTES,
+    })
+}
+
+/// The rows of files that nobody knows yet: each file's types are told when it comes.
+fn appearing(plan: Plan, config: files::Config) -> Lazy {
+    let runtime = tokio::runtime::Handle::current();
+    Lazy::new(16, move |path| {
+        let config = files::Config { paths: vec![path.into()], ..config.clone() };
+        let source = FileSource::open(config.clone())?;
+        let mut planned = Vec::new();
+        for (path, shape) in record::shapes(&source, &config)? {
+            let kinds = match &shape {
+                Shape::Csv { header, delimiter } if plan.contract.is_none() => {
+                    runtime.block_on(rows::kinds(&source, &path, header, *delimiter, &plan.nulls))?
+                }
+                _ => Vec::new(),
+            };
+            planned.push(Planned { path, shape, kinds });
+        }
+        Ok(Arc::new(Rows::new(plan.clone(), planned)?) as Arc<dyn Stage>)
     })
 }
 
@@ -208,7 +240,7 @@ fn refuse_flags_of_topics(args: &Args) -> Result<(), LoadError> {
         ("--compression", args.compression.is_some()),
         ("--property", !args.property.is_empty()),
     ];
-    match given.iter().find(|(_, is_given)| *is_given) {
+    match given.iter().chain(&args.topics.given()).find(|(_, is_given)| *is_given) {
         Some((flag, _)) => Err(LoadError::NotForStores { flag }),
         None => Ok(()),
     }

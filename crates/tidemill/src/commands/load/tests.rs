@@ -176,7 +176,47 @@ fn reject(code: base::Code, reason: &str) -> base::Reject {
 
 fn refused(code: base::Code, reason: &str) -> LoadError {
     let target = "planes".to_owned();
-    LoadError::Rejected { reject: Box::new(reject(code, reason)), sent_count: 7, target }
+    LoadError::Rejected { reject: Box::new(reject(code, reason)), sent_count: 7, target, resume: None }
+}
+
+#[test]
+fn every_error_of_pace_and_state_says_what_and_what_to_do() {
+    let id = || "flights-20261128T165512-3f2a".to_owned();
+    let known = || vec!["planes-20261127T080001-77aa".to_owned(), id()];
+    let gone = || std::io::ErrorKind::NotFound.into();
+    let dead = || "connection refused".into();
+    let topic = || "flights".to_owned();
+    let ends = [
+        LoadError::Failed { source: dead(), sent_count: 12, target: topic(), resume: Some(id()) },
+        LoadError::Interrupted { sent_count: 12, target: topic(), is_repeatable: false, resume: Some(id()) },
+        LoadError::Interrupted { sent_count: 0, target: topic(), is_repeatable: false, resume: None },
+    ];
+    let hindrances = [
+        Hindrance::Header { header: "source".to_owned() },
+        Hindrance::NoSource { target: "kafka://local/flights".to_owned() },
+        Hindrance::WatchBeside { source: "data/a.csv".to_owned() },
+        Hindrance::Watch { folder: "inbox".into(), source: gone() },
+        Hindrance::Pace { option: "--rate", text: "fast".to_owned(), like: "500/s, 30000/m, 2/h or 5MB/s" },
+        Hindrance::Contradiction { one: "--partition", other: "--partitioner" },
+        Hindrance::NoContractFor { flag: "--message" },
+        Hindrance::OtherContract { serializer: "Avro", contract: "Protobuf" },
+        Hindrance::ContractLacks { path: "contracts/order.proto".into(), what: "message Order".to_owned() },
+        Hindrance::State { path: ".tidemill/loads/a/load.json".into(), source: gone() },
+        Hindrance::NoStandardInput { id: id() },
+        Hindrance::InputChanged {
+            id: id(),
+            path: "data/flights.csv".into(),
+            reason: "it has 90 bytes and had 81".to_owned(),
+        },
+        Hindrance::HasEnded { id: id() },
+        Hindrance::NoLoad { id: "other".to_owned(), known: known() },
+        Hindrance::NoLoad { id: "other".to_owned(), known: Vec::new() },
+        Hindrance::NothingUnfinished { folder: ".tidemill/loads".into() },
+        Hindrance::SeveralUnfinished { known: known() },
+    ];
+    let texts: Vec<String> =
+        ends.iter().map(|error| plain(error)).chain(hindrances.iter().map(|error| plain(error))).collect();
+    insta::assert_snapshot!(texts.join("\n"));
 }
 
 #[test]
@@ -199,6 +239,7 @@ fn every_error_of_a_load_says_what_and_what_to_do() {
             reject: Box::new(reject(base::code::TM0510, "a.csv:7:3: flight: expected integer")),
             sent_count: 1,
             target: topic(),
+            resume: Some("flights-20261128T165512-3f2a".to_owned()),
         },
         LoadError::Rejected {
             reject: Box::new(reject(
@@ -207,6 +248,7 @@ fn every_error_of_a_load_says_what_and_what_to_do() {
             )),
             sent_count: 12,
             target: topic(),
+            resume: None,
         },
         refused(
             base::code::TM0772,
@@ -214,9 +256,9 @@ fn every_error_of_a_load_says_what_and_what_to_do() {
         ),
         refused(base::code::TM0773, "a.csv:9:1: a row is an object, not array"),
         refused(base::code::TM0774, "a.csv:9:1: tailnum, the key, has no value"),
-        LoadError::Failed { source: dead(), sent_count: 12, target: topic() },
-        LoadError::Interrupted { sent_count: 12, target: topic(), is_repeatable: false },
-        LoadError::Interrupted { sent_count: 12, target: topic(), is_repeatable: true },
+        LoadError::Failed { source: dead(), sent_count: 12, target: topic(), resume: None },
+        LoadError::Interrupted { sent_count: 12, target: topic(), is_repeatable: false, resume: None },
+        LoadError::Interrupted { sent_count: 12, target: topic(), is_repeatable: true, resume: None },
         LoadError::NotForTopics { flag: "--write" },
         LoadError::NotForStores { flag: "--serializer" },
         LoadError::Connection {

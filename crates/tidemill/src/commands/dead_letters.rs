@@ -1,0 +1,228 @@
+//! `tidemill dead-letters list|show|retry|rm`: records that loads and pipelines refused. They lie in `.tidemill/dead-letters`, a folder
+//! for each target or stream, as JSON Lines; `dead_letters/folder.rs` reads and writes those, `dead_letters/again.rs` sends them.
+
+mod again;
+mod errors;
+mod folder;
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use engine::Summary;
+use errors::Error;
+use folder::{Folder, Letter};
+use serde_json::{Value, json};
+
+use crate::{
+    commands::load::{Manifest, loads_folder},
+    context::{Context, Failure},
+};
+
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  tidemill dead-letters list
+  tidemill dead-letters show flights --limit 5
+  $EDITOR .tidemill/dead-letters/flights/*.jsonl    # mend the values
+  tidemill dead-letters retry flights")]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(clap::Subcommand)]
+enum Command {
+    /// Which targets have refused records, how many, and why
+    List,
+    /// Print refused records: place, reason, the record as it was received
+    Show {
+        #[command(flatten)]
+        of: Of,
+        /// Stop after so many
+        #[arg(long, value_name = "RECORDS", default_value_t = 20)]
+        limit: usize,
+    },
+    /// Send refused records to their target again, as they lie there now, by the arguments of their load
+    Retry {
+        #[command(flatten)]
+        of: Of,
+    },
+    /// Remove refused records
+    Rm {
+        #[command(flatten)]
+        of: Of,
+    },
+}
+
+#[derive(clap::Args)]
+struct Of {
+    /// As `list` has it: the target of a load, PIPELINE/STREAM; or a folder
+    name: String,
+}
+
+pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
+    match args.command {
+        Command::List => list(context),
+        Command::Show { of, limit } => show(context, &found(context, &of.name)?, limit),
+        Command::Retry { of } => retry(context, &of.name, &found(context, &of.name)?).await,
+        Command::Rm { of } => remove(context, &of.name, &found(context, &of.name)?),
+    }
+}
+
+fn root(context: &Context) -> Result<PathBuf, Failure> {
+    Ok(context.root()?.join(".tidemill").join("dead-letters"))
+}
+
+/// The folder of this name; a path, where it is one.
+fn found(context: &Context, name: &str) -> Result<Folder, Failure> {
+    let known = Folder::all_below(&root(context)?).map_err(boxed)?;
+    if let Some(folder) = known.iter().find(|folder| folder.name == name) {
+        return Ok(folder.clone());
+    }
+    let given = Folder::at(PathBuf::from(name), name).map_err(boxed)?;
+    let known = known.into_iter().map(|folder| folder.name).collect();
+    given.ok_or_else(|| boxed(Error::Nothing { name: name.to_owned(), known }))
+}
+
+fn boxed(error: Error) -> Failure {
+    Box::new(error)
+}
+
+fn list(context: &Context) -> Result<(), Failure> {
+    let folders = Folder::all_below(&root(context)?).map_err(boxed)?;
+    let mut rows = Vec::new();
+    for folder in folders {
+        let (mut count, mut codes) = (0u64, BTreeMap::<String, u64>::new());
+        folder
+            .each(|letter| {
+                count += 1;
+                *codes.entry(letter.text("code").to_owned()).or_default() += 1;
+                Ok(true)
+            })
+            .map_err(boxed)?;
+        rows.push((folder.name, count, codes));
+    }
+    if context.is_json() {
+        let row = |(name, count, codes): &(String, u64, BTreeMap<String, u64>)| json!({ "name": name, "records_count": count, "codes": codes });
+        println!("{}", rows.iter().map(row).collect::<Value>());
+        return Ok(());
+    }
+    if rows.is_empty() {
+        println!("no record was refused");
+    }
+    let width = rows.iter().map(|(name, ..)| name.len()).max().unwrap_or(0);
+    for (name, count, codes) in rows {
+        let codes: Vec<String> = codes.iter().map(|(code, count)| format!("{count} {code}")).collect();
+        println!("{name:width$}  {}  {}", counted(count), codes.join(", "));
+    }
+    Ok(())
+}
+
+fn counted(count: u64) -> String {
+    let records = if count == 1 { "record" } else { "records" };
+    format!("{} {records}", base::units::count_text(count))
+}
+
+fn show(context: &Context, folder: &Folder, limit: usize) -> Result<(), Failure> {
+    let (mut shown, mut more) = (0, 0u64);
+    folder
+        .each(|letter| {
+            if shown == limit {
+                more += 1;
+                return Ok(true);
+            }
+            shown += 1;
+            if context.is_json() {
+                println!("{}", Value::Object(letter.fields.clone()));
+            } else {
+                print(&letter);
+            }
+            Ok(true)
+        })
+        .map_err(boxed)?;
+    if more > 0 && !context.is_json() {
+        println!("and {} more: --limit", counted(more));
+    }
+    Ok(())
+}
+
+fn print(letter: &Letter) {
+    println!("{}  {}", letter.text("place"), letter.text("code"));
+    // A reason begins with its own place, which has the column.
+    println!("  {}", letter.text("reason"));
+    let value = match letter.value() {
+        Ok(Some(value)) => String::from_utf8_lossy(&value).into_owned(),
+        Ok(None) => "(no value)".to_owned(),
+        Err(_) => "(not base64)".to_owned(),
+    };
+    for line in value.lines() {
+        println!("  | {line}");
+    }
+}
+
+async fn retry(context: &Context, name: &str, folder: &Folder) -> Result<(), Failure> {
+    let mut loads: Vec<String> = Vec::new();
+    let mut strangers = 0u64;
+    folder
+        .each(|letter| {
+            match letter.load() {
+                Some(load) if !loads.iter().any(|known| known == load) => loads.push(load.to_owned()),
+                Some(_) => {}
+                None => strangers += 1,
+            }
+            Ok(true)
+        })
+        .map_err(boxed)?;
+    if loads.is_empty() {
+        return Err(boxed(Error::NoLoads { name: name.to_owned() }));
+    }
+    let (mut sent_count, mut refused_count) = (0, strangers);
+    for load in loads {
+        let at = loads_folder(context)?.join(&load);
+        let manifest = Manifest::read(&at)
+            .map_err(|_| boxed(Error::LoadGone { name: name.to_owned(), load: load.clone() }))?;
+        let (Summary { records_count, .. }, refused) = again::send(context, &manifest, folder, &load).await?;
+        sent_count += records_count;
+        refused_count += refused;
+        if refused == 0 {
+            manifest.forget_if_finished(&at)?;
+        }
+    }
+    if context.is_json() {
+        println!("{}", json!({ "name": name, "records_count": sent_count, "rejected_count": refused_count }));
+    } else {
+        println!("{} to {name}", counted(sent_count));
+    }
+    match refused_count {
+        0 => Ok(()),
+        count => {
+            Err(boxed(Error::StillRefused { name: name.to_owned(), count, folder: folder.path.clone() }))
+        }
+    }
+}
+
+fn remove(context: &Context, name: &str, folder: &Folder) -> Result<(), Failure> {
+    let (mut count, mut loads) = (0, Vec::new());
+    folder
+        .each(|letter| {
+            count += 1;
+            if let Some(load) = letter.load()
+                && !loads.iter().any(|known| known == load)
+            {
+                loads.push(load.to_owned());
+            }
+            Ok(true)
+        })
+        .map_err(boxed)?;
+    folder.remove().map_err(boxed)?;
+    for load in loads {
+        let at = loads_folder(context)?.join(load);
+        if let Ok(manifest) = Manifest::read(&at) {
+            manifest.forget_if_finished(&at)?;
+        }
+    }
+    if context.is_json() {
+        println!("{}", json!({ "name": name, "removed_count": count }));
+    } else {
+        println!("{} of {name} removed", counted(count));
+    }
+    Ok(())
+}
