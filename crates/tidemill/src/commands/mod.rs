@@ -49,10 +49,9 @@ pub enum Command {
     /// Work with a schema registry
     Schema(schema::Args),
     /// Load records from files into a topic, a table or a collection
-    Load(load::Args),
+    Load(Box<load::Args>),
     /// Say who one is to AWS and Google Cloud, and sign in and out
     Auth(auth::Args),
-    Load(Box<load::Args>),
     /// List, show and send again records that loads and pipelines refused
     DeadLetters(dead_letters::Args),
     /// List, test and export connections
@@ -84,9 +83,8 @@ pub async fn run(command: Command, context: &Context) -> Result<(), Failure> {
         Command::Group(args) => group::run(args, context).await,
         Command::Contract(args) => contract::run(args, context).await,
         Command::Schema(args) => schema::run(args, context).await,
-        Command::Load(args) => load::run(args, context).await,
-        Command::Auth(args) => auth::run(args, context).await,
         Command::Load(args) => load::run(*args, context).await,
+        Command::Auth(args) => auth::run(args, context).await,
         Command::DeadLetters(args) => dead_letters::run(args, context).await,
         Command::Connections(args) => connections::run(args, context).await,
         Command::Dag(args) => dag::run(args, context).await,
