@@ -128,3 +128,11 @@ proptest! {
         prop_assert_eq!(cut_batched(&cuts, &records, &[usize::MAX]), cut_batched(&cuts, &records, &sizes));
     }
 }
+
+#[test]
+fn records_of_one_mark_are_never_parted() {
+    let lines = [(1, 0), (1, 0), (1, 0), (2, 0), (2, 0), (3, 0)];
+    for sizes in [&[1][..], &[2], &[4, 1], &[6]] {
+        assert_eq!(cut_batched(&Cuts::records(2), &lines, sizes).join(" "), "1..2 2..3 3..4", "{sizes:?}");
+    }
+}

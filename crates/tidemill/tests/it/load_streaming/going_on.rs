@@ -104,15 +104,8 @@ fn a_transaction_killed_at_random_moments_ends_whole() {
         for round in 0..rounds {
             let topic = name("random");
             let target = format!("kafka://{}/{topic}", parts.kafka());
-            let args = [
-                "load",
-                "numbers.jsonl",
-                &target,
-                "--create",
-                "--transactional",
-                "--transaction-records",
-                "40",
-            ];
+            world.ok(&["topic", "create", &topic]);
+            let args = ["load", "numbers.jsonl", &target, "--transactional", "--transaction-records", "40"];
             let mut has_begun = false;
             loop {
                 let args: &[&str] = if has_begun { &["load", "--resume"] } else { &args };
@@ -182,6 +175,45 @@ fn a_killed_load_into_a_store_goes_on_and_ends_whole() {
         assert!(deaths > 0, "it has died once more in {:?}", began.elapsed());
         let said = testkit::run_python(&python, script, &[&server.uri(""), &collection]);
         assert_eq!(said.trim(), "20000 199990000");
+    }
+}
+
+/// Killed at random, each life going on where the one before ended, into a collection whose documents are known by key and one
+/// whose documents are known by their place.
+#[test]
+fn loads_into_a_store_killed_at_random_moments_end_whole() {
+    let Some(server) = testkit::mongod() else { return };
+    let Some(python) = testkit::venv_python("dlt") else { return };
+    let world = world();
+    world.write("numbers.jsonl", numbers(20_000));
+    let script = "import sys, pymongo\n\
+                  documents = pymongo.MongoClient(sys.argv[1]).going_on[sys.argv[2]]\n\
+                  print(documents.count_documents({}), sum(one['n'] for one in documents.find()))";
+    for seed in testkit::seeds(1) {
+        let (mut chance, mut kills) = (Seeded::new(seed), 0);
+        for key in [&["--key", "n"][..], &[]] {
+            let collection = name("random");
+            let target = format!("mongodb://{}/going_on/{collection}?replicaSet=tests", server.address);
+            // Slow enough to be killed several times, and committed each second.
+            let first = [&["load", "numbers.jsonl", &target, "--rate", "5000/s"], key].concat();
+            let mut args: &[&str] = &first;
+            loop {
+                let mut command = world.command(args);
+                command.stdout(Stdio::null()).stderr(Stdio::null());
+                let mut load = tied_to_us(command).unwrap();
+                poll::moment(chance.within(1_200..2_500));
+                let has_ended = load.ended().is_some();
+                load.kill();
+                if has_ended {
+                    break;
+                }
+                kills += 1;
+                args = &["load", "--resume"];
+            }
+            let said = testkit::run_python(&python, script, &[&server.uri(""), &collection]);
+            assert_eq!(said.trim(), "20000 199990000", "seed {seed}: {key:?} after {kills} kills");
+        }
+        eprintln!("seed {seed}: {kills} kills");
     }
 }
 
