@@ -412,6 +412,14 @@ codes! {
     TM1480 DataRefused "a dead letter cannot be sent again";
     TM1481 Settings "a watched folder cannot be used";
     TM1482 DataRefused "a topic has no such partition";
+    TM1490 Settings "no records can be made by a contract";
+    TM1491 Usage "a setting for an HTTP source does not work";
+    TM1492 Unreachable "an HTTP source does not answer";
+    TM1493 Denied "an HTTP source refuses access";
+    TM1494 Settings "an HTTP source refuses a request";
+    TM1495 DataRefused "a page of an HTTP source cannot be read";
+    TM1496 DataRefused "the pages of an HTTP source do not end";
+    TM1497 Settings "a position is none of an HTTP source's pages";
     TM1510 Unreachable "the keys that sign tokens cannot be fetched";
     TM1511 Settings "a rule for the names of certificates' owners cannot be used";
     TM1512 Settings "new TLS files of the broker cannot be used";

@@ -9,6 +9,7 @@ pub mod dynamodb;
 pub mod files;
 pub mod firestore;
 pub mod generate;
+pub mod http;
 pub mod kafka;
 pub mod mongodb;
 pub mod names;
@@ -30,6 +31,7 @@ pub const CONNECTORS: &[Connector] = &[
     files::CONNECTOR,
     firestore::CONNECTOR,
     generate::CONNECTOR,
+    http::CONNECTOR,
     kafka::CONNECTOR,
     mongodb::CONNECTOR,
 ];

@@ -20,6 +20,7 @@ use base::{Contract, ContractKind};
 
 pub use errors::{Error, Violation, kind_name, shorten};
 pub use framing::{frame, frame_message_index, unframe, unframe_message_index};
+pub use place::spot;
 pub use records::Transcoder;
 pub use validate::{RowEncoder, Validator};
 

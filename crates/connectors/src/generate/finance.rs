@@ -4,12 +4,12 @@
 //! Numbers refer to each other by arithmetic alone: a card's owner, a merchant's town, a payment's card are computed, so that
 //! any record of any table can be made by itself.
 
-use chrono::{DateTime, Datelike, Utc};
 use serde::Serialize;
 
 use super::{
     Config,
     dice::Dice,
+    inline::Inline,
     words::{CITIES, City, FEMALE_NAMES, MCC_CODES, Mcc, STREETS},
 };
 
@@ -68,18 +68,18 @@ pub(super) struct Card {
 
 #[derive(Serialize)]
 pub(super) struct Transaction {
-    id: u64,
-    date: String,
-    client_id: u64,
-    card_id: u64,
-    amount: String,
-    use_chip: &'static str,
-    merchant_id: u64,
-    merchant_city: &'static str,
-    merchant_state: Option<&'static str>,
-    zip: Option<u32>,
-    mcc: u16,
-    errors: Option<&'static str>,
+    pub(super) id: u64,
+    pub(super) date: Inline,
+    pub(super) client_id: u64,
+    pub(super) card_id: u64,
+    pub(super) amount: Inline,
+    pub(super) use_chip: &'static str,
+    pub(super) merchant_id: u64,
+    pub(super) merchant_city: &'static str,
+    pub(super) merchant_state: Option<&'static str>,
+    pub(super) zip: Option<u32>,
+    pub(super) mcc: u16,
+    pub(super) errors: Option<&'static str>,
 }
 
 /// An entry of a JSON object of id -> value, as the public set keeps its codes and labels.
@@ -237,13 +237,13 @@ pub(super) fn transaction(config: &Config, number: u64) -> Transaction {
     let Mcc(mcc, _, middle) = Dice::new(config.seed, MERCHANTS, paid.merchant).pick(MCC_CODES);
     let middle = if paid.is_fraud { middle * 2.5 } else { *middle };
     let cents = (middle * (dice.normal() * 0.6).exp()) as u64;
-    let sign = if dice.per_mille(50) { "-" } else { "" };
+    let is_refund = dice.per_mille(50);
     Transaction {
         id: FIRST_PAYMENT_ID + number,
         date: date(number, &mut dice),
         client_id: paid.client,
         card_id: paid.card,
-        amount: format!("${sign}{}.{:02}", cents / 100, cents % 100),
+        amount: amount(cents, is_refund),
         use_chip: paid.way,
         merchant_id: paid.merchant,
         merchant_city: if is_online { "ONLINE" } else { city },
@@ -254,14 +254,44 @@ pub(super) fn transaction(config: &Config, number: u64) -> Transaction {
     }
 }
 
+/// `$77.00`, `$-12.50`
+fn amount(cents: u64, is_refund: bool) -> Inline {
+    let mut text = Inline::default();
+    text.push(if is_refund { b"$-" } else { b"$" });
+    text.number(cents / 100, 1);
+    text.push(b".");
+    text.number(cents % 100, 2);
+    text
+}
+
 /// Later numbers are later.
-fn date(number: u64, dice: &mut Dice) -> String {
-    let seconds = number.saturating_mul(PAYMENT_EVERY_S) + dice.below(PAYMENT_EVERY_S);
-    let at: DateTime<Utc> = DateTime::from_timestamp(FIRST_PAYMENT_S + seconds as i64, 0).unwrap_or_default();
-    let time = at.time();
-    let (hour, minute, second) =
-        (chrono::Timelike::hour(&time), chrono::Timelike::minute(&time), chrono::Timelike::second(&time));
-    format!("{}-{:02}-{:02} {hour:02}:{minute:02}:{second:02}", at.year(), at.month(), at.day())
+fn date(number: u64, dice: &mut Dice) -> Inline {
+    let seconds =
+        number.saturating_mul(PAYMENT_EVERY_S) + dice.below(PAYMENT_EVERY_S) + FIRST_PAYMENT_S as u64;
+    let (days, second) = (seconds / 86_400, seconds % 86_400);
+    // Years begin in March, so that the leap day is their last (Hinnant's civil_from_days).
+    let day = days + 719_468;
+    let (era, of_era) = (day / 146_097, day % 146_097);
+    let year = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year + year / 4 - year / 100);
+    let month = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * month + 2) / 5 + 1;
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    let year = year + era * 400 + u64::from(month <= 2);
+    let mut text = Inline::default();
+    for (part, digits, behind) in [
+        (year, 4, b"-"),
+        (month, 2, b"-"),
+        (day, 2, b" "),
+        (second / 3_600, 2, b":"),
+        (second / 60 % 60, 2, b":"),
+        (second % 60, 2, b""),
+    ] as [(u64, usize, &[u8]); 6]
+    {
+        text.number(part, digits);
+        text.push(behind);
+    }
+    text
 }
 
 fn error(dice: &mut Dice, is_online: bool) -> Option<&'static str> {

@@ -5,17 +5,18 @@ use std::sync::Arc;
 use arrow_buffer::ScalarBuffer;
 use async_trait::async_trait;
 use base::{
-    Ask, Batch, Body, Discovery, Envelope, Fault, Lease, Place, Position, Read, Reader, Source, Split,
+    Ask, Batch, Body, Discovery, Envelope, Fault, Lease, Place, Position, Read, Reader, Schema, Source, Split,
 };
 use parking_lot::Mutex;
 use serde::Serialize;
 
-use super::{Config, Table, finance, users};
+use super::{Config, Table, columns, finance, users};
 use crate::column::Column;
 
 /// What one table holds.
 pub struct GeneratedSource {
     config: Config,
+    in_columns: bool,
     place: Arc<Place>,
     told: Mutex<bool>,
 }
@@ -26,7 +27,19 @@ const SPLITS_MAX: u64 = 4;
 
 impl GeneratedSource {
     pub fn new(config: Config) -> Self {
-        Self { config, place: Arc::new(Place::Made { name: config.name() }), told: Mutex::new(false) }
+        let place = Arc::new(Place::Made { name: config.name() });
+        Self { config, in_columns: false, place, told: Mutex::new(false) }
+    }
+
+    /// What its records are as columns; `None`: they are text alone.
+    pub fn schema(&self) -> Option<Schema> {
+        columns::schema(self.config.table)
+    }
+
+    /// Records as columns where [`GeneratedSource::schema`] says what they are: for a target that takes columns.
+    pub fn in_columns(mut self) -> Self {
+        self.in_columns = self.schema().is_some();
+        self
     }
 
     /// The first number of a split, and the one behind its last.
@@ -70,7 +83,8 @@ impl Source for GeneratedSource {
                 return Err(Fault::Fatal(format!("{}: position {from} is no number", split.id).into()));
             }
         };
-        Ok(Box::new(NumberReader { config: self.config, place: self.place.clone(), next, end }))
+        let (config, in_columns, place) = (self.config.clone(), self.in_columns, self.place.clone());
+        Ok(Box::new(NumberReader { config, in_columns, place, next, end }))
     }
 
     async fn covered(&self, _: &Split, _: &Position) -> Result<(), Fault> {
@@ -80,6 +94,7 @@ impl Source for GeneratedSource {
 
 struct NumberReader {
     config: Config,
+    in_columns: bool,
     place: Arc<Place>,
     next: u64,
     end: u64,
@@ -91,15 +106,33 @@ impl Reader for NumberReader {
         if self.next >= self.end {
             return Ok(Read::End);
         }
-        let (config, place, from, end) = (self.config, self.place.clone(), self.next, self.end);
+        let (config, place, from, end) = (self.config.clone(), self.place.clone(), self.next, self.end);
         let (bytes_max, records_max, lease) = (ask.bytes_max as usize, ask.records_max, ask.lease.clone());
-        let made = tokio::task::spawn_blocking(move || {
-            batch(config, place, from..end, (bytes_max, records_max), lease)
+        let in_columns = self.in_columns;
+        let made = tokio::task::spawn_blocking(move || match in_columns {
+            true => {
+                let count = (bytes_max / columns::ROW_BYTES).clamp(1, records_max) as u64;
+                column_batch(&config, place, from..end.min(from + count), lease)
+            }
+            false => batch(config, place, from..end, (bytes_max, records_max), lease),
         });
         let batch = made.await.map_err(|panicked| Fault::Fatal(Box::new(panicked)))?.map_err(Fault::Fatal)?;
         self.next += batch.len() as u64;
         Ok(Read::Batch(batch))
     }
+}
+
+fn column_batch(
+    config: &Config,
+    place: Arc<Place>,
+    numbers: std::ops::Range<u64>,
+    lease: Arc<Lease>,
+) -> Result<Batch, base::BoxError> {
+    let end = Position::Mark(numbers.end as i64);
+    let marks = ScalarBuffer::from_iter(numbers.start as i64..numbers.end as i64);
+    let envelope = Envelope { marks: Some(marks), ..Envelope::default() };
+    let body = Body::Columns(columns::payments(config, numbers)?);
+    Ok(Batch { body, envelope, contract: None, place, end, lease })
 }
 
 fn batch(
@@ -129,16 +162,21 @@ fn batch(
 }
 
 /// One record as a line of JSON would have it, without the line's end.
-fn write(config: &Config, number: u64, out: &mut Vec<u8>) -> Result<(), serde_json::Error> {
+fn write(config: &Config, number: u64, out: &mut Vec<u8>) -> Result<(), base::BoxError> {
     fn json(record: &impl Serialize, out: &mut Vec<u8>) -> Result<(), serde_json::Error> {
         serde_json::to_writer(out, record)
     }
     match config.table {
+        Table::Contract => match &config.recipe {
+            Some(recipe) => return Ok(recipe.write(config.seed, number, out)?),
+            None => unreachable!("a contract's table has its recipe"),
+        },
         Table::Users => json(&users::user(config.seed, number), out),
         Table::FinanceUsers => json(&finance::user(config, number), out),
         Table::FinanceCards => json(&finance::card(config, number), out),
         Table::FinanceTransactions => json(&finance::transaction(config, number), out),
         Table::FinanceMccCodes => json(&finance::mcc_code(number), out),
         Table::FinanceFraudLabels => json(&finance::fraud_label(config, number), out),
-    }
+    }?;
+    Ok(())
 }

@@ -89,6 +89,41 @@ async fn parts_of_a_large_table_are_the_whole() {
 }
 
 #[tokio::test]
+async fn columns_hold_what_the_text_says() {
+    let config = || Config::parse("finance.transactions?count=3000&seed=5").expect("a generator");
+    let lines = made("finance.transactions?count=3000&seed=5").await;
+    let source = GeneratedSource::new(config()).in_columns();
+    let schema = source.schema().expect("payments have columns");
+    let Discovery::Changed { assigned, .. } = source.discover(&ask()).await.expect("splits") else {
+        panic!("no splits");
+    };
+    for from in [Position::Start, Position::Mark(2_999)] {
+        let mut reader = source.open(&assigned[0], &from).await.expect("opens");
+        let mut number = if from == Position::Start { 0 } else { 2_999 };
+        while let Read::Batch(batch) = reader.read(&ask()).await.expect("reads") {
+            let Body::Columns(columns) = &batch.body else { panic!("no columns") };
+            let mut text = Vec::new();
+            let mut writer = arrow_json::LineDelimitedWriter::new(&mut text);
+            writer.write(columns).and_then(|()| writer.finish()).expect("JSON");
+            for line in String::from_utf8_lossy(&text).lines() {
+                let told: Value = serde_json::from_str(line).expect("JSON");
+                let mut expected = lines[number].clone();
+                // Columns have no members that are null.
+                expected.as_object_mut().expect("an object").retain(|_, value| !value.is_null());
+                assert_eq!(told, expected);
+                number += 1;
+            }
+            assert_eq!(batch.end, Position::Mark(number as i64));
+        }
+        assert_eq!(number, 3_000);
+    }
+    assert_eq!(schema.fields().len(), 12);
+    assert!(
+        GeneratedSource::new(Config::parse("users").expect("a generator")).in_columns().schema().is_none()
+    );
+}
+
+#[tokio::test]
 async fn the_banks_tables_refer_to_each_other() {
     let options = "seed=3&customers=101&count=20000";
     let users = made(&format!("finance.users?{options}")).await;

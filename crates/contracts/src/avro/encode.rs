@@ -141,8 +141,17 @@ impl Step {
                 sized(text.as_bytes(), out)
             }
             (Step::Fixed(size), Value::Bytes(bytes)) if bytes.len() == *size => out.extend_from_slice(bytes),
-            (Step::Decimal { scale, size }, Value::Decimal { unscaled, scale: given }) => {
-                let number = rescaled(*unscaled, *given, *scale).ok_or_else(|| self.refuse(value))?;
+            // JSON has no bytes: as Avro's own encoding of it, a letter of that number stands for each.
+            (Step::Fixed(size), Value::String(text)) if text.chars().count() == *size => {
+                let before = out.len();
+                out.extend(text.chars().filter_map(|letter| u8::try_from(letter).ok()));
+                if out.len() - before < *size {
+                    return Err(self.refuse(value));
+                }
+            }
+            (Step::Decimal { scale, size }, value) => {
+                let (unscaled, given) = written(value).ok_or_else(|| self.refuse(value))?;
+                let number = rescaled(unscaled, given, *scale).ok_or_else(|| self.refuse(value))?;
                 decimal(number, *size, out).ok_or_else(|| self.refuse(value))?;
             }
             (Step::Enum(symbols), Value::String(text)) => {
@@ -290,6 +299,21 @@ fn float(value: &Value) -> Option<f64> {
         Value::Int(number) => Some(*number as f64),
         _ => None,
     }
+}
+
+/// A decimal, or what a number's or a text's digits say.
+fn written(value: &Value) -> Option<(i128, i32)> {
+    let text = match value.plain() {
+        Value::Decimal { unscaled, scale } => return Some((*unscaled, *scale)),
+        Value::Int(number) => return Some((i128::from(*number), 0)),
+        Value::Float(number) => number.to_string(),
+        Value::String(text) => text.to_string(),
+        _ => return None,
+    };
+    let (whole, fraction) = text.split_once('.').unwrap_or((&text, ""));
+    let is_number = fraction.bytes().all(|byte| byte.is_ascii_digit());
+    let scale = i32::try_from(fraction.len()).ok().filter(|_| is_number && !["", "-"].contains(&whole))?;
+    Some((format!("{whole}{fraction}").parse().ok()?, scale))
 }
 
 pub(crate) fn long(number: i64, out: &mut Vec<u8>) {

@@ -63,6 +63,11 @@ impl JsonSchema {
         Ok(Self { json, own })
     }
 
+    /// The document with all that it refers to in it.
+    pub fn whole(&self) -> &Json {
+        &self.json
+    }
+
     /// Compact, in the order of the text: the registry's identity.
     pub fn canonical(&self) -> String {
         self.own.as_ref().unwrap_or(&self.json).to_string()

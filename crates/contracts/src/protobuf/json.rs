@@ -142,6 +142,11 @@ impl MessageWriter {
 }
 
 impl Messages {
+    /// The one that a record is where nobody says another.
+    pub fn first(&self) -> &MessageDescriptor {
+        &self.of_file[0]
+    }
+
     /// Appends the message's index and its bytes: the first of the file. On a violation `out` is as before.
     pub fn write_json(&self, json: &Json, out: &mut Vec<u8>) -> Result<(), Violation> {
         let message =

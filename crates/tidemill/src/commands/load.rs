@@ -1,13 +1,16 @@
 //! `tidemill load SOURCE… TARGET`: a transfer from files or a generator to a store, once.
 //!
-//! Map: this file the arguments; `load/job.rs` the transfer; `load/input.rs` where records come from; `load/kafka.rs` topics, `load/contract.rs` and
+//! Map: this file the arguments; `load/job.rs` the transfer; `load/input.rs` where records come from (`load/generate.rs` generators,
+//! `load/http.rs` pages); `load/kafka.rs` topics, `load/contract.rs` and
 //! `load/registry.rs` what their values keep; `load/stores.rs` tables and collections, which take rows; `load/pace.rs` how fast and how
 //! long; `load/watch.rs` files that appear; `load/state.rs` what a resumed load knows; `load/show.rs` progress and the summary;
 //! `load/failure.rs` what ends a load, `load/hindrance.rs` what keeps it from beginning or going on.
 
 mod contract;
 mod failure;
+mod generate;
 mod hindrance;
+mod http;
 mod input;
 mod job;
 mod kafka;
@@ -45,7 +48,8 @@ use crate::context::{Context, Failure};
   tidemill load --resume")]
 pub struct Args {
     /// Files (.csv .tsv .jsonl .ndjson .json, also .gz and .zst), - for standard input, or a generator: generate:users,
-    /// generate:finance.TABLE?count=N&seed=N&customers=N (users, cards, transactions, mcc_codes, fraud_labels). Then the target:
+    /// generate:finance.TABLE?count=N&seed=N&customers=N (users, cards, transactions, mcc_codes, fraud_labels), generate:CONTRACT?count=N&seed=N
+    /// (a name in contracts/, or a file), or pages of JSON at an https:// address. Then the target:
     /// kafka://local/TOPIC, kafka://HOST:PORT/TOPIC, dynamodb://local/TABLE, dynamodb://CONNECTION/TABLE,
     /// mongodb://HOST/DATABASE/COLLECTION, mongodb://CONNECTION/COLLECTION or firestore://PROJECT/COLLECTION
     #[arg(required_unless_present_any = ["resume", "list"], num_args = 1.., value_name = "SOURCE... TARGET")]
@@ -118,6 +122,8 @@ pub struct Args {
     pace: pace::PaceArgs,
     #[command(flatten)]
     resume: state::ResumeArgs,
+    #[command(flatten)]
+    http: http::HttpArgs,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -145,14 +151,16 @@ enum Write {
     Replace,
 }
 
-pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
+pub async fn run(mut args: Args, context: &Context) -> Result<(), Failure> {
     if args.resume.list {
         return state::list(context);
     }
     if let Some(id) = &args.resume.resume {
-        let (state, again, then) = State::reopen(context, id)?;
+        let (state, mut again, then) = State::reopen(context, id)?;
+        generate::adopt(&mut again, &then)?;
         return job::run(&again, &then, Some(state), args.resume.accept_changes).await;
     }
+    generate::adopt(&mut args, context)?;
     job::run(&args, context, None, false).await
 }
 

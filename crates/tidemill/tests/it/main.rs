@@ -22,6 +22,7 @@ mod java;
 mod kafka_python;
 mod kcat;
 mod lifecycle;
+mod load_generate;
 mod load_stores;
 mod load_streaming;
 mod pipelines;

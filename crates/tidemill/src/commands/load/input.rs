@@ -8,11 +8,11 @@ use std::{
 use base::Source;
 use connectors::{
     files::{self, FileSource},
-    generate::{self, GeneratedSource},
+    generate::GeneratedSource,
     record::{self, Shape},
 };
 
-use super::{Args, failure::LoadError, watch::WatchSource};
+use super::{Args, failure::LoadError, generate, http, watch::WatchSource};
 use crate::context::{Context, Failure};
 
 /// The sources of one load.
@@ -21,9 +21,12 @@ pub(super) enum Input {
         source: Arc<FileSource>,
         config: files::Config,
     },
-    Generated {
-        source: Arc<GeneratedSource>,
+    /// JSON that is made, or answered page by page.
+    Made {
+        source: Arc<dyn Source>,
         name: Arc<str>,
+        /// It ends by itself after as many as are wanted.
+        is_counted: bool,
     },
     /// Files that appear while it runs, each read so.
     Watched {
@@ -38,17 +41,17 @@ pub(super) enum Input {
     },
 }
 
-/// What a source's name begins with that is no file's.
-const GENERATE: &str = "generate:";
-
 impl Input {
     /// Checks that each file is there, or that there is such a generator.
     pub(super) fn open(args: &Args, context: &Context, sources: &[String]) -> Result<Self, Failure> {
-        if let Some(generated) = sources.iter().find_map(|source| source.strip_prefix(GENERATE)) {
+        if let Some(generated) = sources.iter().find_map(|source| source.strip_prefix(generate::SCHEME)) {
             if let Some(other) = sources.iter().find(|source| !source.ends_with(generated)) {
                 return Err(Box::new(LoadError::NotAlone { other: other.clone() }));
             }
-            return Self::generated(args, generated);
+            return Self::generated(args, context, generated);
+        }
+        if let Some(source) = http::source(args, context, sources)? {
+            return Ok(Input::Made { name: source.name(), source, is_counted: false });
         }
         let path = |typed: &String| {
             if typed == "-" { Ok(PathBuf::from("-")) } else { context.path(Path::new(typed)) }
@@ -74,21 +77,21 @@ impl Input {
     }
 
     /// `--limit` is its count, where that is not said.
-    fn generated(args: &Args, text: &str) -> Result<Self, Failure> {
-        let mut config = generate::Config::parse(text).map_err(|error| Box::new(error) as Failure)?;
+    fn generated(args: &Args, context: &Context, text: &str) -> Result<Self, Failure> {
+        let mut config = generate::config(context, text)?;
         config.count = match (config.count, args.limit) {
             (Some(count), Some(limit)) => Some(count.min(limit)),
             (count, limit) => count.or(limit),
         };
-        Ok(Input::Generated { name: config.name(), source: Arc::new(GeneratedSource::new(config)) })
+        let name = config.name();
+        Ok(Input::Made { name, source: Arc::new(GeneratedSource::new(config)), is_counted: true })
     }
 
     pub(super) fn source(&self) -> Arc<dyn Source> {
         match self {
             Input::Files { source, .. } => source.clone(),
-            Input::Generated { source, .. } => source.clone(),
+            Input::Made { source, .. } | Input::Given { source, .. } => source.clone(),
             Input::Watched { source, .. } => source.clone(),
-            Input::Given { source, .. } => source.clone(),
         }
     }
 
@@ -96,7 +99,7 @@ impl Input {
     pub(super) fn shapes(&self) -> Result<Vec<(Arc<str>, Shape)>, files::Error> {
         match self {
             Input::Files { source, config } => record::shapes(source, config),
-            Input::Generated { name, .. } => Ok(vec![(name.clone(), Shape::Json)]),
+            Input::Made { name, .. } => Ok(vec![(name.clone(), Shape::Json)]),
             Input::Watched { .. } => Ok(Vec::new()),
             Input::Given { shapes, .. } => Ok(shapes.clone()),
         }
@@ -114,7 +117,7 @@ impl Input {
     pub(super) fn paths(&self) -> &[PathBuf] {
         match self {
             Input::Files { config, .. } => &config.paths,
-            Input::Generated { .. } | Input::Watched { .. } | Input::Given { .. } => &[],
+            Input::Made { .. } | Input::Watched { .. } | Input::Given { .. } => &[],
         }
     }
 
@@ -122,13 +125,13 @@ impl Input {
     pub(super) fn watched(&self) -> Option<&files::Config> {
         match self {
             Input::Watched { config, .. } => Some(config),
-            Input::Files { .. } | Input::Generated { .. } | Input::Given { .. } => None,
+            Input::Files { .. } | Input::Made { .. } | Input::Given { .. } => None,
         }
     }
 
     /// It counts its records itself.
     pub(super) fn is_counted(&self) -> bool {
-        matches!(self, Input::Generated { .. })
+        matches!(self, Input::Made { is_counted: true, .. })
     }
 
     /// Bytes to read: known where all sources are plain files.
