@@ -1,6 +1,6 @@
-"""The peer of `tidemill load`: a CSV file to Kafka by confluent-kafka's JSON Schema serializer, as its examples do it.
+"""The peer of `tidemill load` into Kafka: a CSV file by confluent-kafka's JSON Schema or Avro serializer, as its examples do it.
 
-usage: load_csv.py BOOTSTRAP REGISTRY TOPIC SCHEMA.json FILE.csv KEY
+usage: load_csv.py BOOTSTRAP REGISTRY TOPIC SCHEMA.json|SCHEMA.avsc FILE.csv KEY
 """
 import csv
 import json
@@ -9,25 +9,42 @@ import time
 
 from confluent_kafka import Producer
 from confluent_kafka.schema_registry import SchemaRegistryClient
+from confluent_kafka.schema_registry.avro import AvroSerializer
 from confluent_kafka.schema_registry.json_schema import JSONSerializer
 from confluent_kafka.serialization import MessageField, SerializationContext
 
 bootstrap, registry, topic, schema_file, data_file, key_column = sys.argv[1:]
 schema = open(schema_file).read()
-serialize = JSONSerializer(schema, SchemaRegistryClient({"url": registry}))
+is_avro = schema_file.endswith(".avsc")
+client = SchemaRegistryClient({"url": registry})
+serialize = AvroSerializer(client, schema) if is_avro else JSONSerializer(schema, client)
 context = SerializationContext(topic, MessageField.VALUE)
 producer = Producer({"bootstrap.servers": bootstrap, "linger.ms": 5, "partitioner": "murmur2_random"})
 
 
-def kind(column):
+def kind(types):
     """The first type that is not null."""
-    types = column.get("type", "string")
-    types = [types] if isinstance(types, str) else types
-    return next(name for name in types if name != "null")
+    types = types if isinstance(types, list) else [types]
+    found = next(one for one in types if one != "null")
+    return found.get("logicalType", found["type"]) if isinstance(found, dict) else found
 
 
-convert = {"integer": int, "number": float, "string": str, "boolean": lambda text: text == "true"}
-columns = {name: convert[kind(column)] for name, column in json.loads(schema)["properties"].items()}
+def moment(text):
+    from datetime import datetime
+
+    return datetime.fromisoformat(text.replace("Z", "+00:00"))
+
+
+convert = {
+    "integer": int, "number": float, "string": str, "boolean": lambda text: text == "true",
+    "int": int, "long": int, "double": float, "float": float, "timestamp-millis": moment,
+    "date": lambda text: moment(text).date(),
+}
+if is_avro:
+    types = {field["name"]: field["type"] for field in json.loads(schema)["fields"]}
+else:
+    types = {name: one.get("type", "string") for name, one in json.loads(schema)["properties"].items()}
+columns = {name: convert[kind(one)] for name, one in types.items()}
 
 start, count, failed = time.time(), 0, 0
 

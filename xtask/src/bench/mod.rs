@@ -22,21 +22,40 @@ use crate::services;
 pub struct Args {
     /// Only these: up, load, produce, broker, registry, s3, memory, pipelines, dynamodb, dags [default: all]
     names: Vec<String>,
+    /// Share of the full sizes of `load`; a whole run takes some ten minutes at 0.1
+    #[arg(long, default_value_t = 0.1, value_parser = share)]
+    scale: f64,
+    /// Rounds of `load`
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+    /// Only these rows of `load`, printed and not kept: mongodb, kafka, dynamodb, firestore, convert, generate
+    #[arg(long, value_delimiter = ',')]
+    rows: Vec<String>,
+    /// The debug binaries as they lie there; figures are printed and not kept. For `load` alone
+    #[arg(long, requires = "names")]
+    debug: bool,
 }
 
-type Bench = (&'static str, fn() -> Result<()>);
+fn share(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(share) if share > 0.0 && share <= 1.0 => Ok(share),
+        _ => Err("a share is above 0 and at most 1".to_owned()),
+    }
+}
+
+type Bench = (&'static str, fn(&Args) -> Result<()>);
 
 const BENCHES: &[Bench] = &[
-    ("up", up::run),
+    ("up", |_| up::run()),
     ("load", load::run),
-    ("produce", produce::run),
-    ("broker", broker::run),
-    ("registry", registry::run),
-    ("s3", s3::run),
-    ("memory", memory::run),
-    ("pipelines", pipelines::run),
-    ("dynamodb", dynamodb::run),
-    ("dags", dags::run),
+    ("produce", |_| produce::run()),
+    ("broker", |_| broker::run()),
+    ("registry", |_| registry::run()),
+    ("s3", |_| s3::run()),
+    ("memory", |_| memory::run()),
+    ("pipelines", |_| pipelines::run()),
+    ("dynamodb", |_| dynamodb::run()),
+    ("dags", |_| dags::run()),
 ];
 
 pub fn run(args: &Args) -> Result<()> {
@@ -46,15 +65,23 @@ pub fn run(args: &Args) -> Result<()> {
             BENCHES.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
         );
     }
+    if args.debug {
+        if args.names != ["load"] {
+            bail!("--debug is for trying out `load` alone");
+        }
+        parts::use_debug();
+    }
     let missing = services::install(&services::Args { bench: true })?;
     if !missing.is_empty() {
         bail!("the peer cannot run without {}", missing.join(", "));
     }
-    parts::build()?;
+    if !args.debug {
+        parts::build()?;
+    }
     for (name, bench) in BENCHES {
         if args.names.is_empty() || args.names.iter().any(|wanted| wanted == name) {
             eprintln!("bench {name}");
-            bench()?;
+            bench(args)?;
         }
     }
     Ok(())

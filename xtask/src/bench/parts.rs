@@ -4,6 +4,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    sync::atomic::{AtomicBool, Ordering},
     time::{Duration, Instant},
 };
 
@@ -22,8 +23,20 @@ pub fn build() -> Result<()> {
     show(&mut cargo(&args))
 }
 
+static IS_DEBUG: AtomicBool = AtomicBool::new(false);
+
+/// From now on the debug binaries, as they lie there.
+pub fn use_debug() {
+    IS_DEBUG.store(true, Ordering::Relaxed);
+}
+
+fn binary(name: &str) -> PathBuf {
+    let profile = if IS_DEBUG.load(Ordering::Relaxed) { "debug" } else { "release" };
+    root().join("target").join(profile).join(name)
+}
+
 pub fn tidemill() -> PathBuf {
-    root().join("target/release/tidemill")
+    binary("tidemill")
 }
 
 /// An empty project, not up yet.
@@ -33,8 +46,15 @@ pub fn world() -> World {
 
 /// Runs our librdkafka program and gives the line of JSON that it prints.
 pub fn perf(args: &[&str]) -> Result<serde_json::Value> {
-    let said = quiet(Command::new(root().join("target/release/perf")).args(args), Duration::from_secs(600))?;
+    let said = quiet(&mut perf_command(args), Duration::from_secs(600))?;
     Ok(serde_json::from_str(&said)?)
+}
+
+/// The same, not run yet.
+pub fn perf_command(args: &[&str]) -> Command {
+    let mut command = Command::new(binary("perf"));
+    command.args(args);
+    command
 }
 
 /// Apache Kafka, one KRaft node with the settings its own start script gives it.

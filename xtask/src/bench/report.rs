@@ -25,6 +25,13 @@ impl Line {
         self.theirs.map(|theirs| if self.less { theirs / self.ours } else { self.ours / theirs })
     }
 
+    /// In a line on the screen.
+    pub fn told(&self) -> String {
+        let theirs = self.theirs.map_or_else(|| "-".to_owned(), number);
+        let factor = self.factor().map_or_else(String::new, |factor| format!(", {factor:.2}x"));
+        format!("{}: {} against {theirs} {}{factor}", self.what, number(self.ours), self.unit)
+    }
+
     fn row(&self) -> String {
         let theirs = self.theirs.map_or_else(|| "-".to_owned(), number);
         let factor = self.factor().map_or_else(|| "-".to_owned(), |factor| format!("{factor:.1}x"));

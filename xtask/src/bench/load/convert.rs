@@ -1,0 +1,53 @@
+//! 10 GB of CSV to JSON Lines in gzip and to Parquet: `tidemill convert`, polars by its streaming engine, duckdb.
+
+use std::fs;
+
+use anyhow::{Context, Result, ensure};
+
+use super::{
+    Plan, data, python, script,
+    sides::{self, side},
+};
+use crate::bench::{measure::whole, parts, report::Line};
+
+/// About 10 GB.
+const ROWS: u64 = 80_000_000;
+
+pub(super) fn run(plan: &Plan) -> Result<Vec<Line>> {
+    let world = parts::world();
+    let count = plan.of(ROWS);
+    let file = world.path("payments.csv");
+    data::payments(&file, count)?;
+    let file = file.to_str().context("a path in UTF-8")?;
+    let mut lines = Vec::new();
+    for (name, ending) in [("JSON Lines.gz", "jsonl.gz"), ("Parquet", "parquet")] {
+        let target = |side: &str| world.path(&format!("{side}.{ending}")).to_string_lossy().into_owned();
+        let ours = |_| {
+            let to = target("ours");
+            fs::remove_file(&to).ok();
+            whole(&mut world.command(&["convert", file, &to]))
+        };
+        let polars = |_| whole(&mut script(&python(), "convert_polars.py", &[file, &target("polars")]));
+        let duckdb = |_| whole(&mut script(&python(), "convert_duckdb.py", &[file, &target("duckdb")]));
+        let runs = sides::run(
+            plan,
+            vec![
+                side("tidemill", count, ours),
+                side("polars streaming", count, polars),
+                side("duckdb", count, duckdb),
+            ],
+        )?;
+        let mut counted = script(&python(), "convert_duckdb.py", &[&target("ours"), "count"]);
+        let said = whole(&mut counted)?.stdout;
+        ensure!(said.trim() == count.to_string(), "our {ending} has {said} rows");
+        lines.extend(sides::lines(
+            &format!("CSV to {name}"),
+            "rows/s",
+            &runs,
+            &[">= 0.8x", ">= 0.8x"],
+            "<= 150 MB",
+        ));
+        ["ours", "polars", "duckdb"].iter().for_each(|side| drop(fs::remove_file(target(side))));
+    }
+    Ok(lines)
+}
