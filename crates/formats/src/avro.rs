@@ -11,7 +11,7 @@ use std::{ops::Range, sync::Arc};
 use base::{Batch, Body, Rejects, Schema, Value, code};
 use flate2::{Compress, Compression, Crc, FlushCompress};
 
-use crate::{Encoder, Error, reject};
+use crate::{Encoder, Error, columns, reject};
 
 pub(crate) use encode::kind_name;
 pub use schema::avro_schema_text;
@@ -85,6 +85,11 @@ impl AvroEncoder {
         })
     }
 
+    /// Of a file whose blocks are made beside each other: the header is taken out, and stands before all of them.
+    pub(crate) fn take_header(&mut self) -> Vec<u8> {
+        self.header.take().unwrap_or_default()
+    }
+
     fn append_value(&mut self, value: &Value) -> Result<(), String> {
         let start = self.block.len();
         let encoded = encode::append(value, &self.schema, &mut self.block);
@@ -115,12 +120,18 @@ impl AvroEncoder {
 
 impl Encoder for AvroEncoder {
     fn append(&mut self, batch: &Batch, rows: Range<usize>, out: &mut Vec<u8>) -> Result<Rejects, Error> {
-        let Body::Rows(values) = &batch.body else {
-            return Err(Error::Form { format: "Avro", form: "raw bytes or columns" });
+        let made;
+        let values: &[Value] = match &batch.body {
+            Body::Rows(values) => &values[rows.clone()],
+            Body::Columns(record_batch) => {
+                made = columns::values(&record_batch.slice(rows.start, rows.len()))?;
+                &made
+            }
+            Body::Raw(_) => return Err(Error::Form { format: "Avro", form: "raw bytes" }),
         };
         let mut rejects = Rejects::default();
-        for row in rows {
-            if let Err(reason) = self.append_value(&values[row]) {
+        for (row, value) in rows.zip(values) {
+            if let Err(reason) = self.append_value(value) {
                 rejects.0.push(reject(batch, row, code::TM0601, "TASK_PUT", reason));
             }
             if self.block.len() >= BLOCK_BYTES {

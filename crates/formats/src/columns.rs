@@ -1,5 +1,7 @@
 //! Rows into Arrow columns by their schema: checked row by row first, so that building columns cannot fail on data.
 
+mod values;
+
 use std::sync::Arc;
 
 use arrow_array::{
@@ -15,11 +17,16 @@ use base::{Kind, Schema, Value};
 
 use crate::{Error, avro::kind_name};
 
+pub use values::{schema_of_columns, values};
+
 /// The widest decimal that 128 bits hold.
 const PRECISION_MAX: u8 = 38;
 
-/// The columns of a record; anything but a struct has none.
-pub(crate) fn arrow_schema(schema: &Schema) -> Result<SchemaRef, Error> {
+/// The columns of a record.
+///
+/// # Errors
+/// `SchemaUnfit`: anything but a struct has none.
+pub fn arrow_schema(schema: &Schema) -> Result<SchemaRef, Error> {
     match &schema.kind {
         Kind::Struct(_) => Ok(Arc::new(ArrowSchema::new(arrow_fields(schema)?))),
         kind => Err(Error::SchemaUnfit {

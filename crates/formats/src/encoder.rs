@@ -5,8 +5,8 @@ use std::{ops::Range, sync::Arc};
 use base::{Batch, Contract, Rejects};
 
 use crate::{
-    AvroCodec, Error, JsonSettings, avro::AvroEncoder, csv::CsvEncoder, gzip::Gzip, json::JsonEncoder,
-    parquet::ParquetEncoder, raw::RawEncoder,
+    AvroCodec, Error, JsonSettings, avro::AvroEncoder, compress::Compressed, csv::CsvEncoder,
+    json::JsonEncoder, parquet::ParquetEncoder, raw::RawEncoder,
 };
 
 /// Turns rows into bytes that are appended to `out`, so that what is done can be sent while rows still arrive.
@@ -70,6 +70,8 @@ pub enum Compression {
     None,
     /// `level` 0-9, or -1 for zlib's own choice.
     Gzip { level: i32 },
+    /// `level` 1-22.
+    Zstd { level: i32 },
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -111,7 +113,7 @@ impl Format {
         }
     }
 
-    fn compresses_itself(&self) -> bool {
+    pub(crate) fn compresses_itself(&self) -> bool {
         match self {
             Format::Json(_) | Format::Raw { .. } | Format::Csv { .. } => false,
             Format::Avro { .. } | Format::Parquet { .. } => true,
@@ -122,11 +124,12 @@ impl Format {
 impl Settings {
     /// What an object's name ends in: `.json`, `.json.gz`, `.snappy.parquet`.
     pub fn extension(&self) -> String {
+        let extension = self.format.extension();
         match self.compression {
-            Compression::Gzip { .. } if !self.format.compresses_itself() => {
-                format!("{}.gz", self.format.extension())
-            }
-            Compression::None | Compression::Gzip { .. } => self.format.extension().to_owned(),
+            _ if self.format.compresses_itself() => extension.to_owned(),
+            Compression::None => extension.to_owned(),
+            Compression::Gzip { .. } => format!("{extension}.gz"),
+            Compression::Zstd { .. } => format!("{extension}.zst"),
         }
     }
 }
@@ -144,12 +147,11 @@ pub fn encoder(settings: &Settings, contract: Option<&Arc<Contract>>) -> Result<
         Format::Parquet { codec } => Box::new(ParquetEncoder::new(schema()?, *codec)?),
         Format::Csv { delimiter } => Box::new(CsvEncoder::new(schema()?, *delimiter)),
     };
-    Ok(match settings.compression {
-        Compression::Gzip { level } if !settings.format.compresses_itself() => {
-            Box::new(Gzip::new(inner, level))
-        }
-        Compression::None | Compression::Gzip { .. } => inner,
-    })
+    if settings.format.compresses_itself() {
+        Ok(inner)
+    } else {
+        Compressed::around(inner, settings.compression)
+    }
 }
 
 #[cfg(test)]

@@ -4,19 +4,21 @@
 //! values. With a schema, fields come in its order and missing ones as null.
 
 mod compact;
+pub(crate) mod times;
 mod value;
 
 use std::ops::Range;
 
 use arrow_array::Array;
-use arrow_json::LineDelimitedWriter;
+use arrow_json::{WriterBuilder, writer::LineDelimited};
 use base::{Batch, Body, Rejects, code};
 
 use crate::{Encoder, Error, RawAs, reject};
 
 pub use compact::append as compact_json;
+pub use times::time_text;
 pub use value::json_value;
-pub(crate) use value::{append_base64, unscaled_bytes};
+pub(crate) use value::{append as append_value, append_base64, unscaled_bytes};
 
 /// How a decimal looks: `decimal.format` of JsonConverter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -27,10 +29,45 @@ pub enum DecimalAs {
     Number,
 }
 
+/// How dates and times look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum TimesAs {
+    /// JsonConverter's: days, or milliseconds.
+    #[default]
+    Number,
+    /// As RFC 3339 writes them: `2013-01-31`, `2013-01-31T10:00:00Z`.
+    Text,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct JsonSettings {
     pub raw: RawAs,
     pub decimal: DecimalAs,
+    pub times: TimesAs,
+}
+
+impl JsonSettings {
+    /// For people and other programs: decimals are numbers, times are texts.
+    pub fn plain() -> Self {
+        Self { raw: RawAs::Json, decimal: DecimalAs::Number, times: TimesAs::Text }
+    }
+}
+
+/// What of the settings concerns a value.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Style {
+    decimal: DecimalAs,
+    times: TimesAs,
+}
+
+impl Style {
+    pub(crate) const PLAIN: Style = Style { decimal: DecimalAs::Number, times: TimesAs::Text };
+}
+
+impl From<DecimalAs> for Style {
+    fn from(decimal: DecimalAs) -> Self {
+        Self { decimal, times: TimesAs::Number }
+    }
 }
 
 pub(crate) struct JsonEncoder {
@@ -89,9 +126,10 @@ impl Encoder for JsonEncoder {
             }
             Body::Rows(values) => {
                 let schema = batch.contract.as_ref().map(|contract| &*contract.schema);
+                let style = Style { decimal: self.settings.decimal, times: self.settings.times };
                 for row in rows {
                     let start = out.len();
-                    let written = value::append(&values[row], schema, self.settings.decimal, out);
+                    let written = value::append(&values[row], schema, style, out);
                     line(row, written, start, out);
                 }
             }
@@ -100,7 +138,8 @@ impl Encoder for JsonEncoder {
                     format: "JSON",
                     source: source.into(),
                 };
-                let mut writer = LineDelimitedWriter::new(&mut *out);
+                let build = WriterBuilder::new().with_explicit_nulls(true);
+                let mut writer = build.build::<_, LineDelimited>(&mut *out);
                 writer.write(&columns.slice(rows.start, rows.len())).map_err(failed)?;
                 writer.finish().map_err(failed)?;
             }

@@ -10,7 +10,7 @@ use base::{Batch, Body, Rejects, Schema, Value, code};
 use parquet::{
     arrow::ArrowWriter,
     basic::{Compression, GzipLevel, ZstdLevel},
-    file::properties::WriterProperties,
+    file::properties::{WriterProperties, WriterPropertiesBuilder},
 };
 
 use crate::{Encoder, Error, ParquetCodec, columns, reject};
@@ -32,14 +32,7 @@ pub(crate) struct ParquetEncoder {
 impl ParquetEncoder {
     pub(crate) fn new(schema: Arc<Schema>, codec: ParquetCodec) -> Result<Self, Error> {
         let arrow = columns::arrow_schema(&schema)?;
-        let properties = WriterProperties::builder()
-            .set_created_by("tidemill".to_owned())
-            .set_compression(match codec {
-                ParquetCodec::None => Compression::UNCOMPRESSED,
-                ParquetCodec::Snappy => Compression::SNAPPY,
-                ParquetCodec::Gzip => Compression::GZIP(GzipLevel::default()),
-                ParquetCodec::Zstd => Compression::ZSTD(ZstdLevel::default()),
-            })
+        let properties = properties(codec)
             .set_max_row_group_row_count(Some(ROW_GROUP_ROWS_COUNT_MAX))
             .set_max_row_group_bytes(Some(ROW_GROUP_BYTES_MAX))
             .build();
@@ -75,7 +68,12 @@ impl Encoder for ParquetEncoder {
                 }
             }
             Body::Raw(_) => return Err(Error::Form { format: "Parquet", form: "raw bytes" }),
-            Body::Columns(_) => return Err(Error::Form { format: "Parquet", form: "columns" }),
+            Body::Columns(columns) => {
+                let values = columns::values(&columns.slice(rows.start, rows.len()))?;
+                let envelope = batch.envelope.slice(rows);
+                let batch = Batch { body: Body::Rows(values.into()), envelope, ..batch.clone() };
+                return self.append(&batch, 0..batch.len(), out);
+            }
         }
         Ok(rejects)
     }
@@ -97,7 +95,16 @@ impl Encoder for ParquetEncoder {
     }
 }
 
-fn failed(source: parquet::errors::ParquetError) -> Error {
+pub(crate) fn properties(codec: ParquetCodec) -> WriterPropertiesBuilder {
+    WriterProperties::builder().set_created_by("tidemill".to_owned()).set_compression(match codec {
+        ParquetCodec::None => Compression::UNCOMPRESSED,
+        ParquetCodec::Snappy => Compression::SNAPPY,
+        ParquetCodec::Gzip => Compression::GZIP(GzipLevel::default()),
+        ParquetCodec::Zstd => Compression::ZSTD(ZstdLevel::default()),
+    })
+}
+
+pub(crate) fn failed(source: parquet::errors::ParquetError) -> Error {
     Error::Encoder { format: "Parquet", source: source.into() }
 }
 

@@ -229,6 +229,7 @@ fn file_format(checked: &Checked, value: &Plan) -> FileFormat {
                 _ => RawAs::CompactJson,
             },
             decimal: DecimalAs::Base64,
+            ..JsonSettings::default()
         }),
     };
     let compression = match checked.text("s3.compression.type") {

@@ -5,7 +5,7 @@ use std::io::Write;
 use base::{Kind, Schema, Value};
 use base64::{Engine, engine::general_purpose::STANDARD};
 
-use super::DecimalAs;
+use super::{DecimalAs, Style, TimesAs, times};
 
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
@@ -13,13 +13,13 @@ const HEX: &[u8; 16] = b"0123456789abcdef";
 pub(crate) fn append(
     value: &Value,
     schema: Option<&Schema>,
-    decimal: DecimalAs,
+    style: Style,
     out: &mut Vec<u8>,
 ) -> Result<(), String> {
     match value {
         Value::Null => match schema.and_then(|schema| schema.default.as_ref()) {
             // JsonConverter writes the default of a field in place of its null.
-            Some(default) if !default.is_null() => append(default, None, decimal, out)?,
+            Some(default) if !default.is_null() => append(default, None, style, out)?,
             _ => out.extend_from_slice(b"null"),
         },
         Value::Boolean(true) => out.extend_from_slice(b"true"),
@@ -29,25 +29,32 @@ pub(crate) fn append(
             let is_single = schema.is_some_and(|schema| schema.kind == Kind::Float32);
             append_float(*number, is_single, out);
         }
-        Value::Decimal { unscaled, scale } => match decimal {
+        Value::Decimal { unscaled, scale } => match style.decimal {
             DecimalAs::Base64 => append_base64(&unscaled_bytes(*unscaled), out),
             DecimalAs::Number => append_decimal(*unscaled, *scale, out),
         },
         Value::String(text) => append_string(text, out),
         Value::Bytes(bytes) => append_base64(bytes, out),
+        Value::Date(_) | Value::TimeMs(_) | Value::TimestampMs(_) | Value::TimestampUs(_)
+            if style.times == TimesAs::Text =>
+        {
+            out.push(b'"');
+            times::append(value, out);
+            out.push(b'"');
+        }
         Value::Date(days) => append_integer(i128::from(*days), out),
         Value::TimeMs(ms) => append_integer(i128::from(*ms), out),
         Value::TimestampMs(ms) => append_integer(i128::from(*ms), out),
         Value::TimestampUs(us) => append_integer(i128::from(us.div_euclid(1_000)), out),
-        Value::Tagged { value, .. } => append(value, schema, decimal, out)?,
+        Value::Tagged { value, .. } => append(value, schema, style, out)?,
         Value::List(items) => {
             let item_schema = match schema.map(|schema| &schema.kind) {
                 Some(Kind::Array(item)) => Some(&**item),
                 _ => None,
             };
-            append_all(items, out, b"[]", |item, out| append(item, item_schema, decimal, out))?;
+            append_all(items, out, b"[]", |item, out| append(item, item_schema, style, out))?;
         }
-        Value::Map(entries) => append_map(entries, schema, decimal, out)?,
+        Value::Map(entries) => append_map(entries, schema, style, out)?,
         Value::Struct(fields) => match schema.map(|schema| &schema.kind) {
             Some(Kind::Struct(wanted)) => {
                 let mut given = fields.iter();
@@ -62,12 +69,12 @@ pub(crate) fn append(
                         }
                         None => fields.iter().find(|(name, _)| *name == field.name).map(|(_, value)| value),
                     };
-                    append(value.unwrap_or(&Value::Null), Some(&field.schema), decimal, out)
+                    append(value.unwrap_or(&Value::Null), Some(&field.schema), style, out)
                 })?;
             }
             _ => append_all(fields, out, b"{}", |(name, value), out| {
                 append_name(name, out);
-                append(value, None, decimal, out)
+                append(value, None, style, out)
             })?,
         },
     }
@@ -77,7 +84,7 @@ pub(crate) fn append(
 /// One value as JSON text; for messages, tests and `cat`.
 pub fn json_value(value: &Value, schema: Option<&Schema>, decimal: DecimalAs) -> String {
     let mut out = Vec::new();
-    append(value, schema, decimal, &mut out).unwrap_or_default();
+    append(value, schema, decimal.into(), &mut out).unwrap_or_default();
     String::from_utf8_lossy(&out).into_owned()
 }
 
@@ -85,7 +92,7 @@ pub fn json_value(value: &Value, schema: Option<&Schema>, decimal: DecimalAs) ->
 fn append_map(
     entries: &[(Value, Value)],
     schema: Option<&Schema>,
-    decimal: DecimalAs,
+    style: Style,
     out: &mut Vec<u8>,
 ) -> Result<(), String> {
     let (key_schema, value_schema) = match schema.map(|schema| &schema.kind) {
@@ -97,14 +104,14 @@ fn append_map(
             if let Value::String(name) = key {
                 append_name(name, out);
             }
-            append(value, value_schema, decimal, out)
+            append(value, value_schema, style, out)
         });
     }
     append_all(entries, out, b"[]", |(key, value), out| {
         out.push(b'[');
-        append(key, key_schema, decimal, out)?;
+        append(key, key_schema, style, out)?;
         out.push(b',');
-        append(value, value_schema, decimal, out)?;
+        append(value, value_schema, style, out)?;
         out.push(b']');
         Ok(())
     })

@@ -1,0 +1,335 @@
+//! One file of many parts: encoded and compressed beside each other on several threads, joined in their order.
+//!
+//! A part of JSON Lines or CSV is some lines, packed as a gzip member or a zstd frame of its own; of Avro some blocks; of Parquet a row
+//! group. What stands before, between and behind the parts is the joiner's, of which a file has one.
+
+use std::{io, sync::Arc};
+
+use arrow_array::RecordBatch;
+use arrow_schema::SchemaRef;
+use base::{Batch, Body, Contract, Rejects, Schema, Value, code};
+use parquet::{
+    arrow::{
+        ArrowWriter,
+        arrow_writer::{ArrowColumnChunk, ArrowRowGroupWriterFactory, compute_leaves},
+    },
+    file::{properties::EnabledStatistics, writer::SerializedFileWriter},
+};
+
+use crate::{
+    Encoder, Error, Format, Settings,
+    avro::AvroEncoder,
+    columns,
+    compress::packed,
+    csv::CsvEncoder,
+    json::JsonEncoder,
+    parquet::{failed, properties},
+    raw::RawEncoder,
+    reject,
+};
+
+/// How the parts of one kind of file are made: shared by all threads.
+pub struct Parts {
+    settings: Settings,
+    contract: Option<Arc<Contract>>,
+    /// One JSON array, whose elements are the records, in place of lines.
+    is_array: bool,
+    parquet: Option<Groups>,
+}
+
+/// What row groups are made by.
+struct Groups {
+    schema: Arc<Schema>,
+    arrow: SchemaRef,
+    factory: ArrowRowGroupWriterFactory,
+}
+
+/// Some records of a file, encoded.
+pub struct Part {
+    body: PartBody,
+    pub records_count: u64,
+}
+
+enum PartBody {
+    Bytes(Vec<u8>),
+    Group(Vec<ArrowColumnChunk>),
+}
+
+/// Rows of a row group that are turned into columns together.
+const BLOCK_ROWS_COUNT: usize = 8_192;
+
+impl Parts {
+    /// `contract` is that of all records; formats with a schema in the file need one.
+    ///
+    /// # Errors
+    /// `NoSchema`, `SchemaUnfit`.
+    pub fn new(settings: Settings, contract: Option<Arc<Contract>>, is_array: bool) -> Result<Self, Error> {
+        if settings.format.needs_schema() && contract.is_none() {
+            return Err(Error::NoSchema { format: settings.format.name() });
+        }
+        let parquet = match (&settings.format, &contract) {
+            (Format::Parquet { codec }, Some(contract)) => {
+                let arrow = columns::arrow_schema(&contract.schema)?;
+                let (_, factory) = file_writer(&arrow, *codec, io::sink())?;
+                Some(Groups { schema: contract.schema.clone(), arrow, factory })
+            }
+            _ => None,
+        };
+        let parts = Self { settings, contract, is_array, parquet };
+        parts.encoder()?;
+        Ok(parts)
+    }
+
+    /// The columns of a Parquet file.
+    pub fn arrow(&self) -> Option<&SchemaRef> {
+        self.parquet.as_ref().map(|groups| &groups.arrow)
+    }
+
+    fn schema(&self) -> Result<&Arc<Schema>, Error> {
+        let missing = Error::NoSchema { format: self.settings.format.name() };
+        self.contract.as_ref().map(|contract| &contract.schema).ok_or(missing)
+    }
+
+    /// For one part: without what stands in a file once. Parquet has none.
+    fn encoder(&self) -> Result<Option<Box<dyn Encoder>>, Error> {
+        Ok(Some(match &self.settings.format {
+            Format::Json(json) => Box::new(JsonEncoder::new(json.clone())),
+            Format::Raw { separator } => Box::new(RawEncoder::new(separator.clone())),
+            Format::Csv { delimiter } => {
+                Box::new(CsvEncoder::without_header(self.schema()?.clone(), *delimiter))
+            }
+            Format::Avro { codec, is_enhanced } => {
+                let mut encoder = AvroEncoder::new(self.schema()?, *codec, *is_enhanced)?;
+                encoder.take_header();
+                Box::new(encoder)
+            }
+            Format::Parquet { .. } => return Ok(None),
+        }))
+    }
+
+    /// The part of these batches. Rows that the format cannot hold come back as rejects and are not in it.
+    ///
+    /// # Errors
+    /// `Form`, `Encoder`.
+    pub fn of_batches(&self, batches: &[Batch]) -> Result<(Part, Rejects), Error> {
+        let mut rejects = Rejects::default();
+        let offered: usize = batches.iter().map(Batch::len).sum();
+        let Some(mut encoder) = self.encoder()? else { return self.group(batches) };
+        let mut bytes = Vec::new();
+        for batch in batches {
+            let of_schema = Batch { contract: self.contract.clone(), ..batch.clone() };
+            rejects.append(encoder.append(&of_schema, 0..batch.len(), &mut bytes)?);
+        }
+        // Of CSV that has its header elsewhere, of JSON and of raw bytes nothing is left; of Avro the open block.
+        encoder.finish(&mut bytes)?;
+        let records_count = (offered - rejects.0.len()) as u64;
+        Ok((self.of_text(bytes, records_count)?, rejects))
+    }
+
+    /// The part of text that is encoded already: whole lines, as this format has them.
+    ///
+    /// # Errors
+    /// `Encoder`.
+    pub fn of_text(&self, mut text: Vec<u8>, records_count: u64) -> Result<Part, Error> {
+        if self.is_array {
+            text = joined(&text);
+        }
+        let is_packed = self.settings.format.compresses_itself() || text.is_empty();
+        let bytes = if is_packed { text } else { packed(self.settings.compression, text)? };
+        Ok(Part { body: PartBody::Bytes(bytes), records_count })
+    }
+
+    /// The row group of these columns.
+    ///
+    /// # Errors
+    /// `Encoder`; `Form` where the file is not Parquet.
+    pub fn of_blocks(&self, blocks: &[RecordBatch]) -> Result<Part, Error> {
+        self.groups()?.of(blocks)
+    }
+
+    fn groups(&self) -> Result<&Groups, Error> {
+        let form = "columns";
+        self.parquet.as_ref().ok_or(Error::Form { format: self.settings.format.name(), form })
+    }
+
+    fn group(&self, batches: &[Batch]) -> Result<(Part, Rejects), Error> {
+        let (blocks, rejects) = self.blocks(batches)?;
+        Ok((self.of_blocks(&blocks)?, rejects))
+    }
+
+    /// The columns of these batches, for a row group of Parquet that is made of several.
+    ///
+    /// # Errors
+    /// `Form`, `Encoder`.
+    pub fn blocks(&self, batches: &[Batch]) -> Result<(Vec<RecordBatch>, Rejects), Error> {
+        let groups = self.groups()?;
+        let (mut rejects, mut made) = (Rejects::default(), Vec::new());
+        for batch in batches {
+            let values: Vec<Value> = match &batch.body {
+                Body::Rows(rows) => rows.to_vec(),
+                Body::Columns(columns) if columns.schema().fields() == groups.arrow.fields() => {
+                    made.push(columns.clone());
+                    continue;
+                }
+                Body::Columns(columns) => columns::values(columns)?,
+                Body::Raw(_) => return Err(Error::Form { format: "Parquet", form: "raw bytes" }),
+            };
+            let mut kept = Vec::with_capacity(values.len());
+            for (row, value) in values.into_iter().enumerate() {
+                match columns::check(&value, &groups.schema) {
+                    Ok(()) => kept.push(value),
+                    Err(reason) => rejects.0.push(reject(batch, row, code::TM0601, "TASK_PUT", reason)),
+                }
+            }
+            for block in kept.chunks(BLOCK_ROWS_COUNT) {
+                let block = columns::record_batch(block, &groups.schema, &groups.arrow)
+                    .map_err(|source| Error::Encoder { format: "Parquet", source: source.into() })?;
+                made.push(block);
+            }
+        }
+        Ok((made, rejects))
+    }
+
+    /// What joins the parts of one file.
+    ///
+    /// # Errors
+    /// `Encoder`, `SchemaUnfit`.
+    pub fn joiner(&self) -> Result<Joiner, Error> {
+        let pack = |text: &[u8]| packed(self.settings.compression, text.to_vec());
+        let (mut head, mut between, mut tail, mut tail_of_none) =
+            (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        match &self.settings.format {
+            Format::Json(_) if self.is_array => {
+                (head, between, tail) = (pack(b"[\n")?, pack(b",\n")?, pack(b"\n]\n")?);
+                tail_of_none = pack(b"]\n")?;
+            }
+            // A file of no members is no gzip file.
+            Format::Json(_) | Format::Raw { .. } => tail_of_none = pack(b"")?,
+            Format::Csv { delimiter } => {
+                CsvEncoder::new(self.schema()?.clone(), *delimiter).finish(&mut head)?;
+                head = packed(self.settings.compression, head)?;
+            }
+            Format::Avro { codec, is_enhanced } => {
+                head = AvroEncoder::new(self.schema()?, *codec, *is_enhanced)?.take_header();
+            }
+            Format::Parquet { .. } => {}
+        }
+        let parquet = match (&self.settings.format, &self.parquet) {
+            (Format::Parquet { codec }, Some(groups)) => {
+                Some(file_writer(&groups.arrow, *codec, Vec::new())?.0)
+            }
+            _ => None,
+        };
+        Ok(Joiner { head, between, tail, tail_of_none, parquet, parts_count: 0, is_begun: false })
+    }
+}
+
+impl Groups {
+    fn of(&self, blocks: &[RecordBatch]) -> Result<Part, Error> {
+        let records_count = blocks.iter().map(|block| block.num_rows() as u64).sum();
+        let mut writers = self.factory.create_column_writers(0).map_err(failed)?;
+        for block in blocks.iter().filter(|block| block.num_rows() > 0) {
+            let mut next = writers.iter_mut();
+            for (field, column) in self.arrow.fields().iter().zip(block.columns()) {
+                for leaf in compute_leaves(field, column).map_err(failed)? {
+                    if let Some(writer) = next.next() {
+                        writer.write(&leaf).map_err(failed)?;
+                    }
+                }
+            }
+        }
+        let chunks = writers.into_iter().map(|writer| writer.close()).collect::<Result<_, _>>();
+        Ok(Part { body: PartBody::Group(chunks.map_err(failed)?), records_count })
+    }
+}
+
+fn file_writer<W: io::Write + Send>(
+    arrow: &SchemaRef,
+    codec: crate::ParquetCodec,
+    out: W,
+) -> Result<(SerializedFileWriter<W>, ArrowRowGroupWriterFactory), Error> {
+    // The bounds of each column in a row group are what readers skip by; those of single pages cost more than they save.
+    let properties = properties(codec).set_statistics_enabled(EnabledStatistics::Chunk).build();
+    ArrowWriter::try_new(out, arrow.clone(), Some(properties))
+        .and_then(ArrowWriter::into_serialized_writer)
+        .map_err(failed)
+}
+
+/// Lines as elements of an array: commas between them.
+fn joined(lines: &[u8]) -> Vec<u8> {
+    let lines = lines.strip_suffix(b"\n").unwrap_or(lines);
+    let mut out = Vec::with_capacity(lines.len() + lines.len() / 64);
+    for (place, line) in lines.split(|byte| *byte == b'\n').enumerate() {
+        if place > 0 {
+            out.extend_from_slice(b",\n");
+        }
+        out.extend_from_slice(line);
+    }
+    out
+}
+
+/// Joins the parts of one file.
+pub struct Joiner {
+    head: Vec<u8>,
+    between: Vec<u8>,
+    tail: Vec<u8>,
+    tail_of_none: Vec<u8>,
+    parquet: Option<SerializedFileWriter<Vec<u8>>>,
+    parts_count: u64,
+    is_begun: bool,
+}
+
+impl Joiner {
+    /// Appends a part, and before the first one what the file begins with.
+    ///
+    /// # Errors
+    /// `Encoder`.
+    pub fn push(&mut self, part: Part, out: &mut Vec<u8>) -> Result<(), Error> {
+        self.begin(out);
+        if part.records_count == 0 {
+            return Ok(());
+        }
+        if self.parts_count > 0 {
+            out.extend_from_slice(&self.between);
+        }
+        self.parts_count += 1;
+        match (part.body, &mut self.parquet) {
+            (PartBody::Bytes(mut bytes), _) => out.append(&mut bytes),
+            (PartBody::Group(chunks), Some(writer)) => {
+                let mut group = writer.next_row_group().map_err(failed)?;
+                for chunk in chunks {
+                    chunk.append_to_row_group(&mut group).map_err(failed)?;
+                }
+                group.close().map_err(failed)?;
+                out.append(writer.inner_mut());
+            }
+            (PartBody::Group(_), None) => {
+                return Err(Error::Form { format: "this file", form: "row groups" });
+            }
+        }
+        Ok(())
+    }
+
+    fn begin(&mut self, out: &mut Vec<u8>) {
+        if !std::mem::replace(&mut self.is_begun, true) {
+            out.extend_from_slice(&self.head);
+        }
+    }
+
+    /// The end of the file. Nothing may be pushed after it.
+    ///
+    /// # Errors
+    /// `Encoder`.
+    pub fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), Error> {
+        self.begin(out);
+        out.extend_from_slice(if self.parts_count == 0 { &self.tail_of_none } else { &self.tail });
+        if let Some(mut writer) = self.parquet.take() {
+            writer.finish().map_err(failed)?;
+            out.append(writer.inner_mut());
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;
