@@ -399,6 +399,16 @@ codes! {
     TM1406 PartFailed "a credentials file cannot be written";
     TM1407 Settings "a Google sign-in has no OAuth client";
     TM1408 Denied "the credentials have expired";
+    TM1450 Usage "the format of a target cannot be told";
+    TM1451 DataRefused "a record does not fit the columns of its file";
+    TM1452 Usage "a compression does not fit a format";
+    TM1453 DataRefused "the columns of a file cannot be told";
+    TM1454 Usage "an option does not fit a source or a target";
+    TM1455 DataRefused "a record of a topic cannot be decoded";
+    TM1456 DataRefused "there is nothing to update";
+    TM1457 Usage "a target cannot be reset";
+    TM1458 Usage "a reset was not confirmed";
+    TM1459 PartFailed "a reset stopped on the way";
     TM1470 Usage "a load cannot go on";
     TM1471 DataRefused "an input has changed since its load began";
     TM1472 PartFailed "the state of a load cannot be used";

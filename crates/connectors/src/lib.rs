@@ -5,6 +5,7 @@
 //! Connectors do not know each other.
 
 mod column;
+pub mod crossing;
 pub mod dynamodb;
 pub mod files;
 pub mod firestore;
@@ -14,6 +15,7 @@ pub mod kafka;
 pub mod mongodb;
 pub mod names;
 pub mod objects;
+pub mod output;
 pub mod record;
 pub mod rows;
 mod selection;

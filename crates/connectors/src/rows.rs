@@ -6,6 +6,8 @@
 
 mod json;
 
+pub use json::read as json_value;
+
 use std::{
     borrow::Cow,
     collections::HashMap,

@@ -51,6 +51,10 @@ pub enum Write {
     Put,
     /// An item of the same key that is another one refuses the record.
     Insert,
+    /// The item's attributes are set; without an item the record is refused.
+    Update,
+    /// The item of its key goes; without one that is all right.
+    Delete,
 }
 
 /// What a table is made of.
@@ -59,6 +63,8 @@ pub struct Create {
     /// Partition key, then the sort key where there is one; a kind that is not said is that of the first record.
     pub key: Vec<(String, Option<KeyKind>)>,
     pub billing: Billing,
+    /// Global secondary indexes with all attributes, each by its partition key and its sort key.
+    pub indexes: Vec<Vec<(String, Option<KeyKind>)>>,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -73,8 +79,18 @@ pub enum Billing {
 
 const ACCESS: [&str; 6] = ["region", "endpoint", "profile", "access_key", "secret_key", "session_token"];
 const SOURCE: [&str; 3] = ["table", "index", "consistent"];
-const SINK: [&str; 8] =
-    ["table", "write", "create", "key", "key_types", "billing", "read_capacity", "write_capacity"];
+const SINK: [&str; 10] = [
+    "table",
+    "write",
+    "create",
+    "key",
+    "key_types",
+    "billing",
+    "read_capacity",
+    "write_capacity",
+    "indexes",
+    "index_types",
+];
 
 impl SourceConfig {
     /// `table`, `index`, `consistent`, and those of [`Access`].
@@ -93,8 +109,8 @@ impl SourceConfig {
 }
 
 impl SinkConfig {
-    /// `table`, `write` (put or insert), `create` with `key`, `key_types`, `billing`, `read_capacity`, `write_capacity`, and
-    /// those of [`Access`].
+    /// `table`, `write` (put, insert, update or delete), `create` with `key`, `key_types`, `billing`, `read_capacity`,
+    /// `write_capacity`, `indexes` and `index_types` (as `key`, several with semicolons), and those of [`Access`].
     ///
     /// # Errors
     /// A setting that does not fit, or that is none.
@@ -103,7 +119,9 @@ impl SinkConfig {
         let write = match settings.get("write").map_or("put", String::as_str) {
             "put" | "upsert" => Write::Put,
             "insert" => Write::Insert,
-            other => return Err(Error::setting("write", other, "put or insert")),
+            "update" => Write::Update,
+            "delete" => Write::Delete,
+            other => return Err(Error::setting("write", other, "put, insert, update or delete")),
         };
         let create = if flag(settings, "create")? { Some(Create::read(settings)?) } else { None };
         Ok(Self { access: Access::read(settings)?, table: table(settings)?, write, create })
@@ -112,32 +130,40 @@ impl SinkConfig {
 
 impl Create {
     fn read(settings: &Settings) -> Result<Self, Error> {
-        let list = |key: &str| -> Vec<String> {
-            let text = settings.get(key).map_or("", String::as_str);
-            text.split(',').map(|one| one.trim().to_owned()).filter(|one| !one.is_empty()).collect()
-        };
-        let (names, kinds) = (list("key"), list("key_types"));
-        if names.is_empty() || names.len() > 2 {
-            let given = settings.get("key").map_or("", String::as_str);
-            return Err(Error::setting(
-                "key",
-                given,
-                "the partition key, or partition key and sort key: pk,sk",
-            ));
-        }
-        if kinds.len() > names.len() {
-            return Err(Error::setting("key_types", &kinds.join(","), "one of S, N, B for each part of key"));
-        }
-        let kind = |place: usize| match kinds.get(place).map(String::as_str) {
-            None => Ok(None),
-            Some("S" | "string") => Ok(Some(KeyKind::Text)),
-            Some("N" | "number") => Ok(Some(KeyKind::Number)),
-            Some("B" | "binary") => Ok(Some(KeyKind::Bytes)),
-            Some(other) => Err(Error::setting("key_types", other, "S, N or B")),
-        };
-        let key = names.into_iter().enumerate().map(|(place, name)| Ok((name, kind(place)?)));
-        Ok(Self { key: key.collect::<Result<_, Error>>()?, billing: Billing::read(settings)? })
+        let text = |key: &str| settings.get(key).map_or("", String::as_str);
+        let key = key_of("key", text("key"), "key_types", text("key_types"))?;
+        let mut types = text("index_types").split(';');
+        let index = |names: &str| key_of("indexes", names, "index_types", types.next().unwrap_or(""));
+        let names = text("indexes").split(';').filter(|names| !names.trim().is_empty());
+        let indexes = names.map(index).collect::<Result<_, Error>>()?;
+        Ok(Self { key, billing: Billing::read(settings)?, indexes })
     }
+}
+
+/// One or two names, with the kinds that are said.
+fn key_of(
+    key: &'static str,
+    names: &str,
+    types: &'static str,
+    kinds: &str,
+) -> Result<Vec<(String, Option<KeyKind>)>, Error> {
+    let list = |text: &str| -> Vec<String> { text.split(',').map(|one| one.trim().to_owned()).collect() };
+    let given: Vec<String> = list(names).into_iter().filter(|name| !name.is_empty()).collect();
+    let kinds = list(kinds);
+    if given.is_empty() || given.len() > 2 {
+        return Err(Error::setting(key, names, "the partition key, or partition key and sort key: pk,sk"));
+    }
+    if kinds.len() > given.len() {
+        return Err(Error::setting(types, &kinds.join(","), "one of S, N, B for each part of the key"));
+    }
+    let kind = |place: usize| match kinds.get(place).map(String::as_str) {
+        None | Some("") => Ok(None),
+        Some("S" | "string") => Ok(Some(KeyKind::Text)),
+        Some("N" | "number") => Ok(Some(KeyKind::Number)),
+        Some("B" | "binary") => Ok(Some(KeyKind::Bytes)),
+        Some(other) => Err(Error::setting(types, other, "S, N or B")),
+    };
+    given.into_iter().enumerate().map(|(place, name)| Ok((name, kind(place)?))).collect()
 }
 
 impl Billing {

@@ -23,6 +23,10 @@ use super::{
     types::{self, Unfit},
 };
 
+/// Records that are looked at for the kinds of a key.
+const TOLD_RECORDS_MAX: usize = 100;
+/// What an update finds where it finds nothing.
+const MISSING: &str = "there is no item that it could update";
 /// DynamoDB's own bound, names and values together.
 const ITEM_BYTES_MAX: usize = 400 << 10;
 
@@ -67,7 +71,9 @@ impl Sink for DynamoSink {
     /// A table that the first record has to say the key's kind of is not there yet, and that is all right.
     async fn begin(&self, _: &Load) -> Result<(), Fault> {
         let SinkConfig { table, create, .. } = &self.shared.config;
-        let is_told = create.as_ref().is_none_or(|create| create.key.iter().all(|(_, kind)| kind.is_some()));
+        let is_told = create.as_ref().is_none_or(|create| {
+            create.key.iter().chain(create.indexes.iter().flatten()).all(|(_, kind)| kind.is_some())
+        });
         if is_told {
             self.shared.keys().await?;
             return Ok(());
@@ -112,6 +118,8 @@ impl Writer for TableWriter {
         match how {
             How::Put => refused.extend(self.shared.put(items).await?),
             How::Insert => refused.extend(self.shared.insert(items).await?),
+            How::Update => refused.extend(self.shared.update(items).await?),
+            How::Delete => refused.extend(self.shared.put(items).await?),
         }
         refused.sort_by_key(|(row, _)| *row);
         Ok(Rejects(refused.into_iter().map(|(row, reason)| reject(batch, row, reason)).collect()))
@@ -183,6 +191,56 @@ impl Shared {
         }
     }
 
+    /// Records of one key follow each other: each sets attributes of its own.
+    async fn update(&self, items: Vec<Item>) -> Result<Vec<(usize, String)>, Error> {
+        let mut groups: Vec<Vec<Item>> = Vec::new();
+        let mut places: HashMap<Vec<u8>, usize> = HashMap::with_capacity(items.len());
+        for item in items {
+            match places.get(&item.key) {
+                Some(place) => groups[*place].push(item),
+                None => {
+                    places.insert(item.key.clone(), groups.len());
+                    groups.push(vec![item]);
+                }
+            }
+        }
+        let updated = stream::iter(groups.into_iter().map(|group| self.update_all(group)));
+        let refused: Vec<Vec<(usize, String)>> =
+            updated.buffer_unordered(REQUESTS_COUNT_MAX).try_collect().await?;
+        Ok(refused.into_iter().flatten().collect())
+    }
+
+    async fn update_all(&self, group: Vec<Item>) -> Result<Vec<(usize, String)>, Error> {
+        let table = &self.config.table;
+        let mut refused = Vec::new();
+        for item in group {
+            let (operation, json) = match item.json {
+                // There is nothing to set: only whether it is there is asked.
+                Some(json) if json.is_empty() => {
+                    if self.there(&item.key).await?.is_none() {
+                        refused.push((item.row, MISSING.to_owned()));
+                    }
+                    continue;
+                }
+                Some(json) => ("UpdateItem", json),
+                None => ("DeleteItem", [b",\"Key\":", &item.key[..]].concat()),
+            };
+            let name = serde_json::Value::from(table.as_str());
+            let body = format!("{{\"TableName\":{name}{}}}", String::from_utf8_lossy(&json));
+            match self.client.call(operation, table, body).await {
+                Ok(_) => {}
+                Err(error) if error.is("ConditionalCheckFailedException") => {
+                    refused.push((item.row, MISSING.to_owned()));
+                }
+                Err(Error::Refused { source, .. }) if is_about_the_item(&source) => {
+                    refused.push((item.row, source.to_string()));
+                }
+                Err(other) => return Err(other),
+            }
+        }
+        Ok(refused)
+    }
+
     async fn there(&self, key: &[u8]) -> Result<Option<Value>, Error> {
         const OPERATION: &str = "GetItem";
         let table = &self.config.table;
@@ -202,22 +260,26 @@ impl Shared {
     }
 }
 
-/// The key's kinds by the first record that has all of it.
+/// The kinds of a table's and its indexes' keys by the first record that has them.
 fn told(create: &Create, batch: &Batch) -> Create {
-    let kinds = |row: &Value| {
-        let kind =
-            |(name, kind): &(String, Option<KeyKind>)| kind.or_else(|| kind_of(row.plain().get(name)?));
-        create.key.iter().map(kind).collect::<Option<Vec<_>>>()
+    let rows = (0..batch.len()).filter(|row| !batch.envelope.is_tombstone(*row));
+    let rows: Vec<Value> = rows
+        .filter_map(|row| match &batch.body {
+            Body::Raw(values) if values.is_valid(row) => types::plain(values.value(row)).ok(),
+            Body::Rows(rows) => Some(rows[row].plain().clone()),
+            Body::Raw(_) | Body::Columns(_) => None,
+        })
+        .take(TOLD_RECORDS_MAX)
+        .collect();
+    let kind = |(name, kind): &(String, Option<KeyKind>)| {
+        let of_rows = || rows.iter().find_map(|row| kind_of(row.get(name)?));
+        (name.clone(), kind.or_else(of_rows))
     };
-    let found = (0..batch.len()).find_map(|row| match &batch.body {
-        _ if batch.envelope.is_tombstone(row) => None,
-        Body::Raw(values) if values.is_valid(row) => kinds(&types::plain(values.value(row)).ok()?),
-        Body::Rows(rows) => kinds(&rows[row]),
-        Body::Raw(_) | Body::Columns(_) => None,
-    });
-    let Some(found) = found else { return create.clone() };
-    let key = create.key.iter().zip(found).map(|((name, _), kind)| (name.clone(), Some(kind))).collect();
-    Create { key, billing: create.billing }
+    Create {
+        key: create.key.iter().map(kind).collect(),
+        billing: create.billing,
+        indexes: create.indexes.iter().map(|index| index.iter().map(kind).collect()).collect(),
+    }
 }
 
 /// What a value can be as a key.
@@ -267,7 +329,7 @@ fn items(batch: &Batch, keys: &Keys, how: How) -> Result<(Vec<Item>, Refused), F
     let (mut items, mut refused): (Vec<Item>, Refused) = (Vec::with_capacity(batch.len()), Vec::new());
     let mut places: HashMap<Vec<u8>, usize> = HashMap::with_capacity(batch.len());
     for row in 0..batch.len() {
-        let item = match item(batch, row, keys) {
+        let item = match item(batch, row, keys, how) {
             Ok(item) => item,
             Err(unfit) => {
                 refused.push((row, unfit.to_string()));
@@ -282,8 +344,9 @@ fn items(batch: &Batch, keys: &Keys, how: How) -> Result<(Vec<Item>, Refused), F
                 refused.push((row, "an earlier record of the batch has this key".to_owned()));
             }
             (How::Insert, Some(_)) => {}
-            (How::Put, Some(place)) => items[*place] = item,
-            (How::Put | How::Insert, None) => {
+            (How::Put | How::Delete, Some(place)) => items[*place] = item,
+            (How::Update, _) => items.push(item),
+            (How::Put | How::Insert | How::Delete, None) => {
                 places.insert(item.key.clone(), items.len());
                 items.push(item);
             }
@@ -292,7 +355,7 @@ fn items(batch: &Batch, keys: &Keys, how: How) -> Result<(Vec<Item>, Refused), F
     Ok((items, refused))
 }
 
-fn item(batch: &Batch, row: usize, keys: &Keys) -> Result<Item, Unfit> {
+fn item(batch: &Batch, row: usize, keys: &Keys, how: How) -> Result<Item, Unfit> {
     let parsed;
     let value = match &batch.body {
         Body::Raw(values) if values.is_valid(row) && !batch.envelope.is_tombstone(row) => {
@@ -309,12 +372,54 @@ fn item(batch: &Batch, row: usize, keys: &Keys) -> Result<Item, Unfit> {
         return Err(Unfit::new(format!("an item is a set of named fields, not {}", value.kind_name())));
     };
     let key = batch::key_json(value, keys)?;
+    match how {
+        How::Delete => return Ok(Item { row, key, json: None }),
+        How::Update => {
+            let json = Some(update_json(fields, &key, keys)?);
+            return Ok(Item { row, key, json });
+        }
+        How::Put | How::Insert => {}
+    }
     let mut json = Vec::with_capacity(256);
     let size = types::write_fields(fields, &mut json, 0)?;
     if size > ITEM_BYTES_MAX {
         return Err(Unfit::new(format!("{size} bytes are more than the {ITEM_BYTES_MAX} of an item")));
     }
     Ok(Item { row, key, json: Some(json) })
+}
+
+/// What an UpdateItem says behind the table's name: each attribute that is no key is set, where the item is there.
+fn update_json(fields: &[(Arc<str>, Value)], key: &[u8], keys: &Keys) -> Result<Vec<u8>, Unfit> {
+    let (mut names, mut values, mut sets) = (Vec::new(), Vec::new(), Vec::new());
+    let mut size = 0;
+    for (name, value) in fields.iter().filter(|(name, _)| keys.rank(name) > 1) {
+        let number = sets.len();
+        let separator: &[u8] = if number == 0 { b"" } else { b"," };
+        size += name.len();
+        names.extend_from_slice(format!(",\"#a{number}\":").as_bytes());
+        types::write_text(name, &mut names)?;
+        values.extend_from_slice(separator);
+        values.extend_from_slice(format!("\":v{number}\":").as_bytes());
+        size += types::write_attribute(value, &mut values).map_err(|unfit| unfit.within(name))?;
+        sets.push(format!("#a{number} = :v{number}"));
+    }
+    if size > ITEM_BYTES_MAX {
+        return Err(Unfit::new(format!("{size} bytes are more than the {ITEM_BYTES_MAX} of an item")));
+    }
+    if sets.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut json = [b",\"Key\":", key].concat();
+    json.extend_from_slice(b",\"ConditionExpression\":\"attribute_exists(#k)\"");
+    json.extend_from_slice(b",\"ExpressionAttributeNames\":{\"#k\":");
+    types::write_text(&keys.partition.name, &mut json)?;
+    json.extend_from_slice(&names);
+    json.push(b'}');
+    json.extend_from_slice(format!(",\"UpdateExpression\":\"SET {}\"", sets.join(", ")).as_bytes());
+    json.extend_from_slice(b",\"ExpressionAttributeValues\":{");
+    json.extend_from_slice(&values);
+    json.push(b'}');
+    Ok(json)
 }
 
 /// The key of a record that deletes: as this connector's source writes it, or a JSON object of the key attributes.
@@ -351,7 +456,7 @@ fn reject(batch: &Batch, row: usize, reason: String) -> Reject {
     };
     Reject {
         origin: batch.origin(row),
-        code: code::TM0747,
+        code: if reason == MISSING { code::TM1456 } else { code::TM0747 },
         reason,
         stage: "TASK_PUT",
         key: batch.envelope.key(row).map(Bytes::copy_from_slice),

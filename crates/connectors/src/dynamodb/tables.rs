@@ -183,11 +183,15 @@ pub(super) async fn ensure(client: &Client, table: &str, create: Option<&Create>
 
 /// The key of a table that is made; text where nobody knows better.
 fn wanted(create: &Create) -> Keys {
+    wanted_key(&create.key)
+}
+
+fn wanted_key(key: &[(String, Option<KeyKind>)]) -> Keys {
     let attribute = |(name, kind): &(String, Option<KeyKind>)| KeyAttribute {
         name: name.as_str().into(),
         kind: kind.unwrap_or(KeyKind::Text),
     };
-    let mut keys = create.key.iter().map(attribute);
+    let mut keys = key.iter().map(attribute);
     let partition = keys.next().unwrap_or(KeyAttribute { name: "".into(), kind: KeyKind::Text });
     Keys { partition, sort: keys.next() }
 }
@@ -214,11 +218,35 @@ async fn make(client: &Client, table: &str, create: &Create) -> Result<(), Error
     let part = |(place, key): (usize, &KeyAttribute)| json!({ "AttributeName": &*key.name, "KeyType": if place == 0 { "HASH" } else { "RANGE" } });
     let definition =
         |key: &KeyAttribute| json!({ "AttributeName": &*key.name, "AttributeType": key.kind.word() });
+    let schema = |keys: &Keys| keys.all().enumerate().map(part).collect::<Vec<Json>>();
+    let indexes: Vec<Keys> = create.indexes.iter().map(|index| wanted_key(index)).collect();
+    let mut attributes: Vec<&KeyAttribute> = Vec::new();
+    for attribute in keys.all().chain(indexes.iter().flat_map(Keys::all)) {
+        if !attributes.iter().any(|known| known.name == attribute.name) {
+            attributes.push(attribute);
+        }
+    }
     let mut body = json!({
         "TableName": table,
-        "KeySchema": keys.all().enumerate().map(part).collect::<Vec<Json>>(),
-        "AttributeDefinitions": keys.all().map(definition).collect::<Vec<Json>>(),
+        "KeySchema": schema(&keys),
+        "AttributeDefinitions": attributes.into_iter().map(definition).collect::<Vec<Json>>(),
     });
+    if !indexes.is_empty() {
+        let index = |keys: &Keys| {
+            let names: Vec<&str> = keys.all().map(|key| &*key.name).collect();
+            let mut index = json!({
+                "IndexName": format!("{}-index", names.join("-")),
+                "KeySchema": schema(keys),
+                "Projection": { "ProjectionType": "ALL" },
+            });
+            if let Billing::Provisioned { read_units, write_units } = create.billing {
+                index["ProvisionedThroughput"] =
+                    json!({ "ReadCapacityUnits": read_units, "WriteCapacityUnits": write_units });
+            }
+            index
+        };
+        body["GlobalSecondaryIndexes"] = indexes.iter().map(index).collect();
+    }
     match create.billing {
         Billing::PayPerRequest => body["BillingMode"] = "PAY_PER_REQUEST".into(),
         Billing::Provisioned { read_units, write_units } => {

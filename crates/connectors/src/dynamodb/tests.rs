@@ -70,7 +70,7 @@ impl Peer {
 
     async fn create(&self, table: &str, key: &[(&str, KeyKind)]) {
         let key = key.iter().map(|(name, kind)| ((*name).to_owned(), Some(*kind))).collect();
-        let create = Create { key, billing: Billing::default() };
+        let create = Create { key, billing: Billing::default(), indexes: Vec::new() };
         tables::create(self.access(), table, &create).await.unwrap();
     }
 

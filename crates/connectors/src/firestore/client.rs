@@ -166,6 +166,29 @@ impl Client {
     }
 }
 
+/// The ids of the database's collections that begin so, in their order.
+///
+/// # Errors
+/// Firestore's, when it refuses or does not answer.
+pub async fn collections(connection: &Connection, prefix: &str) -> Result<Vec<String>, BoxError> {
+    let client = Client::new(connection)?;
+    let (mut ids, mut page_token) = (Vec::new(), String::new());
+    loop {
+        let request =
+            pb::ListCollectionIdsRequest { parent: client.root(), page_token, ..Default::default() };
+        let mut request = client.request(request).await.map_err(Fault::into_inner)?;
+        request.set_timeout(CALL_TIMEOUT);
+        let answer = client.grpc().list_collection_ids(request).await;
+        let answer = answer.map_err(|status| client.error(&status, prefix))?.into_inner();
+        ids.extend(answer.collection_ids.into_iter().filter(|id| id.starts_with(prefix)));
+        if answer.next_page_token.is_empty() {
+            ids.sort();
+            return Ok(ids);
+        }
+        page_token = answer.next_page_token;
+    }
+}
+
 async fn bearer(identity: &Identity) -> Result<String, Fault> {
     let token = identity.token().await.map_err(cloud::Error::into_fault)?;
     Ok(format!("Bearer {}", token.reveal()))

@@ -74,6 +74,10 @@ pub enum WriteMode {
     Insert,
     /// Fields are put into what is there.
     Merge,
+    /// As merge; without a document the record is refused.
+    Update,
+    /// The document goes; without one that is all right.
+    Delete,
 }
 
 type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
@@ -170,10 +174,11 @@ impl SinkConfig {
             None | Some("upsert") => WriteMode::Upsert,
             Some("insert") => WriteMode::Insert,
             Some("merge") => WriteMode::Merge,
+            Some("update") => WriteMode::Update,
+            Some("delete") => WriteMode::Delete,
             Some(other) => {
-                return Err(
-                    Error::setting("write", format!("`{other}` is not upsert, insert or merge")).into()
-                );
+                let what = format!("`{other}` is not upsert, insert, merge, update or delete");
+                return Err(Error::setting("write", what).into());
             }
         };
         let (collection, connection) = (collection(settings)?, Connection::read(settings)?);

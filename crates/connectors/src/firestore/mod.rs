@@ -23,7 +23,7 @@ use std::sync::Arc;
 
 use base::{BoxError, Sink, Source, SystemClock};
 
-pub use client::empty;
+pub use client::{collections, empty};
 pub use config::{Connection, SinkConfig, SourceConfig, Subcollections, WriteMode};
 pub use errors::Error;
 pub use sink::FirestoreSink;

@@ -192,8 +192,10 @@ impl DocumentWriter {
                 Entry::Occupied(entry) => *entry.get(),
             };
             match self.shared.config.write {
-                WriteMode::Upsert => numbers[earlier] = None,
-                WriteMode::Merge => numbers[place] = numbers[earlier].map(|number| number + 1),
+                WriteMode::Upsert | WriteMode::Delete => numbers[earlier] = None,
+                WriteMode::Merge | WriteMode::Update => {
+                    numbers[place] = numbers[earlier].map(|number| number + 1)
+                }
                 WriteMode::Insert => {
                     numbers[place] = None;
                     let reason = "a document of this id stands before it".to_owned();
@@ -216,7 +218,7 @@ impl DocumentWriter {
         };
         let path = id::path(&self.shared.config.collection, &self.key(batch, row, &fields, is_tombstone)?)?;
         let name = format!("{}/{path}", self.shared.client.root());
-        if is_tombstone {
+        if is_tombstone || self.shared.config.write == WriteMode::Delete {
             return Ok(pb::Write { operation: Some(Operation::Delete(name)), ..Default::default() });
         }
         let bytes = document_bytes(&path, &fields);
@@ -227,7 +229,12 @@ impl DocumentWriter {
         }
         let mut write = pb::Write::default();
         match self.shared.config.write {
-            WriteMode::Upsert => {}
+            WriteMode::Upsert | WriteMode::Delete => {}
+            WriteMode::Update => {
+                write.update_mask = Some(pb::DocumentMask { field_paths: leaves(&fields) });
+                write.current_document =
+                    Some(pb::Precondition { condition_type: Some(ConditionType::Exists(true)) });
+            }
             WriteMode::Insert => {
                 write.current_document =
                     Some(pb::Precondition { condition_type: Some(ConditionType::Exists(false)) });
@@ -254,6 +261,9 @@ impl DocumentWriter {
                 Err(_) => Err("its key is not UTF-8, so it cannot be a document's id".to_owned()),
             },
             None if is_tombstone => Err("a delete without a key names no document".to_owned()),
+            None if matches!(self.shared.config.write, WriteMode::Update | WriteMode::Delete) => {
+                Err("it has no key, which says the document that is meant".to_owned())
+            }
             None => Ok(self.positional(batch, row)),
         }
     }
@@ -324,6 +334,10 @@ impl DocumentWriter {
                 Grpc::Ok => {}
                 Grpc::AlreadyExists if is_again || self.is_own(batch, row) => {}
                 Grpc::InvalidArgument | Grpc::AlreadyExists => refused.push(refusal(row, &status)),
+                Grpc::NotFound if self.shared.config.write == WriteMode::Update => {
+                    let reason = "there is no document that it could update".to_owned();
+                    refused.push(Refused { row, code: code::TM1456, reason });
+                }
                 code if is_passing(code) => {
                     again.push(row);
                     last = Some(status);

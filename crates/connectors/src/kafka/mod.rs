@@ -6,6 +6,7 @@
 //! records are acknowledged. A second life sends the open extent again, so delivery to a topic is at least once; with
 //! [`Transaction`] the position is committed with the records, and a second life goes on behind them.
 
+mod bounded;
 mod checkpoints;
 mod config;
 mod errors;
@@ -15,6 +16,7 @@ mod sink;
 mod source;
 mod transaction;
 
+pub use bounded::TopicSource;
 pub use checkpoints::GroupCheckpoints;
 pub use config::{Create, Partitioner, Scope, SinkConfig, SourceConfig, Topics, Transaction};
 pub use errors::Error;

@@ -73,7 +73,7 @@ impl Taken {
         self.marks.len()
     }
 
-    fn bytes(&self) -> usize {
+    pub(super) fn bytes(&self) -> usize {
         self.values.bytes() + self.keys.bytes()
     }
 

@@ -164,7 +164,11 @@ impl<'a> Builder<'a> {
                 format!("{size} bytes are more than the {DOCUMENT_BYTES_MAX} of the largest document");
             return Err((code::TM0738, reason));
         }
-        let kind = if self.config.write == Write::Insert { Kind::Insert } else { Kind::Update };
+        let kind = match self.config.write {
+            Write::Insert => Kind::Insert,
+            Write::Upsert | Write::Replace | Write::Update => Kind::Update,
+            Write::Delete => Kind::Delete,
+        };
         self.push(kind, row, start, is_by_position);
         Ok(())
     }
@@ -180,10 +184,11 @@ impl<'a> Builder<'a> {
                 let id = identity.id.ok_or(NAMELESS)?;
                 append_document(&mut self.bulk.buffer, Some(&id), record);
             }
-            Write::Replace | Write::Upsert => {
+            Write::Replace | Write::Upsert | Write::Update => {
                 expect_plain_names(record, self.config.write)?;
                 self.append_update(record, &identity)?;
             }
+            Write::Delete => self.append_delete(record, &identity)?,
         }
         Ok(Written { start, size, is_by_position: identity.is_by_position })
     }
@@ -206,6 +211,9 @@ impl<'a> Builder<'a> {
                 return Ok(Identity { id: None, is_by_position: false });
             }
         }
+        if matches!(self.config.write, Write::Update | Write::Delete) {
+            return Err("it has neither _id nor key, which say the document that is meant".to_owned());
+        }
         let mark = mark.ok_or(NAMELESS)?;
         Ok(Identity { id: Some(text_id(&format!("{}:{mark}", self.split.id))), is_by_position: true })
     }
@@ -227,9 +235,26 @@ impl<'a> Builder<'a> {
                 Write::Upsert => {
                     append_set(&mut out, identity.id.as_ref(), record, self.config.key.is_empty())
                 }
+                // Nothing is inserted: this only keeps an update of no fields from being a replacement by nothing.
+                Write::Update | Write::Delete => {
+                    append_set(&mut out, Some(&(kind::NULL, Vec::new())), record, true)
+                }
             }
             encode::close(&mut out, update);
-            out.extend_from_slice(b"\x08upsert\0\x01");
+            out.extend_from_slice(b"\x08upsert\0");
+            out.push(u8::from(self.config.write != Write::Update));
+            encode::close(&mut out, start);
+        });
+        self.bulk.buffer = out;
+        appended
+    }
+
+    /// `{q, limit: 1}`.
+    fn append_delete(&mut self, record: &[u8], identity: &Identity) -> Result<(), Reason> {
+        let mut out = std::mem::take(&mut self.bulk.buffer);
+        let start = open(&mut out);
+        let appended = self.append_query(&mut out, record, identity).map(|()| {
+            append_element(&mut out, kind::INT32, "limit", &1i32.to_le_bytes());
             encode::close(&mut out, start);
         });
         self.bulk.buffer = out;
@@ -300,7 +325,7 @@ impl<'a> Builder<'a> {
         }
         let last = self.bulk.statements.len() - 1;
         if let Some(earlier) = self.by_key.insert(self.key.as_slice().into(), last) {
-            if self.config.write == Write::Replace {
+            if matches!(self.config.write, Write::Replace | Write::Delete) {
                 // The last one wins: empty statements are taken out when all are known.
                 self.bulk.statements[earlier].bytes = 0..0;
             } else {
@@ -351,7 +376,7 @@ fn find_path<'a>(elements: &'a [u8], path: &str) -> Result<Option<Element<'a>>, 
 fn expect_plain_names(record: &[u8], write: Write) -> Result<(), Reason> {
     for element in decode::elements(record) {
         let name = element?.name;
-        if name.is_empty() || name[0] == b'$' || (write == Write::Upsert && name.contains(&b'.')) {
+        if name.is_empty() || name[0] == b'$' || (write != Write::Replace && name.contains(&b'.')) {
             let name = String::from_utf8_lossy(name);
             return Err(format!("its field {name:?} has a name that write={write} cannot set"));
         }

@@ -35,6 +35,15 @@ impl Collections {
         Ok(names)
     }
 
+    /// How many documents there are, by the collection's own count.
+    ///
+    /// # Errors
+    /// `Unreachable`, `Denied`, `Change`.
+    pub async fn count(&self, name: &str) -> Result<u64, Fault> {
+        let counted = self.connection.collection(name).await?.estimated_document_count().await;
+        counted.map_err(|error| self.fault(name, "counted", &error))
+    }
+
     /// One that is there already stays as it is.
     ///
     /// # Errors

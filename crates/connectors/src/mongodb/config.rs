@@ -27,6 +27,17 @@ pub struct SinkConfig {
     pub key: Vec<String>,
     /// Documents change in the order of the records: slower, and one that is refused costs a call more.
     pub is_ordered: bool,
+    /// Makes the collection before the first record.
+    pub is_created: bool,
+    /// Indexes that are made before the first record.
+    pub indexes: Vec<Index>,
+}
+
+/// An index over some fields.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Index {
+    pub fields: Vec<String>,
+    pub is_unique: bool,
 }
 
 /// What becomes of a record whose document is there already.
@@ -39,6 +50,10 @@ pub enum Write {
     Upsert,
     /// It takes the document's place.
     Replace,
+    /// Its fields are set; without a document the record is refused.
+    Update,
+    /// The document goes; without one that is all right.
+    Delete,
 }
 
 impl fmt::Display for Write {
@@ -47,6 +62,8 @@ impl fmt::Display for Write {
             Write::Insert => "insert",
             Write::Upsert => "upsert",
             Write::Replace => "replace",
+            Write::Update => "update",
+            Write::Delete => "delete",
         })
     }
 }
@@ -58,13 +75,16 @@ impl std::str::FromStr for Write {
             "insert" => Ok(Write::Insert),
             "upsert" => Ok(Write::Upsert),
             "replace" => Ok(Write::Replace),
-            _ => Err(Error::setting("write", text, "insert, upsert or replace")),
+            "update" => Ok(Write::Update),
+            "delete" => Ok(Write::Delete),
+            _ => Err(Error::setting("write", text, "insert, upsert, replace, update or delete")),
         }
     }
 }
 
 const SOURCE_KEYS: &[&str] = &["uri", "database", "collection"];
-const SINK_KEYS: &[&str] = &["uri", "database", "collection", "write", "key", "ordered"];
+const SINK_KEYS: &[&str] =
+    &["uri", "database", "collection", "write", "key", "ordered", "create", "index", "unique_index"];
 
 impl SourceConfig {
     /// `uri`, `collection`; `database`, where the uri does not name it.
@@ -79,7 +99,8 @@ impl SourceConfig {
 }
 
 impl SinkConfig {
-    /// `uri`, `collection`; `database`, where the uri does not name it; `write`, `key` (several with commas), `ordered`.
+    /// `uri`, `collection`; `database`, where the uri does not name it; `write`, `key` (several with commas), `ordered`; `create`,
+    /// `index` and `unique_index` (fields with commas, several indexes with semicolons).
     ///
     /// # Errors
     /// `UnknownSetting`, `Setting`.
@@ -98,13 +119,33 @@ impl SinkConfig {
         if key == ["_id"] {
             key.clear();
         }
-        let is_ordered = match settings.get("ordered").map(String::as_str) {
-            None | Some("false") => false,
-            Some("true") => true,
-            Some(other) => return Err(Error::setting("ordered", other, "true or false")),
-        };
-        Ok(Self { uri, database, collection: collection(settings)?, write, key, is_ordered })
+        let is_ordered = flag(settings, "ordered")?;
+        let is_created = flag(settings, "create")?;
+        let mut indexes = indexes(settings, "index", false)?;
+        indexes.extend(self::indexes(settings, "unique_index", true)?);
+        let collection = collection(settings)?;
+        Ok(Self { uri, database, collection, write, key, is_ordered, is_created, indexes })
     }
+}
+
+fn flag(settings: &Settings, key: &str) -> Result<bool, Error> {
+    match settings.get(key).map(String::as_str) {
+        None | Some("false") => Ok(false),
+        Some("true") => Ok(true),
+        Some(other) => Err(Error::setting(key, other, "true or false")),
+    }
+}
+
+fn indexes(settings: &Settings, key: &str, is_unique: bool) -> Result<Vec<Index>, Error> {
+    let given = settings.get(key).into_iter().flat_map(|text| text.split(';'));
+    let index = |text: &str| {
+        let fields: Vec<String> = text.split(',').map(|name| name.trim().to_owned()).collect();
+        match fields.iter().any(String::is_empty) {
+            true => Err(Error::setting(key, text, "names of fields, with commas")),
+            false => Ok(Index { fields, is_unique }),
+        }
+    };
+    given.map(index).collect()
 }
 
 /// Names less alike than this are no help.

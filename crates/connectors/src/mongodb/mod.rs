@@ -23,7 +23,7 @@ mod source;
 pub mod types;
 
 pub use collections::Collections;
-pub use config::{SinkConfig, SourceConfig, Write};
+pub use config::{Index, SinkConfig, SourceConfig, Write};
 pub use errors::Error;
 pub use sink::MongoSink;
 pub use source::MongoSource;

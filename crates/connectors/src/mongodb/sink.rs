@@ -4,7 +4,9 @@
 use std::{collections::HashMap, sync::Arc};
 
 use async_trait::async_trait;
-use base::{Batch, Body, Extent, Fault, Load, Position, Receipt, Rejects, Saved, Sink, Split, Writer, code};
+use base::{
+    Batch, Body, Code, Extent, Fault, Load, Position, Receipt, Rejects, Saved, Sink, Split, Writer, code,
+};
 use futures::{StreamExt, TryStreamExt, stream};
 use mongodb::{
     Collection,
@@ -13,7 +15,7 @@ use mongodb::{
 use tokio::task::spawn_blocking;
 
 use super::{
-    Error, SinkConfig, Write,
+    Collections, Error, SinkConfig, Write,
     bulk::{self, Builder, Bulk, Kind},
     client::Connection,
     errors::{self, Sorted, fatal},
@@ -47,7 +49,16 @@ impl Sink for MongoSink {
         let answer = shared.connection.database().await?.run_command(doc! { "ping": 1 }).await;
         answer.map(|_| ()).map_err(|error| {
             errors::first_fault(&shared.connection.hosts, &error, |source| shared.failed(source))
-        })
+        })?;
+        let SinkConfig { uri, database, collection, is_created, indexes, .. } = &shared.config;
+        let collections = Collections::of(uri.clone(), database.clone());
+        if *is_created {
+            collections.create(collection).await?;
+        }
+        for index in indexes {
+            collections.index(collection, &index.fields, index.is_unique).await?;
+        }
+        Ok(())
     }
 
     async fn writer(&self, split: &Split) -> Result<Box<dyn Writer>, Fault> {
@@ -80,7 +91,7 @@ impl Writer for CollectionWriter {
         let mut rejects = std::mem::take(&mut bulk.rejects);
         let refused = self.shared.send(Arc::new(bulk)).await?;
         rejects.0.extend(
-            refused.into_iter().map(|refusal| bulk::reject(batch, refusal.row, code::TM0738, refusal.reason)),
+            refused.into_iter().map(|refusal| bulk::reject(batch, refusal.row, refusal.code, refusal.reason)),
         );
         Ok(rejects)
     }
@@ -94,7 +105,15 @@ impl Writer for CollectionWriter {
 /// A record that the server does not take.
 struct Refusal {
     row: usize,
+    code: Code,
     reason: String,
+}
+
+/// What a command came to.
+struct Executed {
+    flaws: Vec<Flaw>,
+    /// Statements that found their document.
+    found_count: usize,
 }
 
 /// What the server says of one statement.
@@ -134,8 +153,49 @@ impl Shared {
     }
 
     async fn send_one(&self, bulk: &Arc<Bulk>, statements: Vec<usize>) -> Result<Vec<Refusal>, Fault> {
-        let flaws = self.execute(bulk, &statements).await?;
-        self.refusals(bulk, &statements, flaws).await
+        let executed = self.execute(bulk, &statements).await?;
+        let missing = self.missing(bulk, &statements, &executed).await?;
+        let mut refused = self.refusals(bulk, &statements, executed.flaws).await?;
+        refused.extend(missing);
+        Ok(refused)
+    }
+
+    /// Statements that should have changed a document and found none. The server only tells how many: halves of them are executed
+    /// again, which changes nothing, until each stands alone.
+    async fn missing(
+        &self,
+        bulk: &Arc<Bulk>,
+        statements: &[usize],
+        executed: &Executed,
+    ) -> Result<Vec<Refusal>, Fault> {
+        if self.config.write != Write::Update {
+            return Ok(Vec::new());
+        }
+        let is_flawed = |at: usize| executed.flaws.iter().any(|flaw| flaw.at == at);
+        let good: Vec<usize> = statements
+            .iter()
+            .enumerate()
+            .filter(|(at, statement)| !is_flawed(*at) && bulk.statements[**statement].kind == Kind::Update)
+            .map(|(_, statement)| *statement)
+            .collect();
+        let (mut refused, mut groups) = (Vec::new(), Vec::new());
+        if executed.found_count < good.len() {
+            groups.push(good);
+        }
+        while let Some(group) = groups.pop() {
+            if let [one] = group[..] {
+                let reason = "there is no document that it could update".to_owned();
+                refused.push(Refusal { row: bulk.statements[one].row, code: code::TM1456, reason });
+                continue;
+            }
+            let (one, other) = group.split_at(group.len() / 2);
+            for half in [one, other] {
+                if self.execute(bulk, half).await?.found_count < half.len() {
+                    groups.push(half.to_vec());
+                }
+            }
+        }
+        Ok(refused)
     }
 
     /// The server stops at the first statement that it refuses; those behind it are sent again.
@@ -146,15 +206,17 @@ impl Shared {
     ) -> Result<Vec<Refusal>, Fault> {
         let mut refused = Vec::new();
         while !statements.is_empty() {
-            let flaws = self.execute(bulk, &statements).await?;
-            let done = flaws.first().map_or(statements.len(), |flaw| flaw.at + 1);
-            refused.extend(self.refusals(bulk, &statements, flaws).await?);
+            let executed = self.execute(bulk, &statements).await?;
+            let done = executed.flaws.first().map_or(statements.len(), |flaw| flaw.at + 1);
+            let done = done.min(statements.len());
+            refused.extend(self.missing(bulk, &statements[..done], &executed).await?);
+            refused.extend(self.refusals(bulk, &statements, executed.flaws).await?);
             statements.drain(..done.min(statements.len()));
         }
         Ok(refused)
     }
 
-    async fn execute(&self, bulk: &Arc<Bulk>, statements: &[usize]) -> Result<Vec<Flaw>, Fault> {
+    async fn execute(&self, bulk: &Arc<Bulk>, statements: &[usize]) -> Result<Executed, Fault> {
         let database = self.connection.database().await?;
         let concern = match database.client().write_concern() {
             Some(concern) => mongodb::bson::serialize_to_vec(concern),
@@ -176,7 +238,9 @@ impl Shared {
             return Err(self.fault(concern.get_i32("code").unwrap_or(0), message, Sorted::Transient));
         }
         let listed = answer.get_array("writeErrors").map(Vec::as_slice).unwrap_or_default();
-        Ok(listed.iter().filter_map(Bson::as_document).map(Flaw::of).collect())
+        let flaws = listed.iter().filter_map(Bson::as_document).map(Flaw::of).collect();
+        let found_count = answer.get_i32("n").ok().and_then(|count| usize::try_from(count).ok()).unwrap_or(0);
+        Ok(Executed { flaws, found_count })
     }
 
     /// By the server's code; `otherwise` for one that says nothing of itself.
@@ -217,7 +281,7 @@ impl Shared {
                 // Two lanes made the same document at once: next time it is there.
                 return Err(self.fault(flaw.code, flaw.message, Sorted::Transient));
             }
-            let refusal = Refusal { row: statement.row, reason: flaw.message };
+            let refusal = Refusal { row: statement.row, code: code::TM0738, reason: flaw.message };
             if is_duplicate && self.config.write == Write::Insert {
                 doubtful.push((at, refusal));
             } else {

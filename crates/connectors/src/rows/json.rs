@@ -8,7 +8,9 @@ use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use crate::names::{Name, Names};
 
-pub(super) fn read(bytes: &[u8], names: &Names) -> Result<Value, serde_json::Error> {
+/// # Errors
+/// What is no JSON, or more than one text.
+pub fn read(bytes: &[u8], names: &Names) -> Result<Value, serde_json::Error> {
     let mut input = serde_json::Deserializer::from_slice(bytes);
     let value = Seed(names).deserialize(&mut input)?;
     input.end().map(|()| value)

@@ -270,3 +270,86 @@ async fn the_first_record_says_what_the_key_is() {
         peer.call("DescribeTable", json!({ "TableName": table })).await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn update_changes_what_is_there_and_delete_takes_it_away() {
+    let peers = peers().await;
+    for peer in &peers.all {
+        let table = fresh("update");
+        let item = |id: &str, fields: &[(&str, Value)]| {
+            let mut all = vec![("id", Value::string(id))];
+            all.extend(fields.iter().cloned());
+            row(&all)
+        };
+        let made = [("create", "true"), ("key", "id"), ("key_types", "S")];
+        let first = vec![item("a", &[("n", Value::Int(1)), ("kept", Value::Boolean(true))]), item("b", &[])];
+        write(&*peer.sink(&table, &made), rows(first)).await;
+        let changes = vec![
+            item("a", &[("n", Value::Int(2))]),
+            item("a", &[("status", Value::string("late"))]),
+            item("b", &[]),
+            item("c", &[("n", Value::Int(3))]),
+        ];
+        let refused = said(write(&*peer.sink(&table, &[("write", "update")]), rows(changes)).await);
+        assert_eq!(refused, ["TM1456 × test/3: there is no item that it could update"], "{}", peer.name);
+        let mut items = peer.items(&table).await;
+        items.sort_by_key(|item| item["id"]["S"].to_string());
+        let expected = json!([
+            { "id": { "S": "a" }, "n": { "N": "2" }, "kept": { "BOOL": true }, "status": { "S": "late" } },
+            { "id": { "S": "b" } },
+        ]);
+        assert_eq!(Json::from(items), expected, "{}", peer.name);
+        for _ in 0..2 {
+            let gone = vec![item("a", &[("n", Value::Int(9))]), item("c", &[]), item("a", &[])];
+            let refused = said(write(&*peer.sink(&table, &[("write", "delete")]), rows(gone)).await);
+            assert!(refused.is_empty(), "{}: {refused:?}", peer.name);
+        }
+        assert_eq!(peer.items(&table).await.len(), 1, "{}", peer.name);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_is_made_with_its_sort_key_its_indexes_and_what_it_costs() {
+    let peers = peers().await;
+    for peer in &peers.all {
+        let table = fresh("made");
+        let made = [
+            ("create", "true"),
+            ("key", "carrier,flight"),
+            ("key_types", "S,N"),
+            ("indexes", "dest,year; origin"),
+            ("index_types", "S;S"),
+            ("billing", "provisioned"),
+            ("read_capacity", "5"),
+            ("write_capacity", "7"),
+        ];
+        // The kind of `year` is the record's to say.
+        let flight = row(&[
+            ("carrier", Value::string("UA")),
+            ("flight", Value::Int(17)),
+            ("dest", Value::string("SFO")),
+            ("origin", Value::string("EWR")),
+            ("year", Value::Int(2013)),
+        ]);
+        assert!(write(&*peer.sink(&table, &made), rows(vec![flight])).await.is_empty(), "{}", peer.name);
+        let told = peer.call("DescribeTable", json!({ "TableName": table })).await["Table"].clone();
+        let keys = |schema: &Json| {
+            let name = |part: &Json| part["AttributeName"].as_str().unwrap().to_owned();
+            schema.as_array().unwrap().iter().map(name).collect::<Vec<_>>().join(",")
+        };
+        let indexes = told["GlobalSecondaryIndexes"].as_array().unwrap().iter();
+        let mut indexes: Vec<String> = indexes
+            .map(|index| format!("{}: {}", index["IndexName"].as_str().unwrap(), keys(&index["KeySchema"])))
+            .collect();
+        indexes.sort();
+        assert_eq!(keys(&told["KeySchema"]), "carrier,flight", "{}", peer.name);
+        assert_eq!(indexes, ["dest-year-index: dest,year", "origin-index: origin"], "{}", peer.name);
+        let kind = |name: &str| {
+            let all = told["AttributeDefinitions"].as_array().unwrap().iter();
+            let found = all.clone().find(|one| one["AttributeName"] == name);
+            found.map(|one| one["AttributeType"].as_str().unwrap().to_owned())
+        };
+        assert_eq!(["flight", "year", "dest"].map(kind), ["N", "N", "S"].map(|kind| Some(kind.to_owned())));
+        assert_eq!(told["ProvisionedThroughput"]["WriteCapacityUnits"], 7, "{}", peer.name);
+    }
+}

@@ -390,3 +390,31 @@ async fn a_tombstone_deletes_and_a_thousand_rows_go_in_several_batches() {
     let rejects = write(config(&world, &[("collection", "many")]), &nameless).await;
     assert_eq!(reasons(&rejects), ["TM0765 made/0: a delete without a key names no document"]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn update_changes_what_is_there_and_delete_takes_it_away() {
+    let Some(world) = World::new("writing-update") else { return };
+    let more = |how: &'static str| config(&world, &[("collection", "planes"), ("write", how)]);
+    let named = |name: &str| row(&[("name", Value::string(name)), ("seats", Value::Int(2))]);
+    let keys = [Some("a"), Some("b")];
+    write(more("upsert"), &rows(vec![named("first"), named("first")], Some(&keys))).await;
+    let renamed = || row(&[("name", Value::string("second"))]);
+    let keys = [Some("a"), Some("none"), None];
+    let rejects = write(more("update"), &rows(vec![renamed(), renamed(), renamed()], Some(&keys))).await;
+    let codes: Vec<&str> = rejects.0.iter().map(|reject| reject.code.id).collect();
+    assert_eq!(codes, ["TM1456", "TM0765"], "{:?}", reasons(&rejects));
+    let fields = world.get("planes/a").expect("it is there");
+    assert_eq!(
+        (&fields["name"]["stringValue"], &fields["seats"]["integerValue"]),
+        (&"second".into(), &"2".into())
+    );
+    assert!(world.get("planes/none").is_none());
+    for _ in 0..2 {
+        let keys = [Some("a"), Some("none")];
+        let rejects = write(more("delete"), &rows(vec![renamed(), renamed()], Some(&keys))).await;
+        assert!(rejects.is_empty(), "{:?}", reasons(&rejects));
+    }
+    assert!(world.get("planes/a").is_none() && world.get("planes/b").is_some());
+    let ids = collections(&world.connection(), "pl").await.expect("lists");
+    assert_eq!(ids, ["planes"]);
+}

@@ -292,3 +292,55 @@ async fn collections_are_made_emptied_indexed_and_dropped() {
     }
     assert_eq!(collections.names("").await.expect("lists"), ["other", "shop_a"]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn update_changes_what_is_there_and_delete_takes_it_away() {
+    let Some(world) = world("writing_update").await else { return };
+    let named = |id: i64, name: &str| row(&[("_id", Value::Int(id)), ("name", Value::string(name))]);
+    let first = batch((0..40).map(|id| (None, named(id, "first"))).collect());
+    write(&*world.sink("planes", &[("write", "replace")]), &first).await;
+    // Every third is not there, and one has nothing but its `_id`.
+    let mut rows: Vec<_> = (0..60).step_by(3).map(|id| (None, named(id, "second"))).collect();
+    rows.push((None, row(&[("_id", Value::Int(1))])));
+    rows.push((None, row(&[("_id", Value::Int(99))])));
+    rows.push((None, row(&[("name", Value::string("keyless"))])));
+    let refused = write(&*world.sink("planes", &[("write", "update")]), &batch(rows)).await;
+    let missing = refused.iter().filter(|text| text.contains("TM1456")).count();
+    assert_eq!((missing, refused.len()), (7, 8), "{refused:?}");
+    let text = stored(&world, "planes").await;
+    assert_eq!((text.lines().count(), text.matches("second").count()), (40, 14), "{text}");
+    assert!(text.contains(r#"{ "_id": 1, "name": "first" }"#), "{text}");
+    // By a key that is no `_id`: each finds its own.
+    let by_name = row(&[("name", Value::string("second")), ("seen", Value::Boolean(true))]);
+    let sink = world.sink("planes", &[("write", "update"), ("key", "name")]);
+    assert_eq!(write(&*sink, &batch(vec![(None, by_name)])).await, Vec::<String>::new());
+    assert_eq!(stored(&world, "planes").await.matches("seen").count(), 1);
+    // Twice, with one that is not there: nothing is refused.
+    for _ in 0..2 {
+        let rows = (0..60).map(|id| (None, row(&[("_id", Value::Int(id))]))).collect();
+        let sink = world.sink("planes", &[("write", "delete")]);
+        assert_eq!(write(&*sink, &batch(rows)).await, Vec::<String>::new());
+    }
+    assert_eq!(stored(&world, "planes").await, "");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn collections_and_indexes_are_made_before_the_first_record() {
+    let Some(world) = world("writing_indexes").await else { return };
+    let more = [
+        ("create", "true"),
+        ("index", "year,seats; model"),
+        ("unique_index", "tailnum"),
+        ("write", "upsert"),
+    ];
+    for _ in 0..2 {
+        world.sink("made", &more).begin(&load()).await.expect("makes it");
+    }
+    let indexes = world.database.collection::<Document>("made").list_index_names().await.expect("lists");
+    assert_eq!(indexes, ["_id_", "year_1_seats_1", "model_1", "tailnum_1"]);
+    let same = |id: i64| row(&[("_id", Value::Int(id)), ("tailnum", Value::string("N1"))]);
+    let refused = write(&*world.sink("made", &more), &batch(vec![(None, same(1)), (None, same(2))])).await;
+    assert!(refused.len() == 1 && refused[0].contains("duplicate key"), "{refused:?}");
+    let settings = world.settings("made", &[("index", "a,,b")]);
+    assert!(SinkConfig::read(&settings).is_err());
+}

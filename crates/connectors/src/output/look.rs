@@ -1,0 +1,171 @@
+//! The first records of a source, read for their types alone.
+
+use std::{
+    collections::VecDeque,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use arrow_array::Array;
+use base::{
+    Ask, Batch, Body, BoxError, Discovery, Fault, Kind, Lease, Place, Position, Read, Source, Split, Value,
+};
+use contracts::infer::Inference;
+use engine::Stage;
+
+use super::{Error, Seen, run::apply_all};
+use crate::record;
+
+/// Read at once while looking.
+const LOOK_BYTES: u64 = 1 << 20;
+const LOOK_RECORDS: usize = 65_536;
+const CALL_TIME_MAX: Duration = Duration::from_millis(500);
+/// A source that has nothing yet is asked again after this long.
+const IDLE_PAUSE: Duration = Duration::from_millis(20);
+
+fn refuse(fault: Fault) -> Error {
+    Error::Look { source: fault.into_inner() }
+}
+
+fn ask(bytes_max: u64) -> Ask {
+    let deadline = Instant::now() + CALL_TIME_MAX;
+    Ask { bytes_max, records_max: LOOK_RECORDS, deadline, lease: Lease::free() }
+}
+
+/// The splits of a bounded source, in their order. Some are told only when those before them are read and covered.
+pub(super) struct Splits<'a> {
+    source: &'a dyn Source,
+    waiting: VecDeque<Split>,
+    pub(super) count: u64,
+}
+
+impl<'a> Splits<'a> {
+    pub(super) fn of(source: &'a dyn Source) -> Self {
+        Self { source, waiting: VecDeque::new(), count: 0 }
+    }
+
+    pub(super) async fn next(&mut self) -> Result<Option<Split>, Fault> {
+        loop {
+            if let Some(split) = self.waiting.pop_front() {
+                self.count += 1;
+                return Ok(Some(split));
+            }
+            match self.source.discover(&ask(0)).await? {
+                Discovery::Complete => return Ok(None),
+                Discovery::Changed { assigned, .. } if assigned.is_empty() => {
+                    tokio::time::sleep(IDLE_PAUSE).await;
+                }
+                Discovery::Changed { assigned, .. } => self.waiting.extend(assigned),
+            }
+        }
+    }
+}
+
+/// Reads batches of a split, until `see` has seen enough or there are no more.
+async fn read(
+    source: &dyn Source,
+    split: &Split,
+    mut see: impl FnMut(Batch) -> Result<bool, BoxError>,
+) -> Result<(), Error> {
+    let mut reader = source.open(split, &Position::Start).await.map_err(refuse)?;
+    let mut end = Position::Start;
+    loop {
+        match reader.read(&ask(LOOK_BYTES)).await.map_err(refuse)? {
+            Read::Batch(batch) => {
+                end.clone_from(&batch.end);
+                if !see(batch).map_err(|source| Error::Look { source })? {
+                    break;
+                }
+            }
+            Read::Idle => tokio::time::sleep(IDLE_PAUSE).await,
+            Read::End => break,
+        }
+    }
+    covered(source, split, &end).await
+}
+
+/// What was read of a split is done with: some tell of others only then.
+async fn covered(source: &dyn Source, split: &Split, end: &Position) -> Result<(), Error> {
+    if *end == Position::Start {
+        return Ok(());
+    }
+    source.covered(split, end).await.map_err(refuse)
+}
+
+/// The types of a CSV file's columns.
+pub(super) async fn kinds(
+    source: &dyn Source,
+    path: &Arc<str>,
+    header: &[String],
+    delimiter: u8,
+    nulls: &[String],
+    records_max: u64,
+) -> Result<Vec<Kind>, Error> {
+    let nulls: Vec<&str> = nulls.iter().map(String::as_str).collect();
+    let names: Vec<&str> = header.iter().map(String::as_str).collect();
+    let mut inference = Inference::new(&nulls);
+    let split = Split { id: path.clone(), place: Arc::new(Place::File { path: path.clone() }) };
+    let see = |batch: Batch| {
+        let Body::Raw(records) = &batch.body else { return Ok(false) };
+        let mut fields = Vec::new();
+        for row in 0..records.len() {
+            fields.clear();
+            if inference.rows_count() >= records_max {
+                return Ok(false);
+            }
+            if record::split(records.value(row), delimiter, names.len(), &mut fields).is_ok() {
+                inference.add_texts(&names, fields.iter().map(|field| &**field));
+            }
+        }
+        Ok(true)
+    };
+    read(source, &split, see).await?;
+    Ok(names.iter().map(|name| inference.kind(name)).collect())
+}
+
+/// What the first records of all splits have in common, as the stages make them; `records_max` of each split.
+pub(super) async fn values(
+    source: &dyn Source,
+    stages: &[Arc<dyn Stage>],
+    seen: &mut Seen,
+    records_max: u64,
+) -> Result<(), Error> {
+    let mut splits = Splits::of(source);
+    while let Some(split) = splits.next().await.map_err(refuse)? {
+        let mut reader = source.open(&split, &Position::Start).await.map_err(refuse)?;
+        let (mut left, mut end) = (usize::try_from(records_max).unwrap_or(usize::MAX), Position::Start);
+        while left > 0 {
+            let batch = match reader.read(&ask(LOOK_BYTES)).await.map_err(refuse)? {
+                Read::Batch(batch) => batch,
+                Read::Idle => {
+                    tokio::time::sleep(IDLE_PAUSE).await;
+                    continue;
+                }
+                Read::End => break,
+            };
+            end.clone_from(&batch.end);
+            // Stages may ask a registry, and wait for it.
+            let stages = stages.to_vec();
+            let made = tokio::task::spawn_blocking(move || rows(&stages, batch)).await;
+            let rows = made.unwrap_or_else(|panicked| Err(panicked.into()));
+            let rows = rows.map_err(|source| Error::Look { source })?;
+            rows.iter().take(left).for_each(|row| seen.add(row));
+            left = left.saturating_sub(rows.len());
+        }
+        covered(source, &split, &end).await?;
+    }
+    Ok(())
+}
+
+fn rows(stages: &[Arc<dyn Stage>], batch: Batch) -> Result<Vec<Value>, BoxError> {
+    let (batches, _) = apply_all(stages, batch).map_err(Fault::into_inner)?;
+    let mut all = Vec::new();
+    for batch in batches {
+        match &batch.body {
+            Body::Rows(rows) => all.extend(rows.iter().cloned()),
+            Body::Columns(columns) => all.extend(formats::values(columns)?),
+            Body::Raw(_) => return Err("records without a form have no columns".into()),
+        }
+    }
+    Ok(all)
+}

@@ -1,0 +1,315 @@
+//! The way from a source's records to a format: which stages, which columns, and whether there is a short way.
+
+use std::{collections::HashMap, sync::Arc};
+
+use base::{Batch, Body, Contract, ContractKind, Fault, Kind, Rejects, Schema, Source, Value, code};
+use contracts::validate::RowEncoder;
+use engine::Stage;
+use formats::{Parts, reject};
+use serde_json::json;
+
+use super::{
+    Error, FileFormat, Seen, Word,
+    direct::{CsvColumns, CsvFile, CsvLines, Direct},
+    look,
+    schema::fit,
+};
+use crate::{
+    TableForm,
+    record::Shape,
+    rows::{self, Planned, Rows},
+};
+
+/// What is known of the records before they are read.
+pub enum Form {
+    /// Files, by their names in records' places.
+    Files(Vec<(Arc<str>, Shape)>),
+    /// Rows of a store, or what the stages make of its records.
+    Rows { stages: Vec<Arc<dyn Stage>>, table_form: TableForm },
+}
+
+/// What is wanted of them.
+pub struct Wanted {
+    pub format: FileFormat,
+    pub contract: Option<Arc<Contract>>,
+    pub nulls: Vec<String>,
+    /// A field that every row gets besides its own.
+    pub stamp: Option<(Arc<str>, Value)>,
+    /// So many records of each file or split decide the columns.
+    pub records_max: u64,
+}
+
+/// How records become parts.
+pub struct Plan {
+    pub(super) stages: Vec<Arc<dyn Stage>>,
+    pub(super) direct: Option<Direct>,
+    pub(super) parts: Arc<Parts>,
+    /// Parts are row groups, which want to be large.
+    pub(super) is_grouped: bool,
+    /// Stages make values of many times the bytes that they are given.
+    pub(super) is_staged: bool,
+    /// The columns, where the format has such, and where they came from.
+    pub schema: Option<Arc<Schema>>,
+}
+
+/// `open` opens the source anew for each look at it: nothing is taken from the one that will be read.
+///
+/// # Errors
+/// Columns that cannot be told, and what the contract or the format has against them.
+pub async fn plan(
+    open: &(dyn Fn() -> Result<Arc<dyn Source>, base::BoxError> + Sync),
+    form: Form,
+    wanted: Wanted,
+) -> Result<Plan, base::BoxError> {
+    let Wanted { format, contract, nulls, stamp, records_max } = wanted;
+    let (files, mut stages, kinds) = match form {
+        Form::Files(shapes) => {
+            let kinds = match &contract {
+                Some(_) => HashMap::new(),
+                None => kinds(open, &shapes, &nulls, format.word, records_max).await?,
+            };
+            let plan = rows::Plan {
+                contract: contract.clone(),
+                keys: Vec::new(),
+                nulls: nulls.clone(),
+                stamp: stamp.clone(),
+            };
+            let planned = shapes.iter().map(|(path, shape)| Planned {
+                path: path.clone(),
+                shape: shape.clone(),
+                kinds: kinds.get(path).cloned().unwrap_or_default(),
+            });
+            let stage: Arc<dyn Stage> = Arc::new(Rows::new(plan, planned.collect())?);
+            (shapes, vec![stage], kinds)
+        }
+        Form::Rows { mut stages, table_form } => {
+            stages.push(Arc::new(Plain { table_form, stamp: stamp.clone() }));
+            (Vec::new(), stages, HashMap::new())
+        }
+    };
+    let is_csv = !files.is_empty() && files.iter().all(|(_, shape)| matches!(shape, Shape::Csv { .. }));
+    let is_json = !files.is_empty() && files.iter().all(|(_, shape)| matches!(shape, Shape::Json));
+    let schema = match (&contract, format.word.needs_columns()) {
+        (_, false) => None,
+        (Some(contract), true) => Some(contract.schema.clone()),
+        (None, true) => {
+            let mut seen = Seen::default();
+            if is_csv {
+                columns_of(&files, &kinds).iter().for_each(|(name, kind)| seen.add_column(name, kind));
+                if let Some((name, _)) = &stamp {
+                    seen.add_column(name, &Kind::TimestampMs);
+                }
+            } else {
+                let source = open().map_err(|source| Error::Look { source })?;
+                look::values(&*source, &stages, &mut seen, records_max).await?;
+            }
+            let schema = seen.schema().map(Arc::new).ok_or_else(|| no_columns(format.word))?;
+            stages.push(Arc::new(Fit { schema: schema.clone() }));
+            Some(schema)
+        }
+    };
+    let parts = Arc::new(parts(&format, schema.as_ref())?);
+    let direct = match (format.word, &contract) {
+        _ if stamp.is_some() => None,
+        (Word::JsonLines | Word::Json, None) if is_json => Some(Direct::Json),
+        (Word::JsonLines | Word::Json, contract) if is_csv => {
+            csv_lines(&files, &kinds, contract.as_deref(), &nulls)
+        }
+        (Word::Parquet, None) if is_csv => csv_columns(&files, schema.as_deref(), &nulls),
+        _ => None,
+    };
+    let is_staged = direct.is_none();
+    Ok(Plan { stages, direct, parts, is_grouped: format.word == Word::Parquet, is_staged, schema })
+}
+
+fn no_columns(word: Word) -> Error {
+    Error::NoColumns { format: word.name(), reason: "there are no records with fields".to_owned() }
+}
+
+fn parts(format: &FileFormat, schema: Option<&Arc<Schema>>) -> Result<Parts, formats::Error> {
+    let contract = schema.map(|schema| {
+        let (kind, subject, text) = (ContractKind::Avro, "row".into(), "".into());
+        Arc::new(Contract { kind, subject, id: None, text, schema: schema.clone() })
+    });
+    Parts::new(format.settings.clone(), contract, format.word == Word::Json)
+}
+
+/// The kinds of each CSV file's columns. Text to text stays the text that it is.
+async fn kinds(
+    open: &(dyn Fn() -> Result<Arc<dyn Source>, base::BoxError> + Sync),
+    shapes: &[(Arc<str>, Shape)],
+    nulls: &[String],
+    word: Word,
+    records_max: u64,
+) -> Result<HashMap<Arc<str>, Vec<Kind>>, Error> {
+    let mut kinds = HashMap::new();
+    for (path, shape) in shapes {
+        let Shape::Csv { header, delimiter } = shape else { continue };
+        let of_file = if matches!(word, Word::Csv | Word::Tsv) {
+            vec![Kind::String; header.len()]
+        } else if &**path == "-" {
+            let source = "standard input can be read only once".into();
+            return Err(Error::Look { source });
+        } else {
+            let source = open().map_err(|source| Error::Look { source })?;
+            look::kinds(&*source, path, header, *delimiter, nulls, records_max).await?
+        };
+        kinds.insert(path.clone(), of_file);
+    }
+    Ok(kinds)
+}
+
+/// The columns of all CSV files: a name that several have comes once for each kind that it has.
+fn columns_of<'a>(
+    files: &'a [(Arc<str>, Shape)],
+    kinds: &'a HashMap<Arc<str>, Vec<Kind>>,
+) -> Vec<(&'a str, &'a Kind)> {
+    let mut columns = Vec::new();
+    for (path, shape) in files {
+        let (Shape::Csv { header, .. }, Some(kinds)) = (shape, kinds.get(path)) else { continue };
+        for column in header.iter().map(String::as_str).zip(kinds) {
+            if !columns.contains(&column) {
+                columns.push(column);
+            }
+        }
+    }
+    columns
+}
+
+/// `None` where the contract writes something other than JSON, or a column has another type in another file.
+fn csv_lines(
+    files: &[(Arc<str>, Shape)],
+    kinds: &HashMap<Arc<str>, Vec<Kind>>,
+    contract: Option<&Contract>,
+    nulls: &[String],
+) -> Option<Direct> {
+    if contract.is_some_and(|contract| contract.kind != ContractKind::JsonSchema) {
+        return None;
+    }
+    let nulls: Vec<&str> = nulls.iter().map(String::as_str).collect();
+    let mut lines = HashMap::new();
+    for (path, shape) in files {
+        let Shape::Csv { header, delimiter } = shape else { return None };
+        let made;
+        let contract = match contract {
+            Some(contract) => contract,
+            None => {
+                made = contract_of(header, kinds.get(path)?)?;
+                &made
+            }
+        };
+        let names: Vec<&str> = header.iter().map(String::as_str).collect();
+        let encoder = RowEncoder::compile(contract, &names, &nulls).ok()?;
+        lines.insert(path.clone(), CsvLines { encoder, columns_count: names.len(), delimiter: *delimiter });
+    }
+    Some(Direct::CsvLines(lines))
+}
+
+/// A contract that says no more than the columns' kinds.
+fn contract_of(header: &[String], kinds: &[Kind]) -> Option<Contract> {
+    let property = |(name, kind): (&String, &Kind)| {
+        let schema = match kind {
+            Kind::Int64 => json!({ "type": ["null", "integer"] }),
+            Kind::Float64 => json!({ "type": ["null", "number"] }),
+            Kind::Boolean => json!({ "type": ["null", "boolean"] }),
+            Kind::Date => json!({ "type": ["null", "string"], "format": "date" }),
+            Kind::TimestampMs => json!({ "type": ["null", "string"], "format": "date-time" }),
+            _ => json!({ "type": ["null", "string"] }),
+        };
+        (name.clone(), schema)
+    };
+    let properties: serde_json::Map<_, _> = header.iter().zip(kinds).map(property).collect();
+    let text = json!({ "title": "row", "type": "object", "properties": properties }).to_string();
+    contracts::contract(ContractKind::JsonSchema, "row", None, &text).ok()
+}
+
+fn csv_columns(files: &[(Arc<str>, Shape)], schema: Option<&Schema>, nulls: &[String]) -> Option<Direct> {
+    let fields = schema?.fields();
+    let mut of_files = HashMap::new();
+    for (path, shape) in files {
+        let Shape::Csv { header, delimiter } = shape else { return None };
+        let place = |name: &String| fields.iter().position(|field| *field.name == **name);
+        let places = header.iter().map(place).collect::<Option<Vec<usize>>>()?;
+        of_files.insert(path.clone(), CsvFile { places, delimiter: *delimiter });
+    }
+    let kinds = fields.iter().map(|field| field.schema.kind.clone()).collect();
+    Some(Direct::CsvColumns(CsvColumns { kinds, files: of_files, nulls: nulls.to_vec() }))
+}
+
+/// Rows without what only their store has, and with the stamp.
+struct Plain {
+    table_form: TableForm,
+    stamp: Option<(Arc<str>, Value)>,
+}
+
+impl Plain {
+    fn plain(&self, value: &mut Value) {
+        while let Value::Tagged { tag, value: inner } = value {
+            *value = match (self.table_form)(tag, inner) {
+                Some(form) => form,
+                None => std::mem::take(&mut **inner),
+            };
+        }
+        match value {
+            Value::List(items) => items.iter_mut().for_each(|item| self.plain(item)),
+            Value::Map(entries) => entries.iter_mut().for_each(|(_, value)| self.plain(value)),
+            Value::Struct(fields) => fields.iter_mut().for_each(|(_, value)| self.plain(value)),
+            _ => {}
+        }
+    }
+}
+
+impl Stage for Plain {
+    fn apply(&self, batch: Batch) -> Result<(Vec<Batch>, Rejects), Fault> {
+        let mut rows = match &batch.body {
+            Body::Rows(rows) => rows.to_vec(),
+            Body::Columns(columns) => formats::values(columns).map_err(|error| Fault::Fatal(error.into()))?,
+            Body::Raw(_) => return Ok((vec![batch], Rejects::default())),
+        };
+        // A record without a value is no record of a file.
+        let is_there = |row: &usize| !batch.envelope.is_tombstone(*row) && !rows[*row].is_null();
+        let kept: Vec<usize> = (0..rows.len()).filter(is_there).collect();
+        let mut rows: Vec<Value> = kept.iter().map(|row| std::mem::take(&mut rows[*row])).collect();
+        for row in &mut rows {
+            self.plain(row);
+            if let (Some((name, stamp)), Value::Struct(fields)) = (&self.stamp, row) {
+                fields.retain(|(field, _)| field != name);
+                fields.push((name.clone(), stamp.clone()));
+            }
+        }
+        let marks = batch.envelope.marks.as_ref().map(|marks| kept.iter().map(|row| marks[*row]).collect());
+        let envelope = base::Envelope { marks, ..base::Envelope::default() };
+        Ok((vec![Batch { body: Body::Rows(rows.into()), envelope, ..batch }], Rejects::default()))
+    }
+}
+
+/// Rows as their columns take them.
+struct Fit {
+    schema: Arc<Schema>,
+}
+
+impl Stage for Fit {
+    fn apply(&self, batch: Batch) -> Result<(Vec<Batch>, Rejects), Fault> {
+        let given = match &batch.body {
+            Body::Rows(rows) => rows.to_vec(),
+            Body::Columns(columns) => formats::values(columns).map_err(|error| Fault::Fatal(error.into()))?,
+            Body::Raw(_) => return Err(Fault::Fatal("records without a form have no columns".into())),
+        };
+        let (mut rows, mut rejects) = (Vec::with_capacity(given.len()), Rejects::default());
+        for (row, mut value) in given.into_iter().enumerate() {
+            let fitted = match &value {
+                Value::Struct(_) => fit(&mut value, &self.schema),
+                other => Err(format!("a row is a record with fields, not {}", other.kind_name())),
+            };
+            match fitted {
+                Ok(()) => rows.push(value),
+                Err(reason) => {
+                    rejects.0.push(reject(&batch, row, code::TM1451, "VALUE_CONVERTER", reason));
+                }
+            }
+        }
+        // Nothing behind this stage asks for keys or marks.
+        let envelope = base::Envelope::default();
+        Ok((vec![Batch { body: Body::Rows(rows.into()), envelope, ..batch }], rejects))
+    }
+}
