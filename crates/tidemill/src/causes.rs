@@ -31,6 +31,7 @@ fn problem<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a dyn Problem> {
         .or_else(|| is::<connectors::dynamodb::Error>(error))
         .or_else(|| is::<connectors::firestore::Error>(error))
         .or_else(|| is::<connectors::objects::Error>(error))
+        .or_else(|| is::<connectors::output::Error>(error))
         .or_else(|| is::<cloud::Error>(error))
         .or_else(|| is::<contracts::Error>(error))
         .or_else(|| is::<formats::Error>(error))

@@ -1,12 +1,14 @@
 //! `tidemill load SOURCE… TARGET`: a transfer from files or a generator to a store, once.
 //!
 //! Map: this file the arguments; `load/job.rs` the transfer; `load/input.rs` where records come from (`load/generate.rs` generators,
-//! `load/http.rs` pages); `load/kafka.rs` topics, `load/contract.rs` and
-//! `load/registry.rs` what their values keep; `load/stores.rs` tables and collections, which take rows; `load/pace.rs` how fast and how
-//! long; `load/watch.rs` files that appear; `load/state.rs` what a resumed load knows; `load/show.rs` progress and the summary;
-//! `load/failure.rs` what ends a load, `load/hindrance.rs` what keeps it from beginning or going on.
+//! `load/http.rs` pages, `load/records.rs` stores and topics); `load/kafka.rs` topics, `load/contract.rs` and `load/registry.rs` what
+//! their values keep; `load/stores.rs` tables and collections, which take rows; `load/objects.rs` files and objects, and
+//! `load/convert.rs` the command that has only those; `load/pace.rs` how fast and how long; `load/watch.rs` files that appear;
+//! `load/state.rs` what a resumed load knows; `load/show.rs` progress and the summary; `load/failure.rs` what ends a load,
+//! `load/hindrance.rs` what keeps it from beginning or going on.
 
 mod contract;
+pub mod convert;
 mod failure;
 mod generate;
 mod hindrance;
@@ -14,7 +16,10 @@ mod http;
 mod input;
 mod job;
 mod kafka;
+mod limited;
+mod objects;
 mod pace;
+mod records;
 mod registry;
 mod show;
 mod state;
@@ -33,6 +38,7 @@ pub(crate) use hindrance::Hindrance;
 pub(crate) use job::{Letters, send_again};
 use state::State;
 pub(crate) use state::{Manifest, loads_folder};
+pub(super) use stores::Store;
 
 use crate::context::{Context, Failure};
 
@@ -42,6 +48,9 @@ use crate::context::{Context, Failure};
   tidemill load data/planes.csv dynamodb://local/planes --key tailnum --create
   tidemill load data/planes.csv mongodb://127.0.0.1:27017/fleet/planes --key tailnum
   tidemill load 'generate:finance.transactions?count=1000000' kafka://local/transactions --key card_id --create
+  tidemill load data/flights.csv s3://lake/flights/ --target-format parquet --file-rows 100000
+  tidemill load mongodb://127.0.0.1:27017/fleet/planes dynamodb://local/planes --key tailnum --create
+  tidemill load kafka://local/flights flights.parquet
   zcat events.jsonl.gz | tidemill load - kafka://broker:9092/events --format jsonl --serializer json
   tidemill load generate:users kafka://local/users --create --rate 500/s --loop
   tidemill load --watch inbox kafka://local/events --transactional
@@ -51,7 +60,8 @@ pub struct Args {
     /// generate:finance.TABLE?count=N&seed=N&customers=N (users, cards, transactions, mcc_codes, fraud_labels), generate:CONTRACT?count=N&seed=N
     /// (a name in contracts/, or a file), or pages of JSON at an https:// address. Then the target:
     /// kafka://local/TOPIC, kafka://HOST:PORT/TOPIC, dynamodb://local/TABLE, dynamodb://CONNECTION/TABLE,
-    /// mongodb://HOST/DATABASE/COLLECTION, mongodb://CONNECTION/COLLECTION or firestore://PROJECT/COLLECTION
+    /// mongodb://HOST/DATABASE/COLLECTION, mongodb://CONNECTION/COLLECTION, firestore://PROJECT/COLLECTION, or files:
+    /// out.parquet, FOLDER/, s3://BUCKET/KEY.jsonl.gz, gs://BUCKET/PREFIX/. Topics and stores are sources too
     #[arg(required_unless_present_any = ["resume", "list"], num_args = 1.., value_name = "SOURCE... TARGET")]
     paths: Vec<String>,
     /// Contract the records keep: a name in contracts/, or a file (.json JSON Schema, .avsc Avro, .proto Protobuf)
@@ -75,7 +85,7 @@ pub struct Args {
     #[arg(long, value_name = "MARKER")]
     null: Vec<String>,
     /// Format of the sources, where the names do not tell
-    #[arg(long, value_parser = ["csv", "jsonl", "json"])]
+    #[arg(long, value_parser = ["csv", "jsonl", "json", "text", "bytes"])]
     format: Option<String>,
     /// What separates fields of CSV
     #[arg(long, default_value = ",", value_name = "CHARACTER")]
@@ -124,6 +134,12 @@ pub struct Args {
     resume: state::ResumeArgs,
     #[command(flatten)]
     http: http::HttpArgs,
+    #[command(flatten)]
+    files: objects::FileArgs,
+    #[command(flatten)]
+    select: records::SelectArgs,
+    #[command(flatten)]
+    tables: stores::TableArgs,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -149,6 +165,10 @@ enum Write {
     Upsert,
     // It takes the other's place.
     Replace,
+    // Its fields are set where one is there; where none is, the record is refused.
+    Update,
+    // The one that has its key goes.
+    Delete,
 }
 
 pub async fn run(mut args: Args, context: &Context) -> Result<(), Failure> {
@@ -168,6 +188,7 @@ pub async fn run(mut args: Args, context: &Context) -> Result<(), Failure> {
 enum Target {
     Kafka(kafka::Topic),
     Store(stores::Store),
+    Files(objects::Files),
 }
 
 impl Target {
@@ -176,10 +197,14 @@ impl Target {
         match self {
             Target::Kafka(topic) => &topic.name,
             Target::Store(store) => store.name(),
+            Target::Files(files) => files.shown(),
         }
     }
 
-    fn parse(text: &str, context: &Context) -> Result<Self, Failure> {
+    fn parse(text: &str, args: &Args, context: &Context) -> Result<Self, Failure> {
+        if let Some(files) = objects::Files::parse(text, &args.files) {
+            return files.map(Target::Files);
+        }
         let scheme = text.split_once("://").map_or("", |(scheme, _)| scheme);
         match scheme {
             "kafka" => kafka::Topic::parse(text).map(Target::Kafka),

@@ -16,6 +16,7 @@ pub mod load;
 pub mod ls;
 pub mod pipeline;
 pub mod quickstart;
+pub mod reset;
 pub mod run;
 pub mod schema;
 pub mod status;
@@ -48,8 +49,12 @@ pub enum Command {
     Contract(contract::Args),
     /// Work with a schema registry
     Schema(schema::Args),
-    /// Load records from files into a topic, a table or a collection
+    /// Load records from files, stores, topics and generators into topics, stores and files
     Load(Box<load::Args>),
+    /// Write a file of one format as one of another
+    Convert(load::convert::Args),
+    /// Make, empty or drop collections, tables, topics and objects, after a plan
+    Reset(reset::Args),
     /// Say who one is to AWS and Google Cloud, and sign in and out
     Auth(auth::Args),
     /// List, show and send again records that loads and pipelines refused
@@ -86,6 +91,8 @@ pub async fn run(command: Command, context: &Context) -> Result<(), Failure> {
         Command::Load(args) => load::run(*args, context).await,
         Command::Auth(args) => auth::run(args, context).await,
         Command::DeadLetters(args) => dead_letters::run(args, context).await,
+        Command::Convert(args) => load::convert::run(args, context).await,
+        Command::Reset(args) => reset::run(args, context).await,
         Command::Connections(args) => connections::run(args, context).await,
         Command::Dag(args) => dag::run(args, context).await,
         Command::Connect(args) => connect::run(args, context).await,

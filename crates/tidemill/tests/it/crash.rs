@@ -67,6 +67,7 @@ fn dying_at_each_named_point_changes_nothing() {
         "kafka.transaction.",
         "broker.log.before_delete_segment",
         "objects.part.",
+        "output.",
     ];
     let points = crash_points();
     assert!(!points.is_empty());

@@ -25,6 +25,7 @@ mod lifecycle;
 mod load_generate;
 mod load_stores;
 mod load_streaming;
+mod load_writing;
 mod pipelines;
 mod placement;
 mod registry_clients;

@@ -12,7 +12,7 @@ use connectors::{
     record::{self, Shape},
 };
 
-use super::{Args, failure::LoadError, generate, http, watch::WatchSource};
+use super::{Args, failure::LoadError, generate, http, records::Records, watch::WatchSource};
 use crate::context::{Context, Failure};
 
 /// The sources of one load.
@@ -39,6 +39,8 @@ pub(super) enum Input {
         shapes: Vec<(Arc<str>, Shape)>,
         whole: Option<Arc<dyn Source>>,
     },
+    /// A store's or a topic's.
+    Records(Records),
 }
 
 impl Input {
@@ -92,6 +94,7 @@ impl Input {
             Input::Files { source, .. } => source.clone(),
             Input::Made { source, .. } | Input::Given { source, .. } => source.clone(),
             Input::Watched { source, .. } => source.clone(),
+            Input::Records(records) => records.source(),
         }
     }
 
@@ -102,6 +105,7 @@ impl Input {
             Input::Made { name, .. } => Ok(vec![(name.clone(), Shape::Json)]),
             Input::Watched { .. } => Ok(Vec::new()),
             Input::Given { shapes, .. } => Ok(shapes.clone()),
+            Input::Records(records) => Ok(vec![(records.name().clone(), Shape::Json)]),
         }
     }
 
@@ -117,7 +121,7 @@ impl Input {
     pub(super) fn paths(&self) -> &[PathBuf] {
         match self {
             Input::Files { config, .. } => &config.paths,
-            Input::Made { .. } | Input::Watched { .. } | Input::Given { .. } => &[],
+            Input::Made { .. } | Input::Watched { .. } | Input::Given { .. } | Input::Records(_) => &[],
         }
     }
 
@@ -125,7 +129,7 @@ impl Input {
     pub(super) fn watched(&self) -> Option<&files::Config> {
         match self {
             Input::Watched { config, .. } => Some(config),
-            Input::Files { .. } | Input::Made { .. } | Input::Given { .. } => None,
+            Input::Files { .. } | Input::Made { .. } | Input::Given { .. } | Input::Records(_) => None,
         }
     }
 

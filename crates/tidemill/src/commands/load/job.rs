@@ -20,8 +20,9 @@ use super::{
     failure::LoadError,
     hindrance::Hindrance,
     input::Input,
-    kafka,
+    kafka, objects,
     pace::{Paced, Plan},
+    records,
     show::{Announced, Reporter},
     state::State,
     stores,
@@ -68,7 +69,11 @@ pub(super) async fn run(
 ) -> Result<(), Failure> {
     let (target, sources) = args.paths.split_last().expect("clap asks for one");
     let address = target.clone();
-    let target = Target::parse(target, context)?;
+    let target = Target::parse(target, args, context)?;
+    if let Target::Files(files) = &target {
+        return objects::run(args, context, files, sources).await;
+    }
+    objects::refuse_flags_of_files(&args.files)?;
     match (&args.pace.watch, sources) {
         (None, []) => return Err(Box::new(Hindrance::NoSource { target: address })),
         (Some(_), [source, ..]) => return Err(Box::new(Hindrance::WatchBeside { source: source.clone() })),
@@ -161,7 +166,7 @@ async fn life(
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let input = match &args.pace.watch {
         Some(folder) => watched(args, context, folder, clock.clone(), state.as_ref())?,
-        None => Input::open(args, context, sources)?,
+        None => records::open(args, context, sources)?,
     };
     let seed = clock.now_ms().unsigned_abs();
     let plan = Plan::of(&args.pace, args.limit, input.is_counted(), seed)
@@ -211,6 +216,7 @@ impl Job<'_> {
                 kafka::prepare(self.args, self.context, topic, input, self.transaction.clone()).await
             }
             Target::Store(store) => stores::prepare(self.args, self.context, store, input).await,
+            Target::Files(files) => Err(Box::new(LoadError::Target { target: files.shown().to_owned() })),
         }
     }
 
@@ -240,6 +246,10 @@ impl Job<'_> {
         clock: Arc<dyn Clock>,
     ) -> Result<Ended, Failed> {
         let Prepared { stage, sink, name, told, is_repeatable, budget_bytes } = self.prepare(&input).await?;
+        let stages = match &input {
+            Input::Records(records) => records.stages(self.args, self.context, &self.target, stage)?,
+            _ => vec![stage],
+        };
         let progress = Arc::new(Progress::default());
         let reporter = Reporter::new(self.context, &name, &self.id, told, input.bytes());
         let in_order = self.transaction.is_some() || self.plan.is_in_order();
@@ -250,7 +260,7 @@ impl Job<'_> {
         let transfer = Transfer {
             load: Load { id: self.id.as_str().into(), transfer: format!("load-{name}").into() },
             source: Arc::new(Paced::new(input.source(), self.plan, clock.clone(), ending.clone())),
-            stages: vec![stage],
+            stages,
             sink,
             cuts,
             budget: Budget::new(budget_bytes),
@@ -343,7 +353,7 @@ pub(crate) async fn send_again(
 ) -> Result<Summary, Failure> {
     let (args, context) = manifest.again(context)?;
     let (target, sources) = args.paths.split_last().expect("clap asks for one");
-    let target = Target::parse(target, &context)?;
+    let target = Target::parse(target, &args, &context)?;
     let whole = Input::open(&args, &context, sources).ok().filter(|_| args.pace.watch.is_none());
     let shapes = shapes(&args, manifest, &letters.places, whole.as_ref())?;
     let whole = whole.map(|input| input.source());
@@ -351,6 +361,7 @@ pub(crate) async fn send_again(
     let prepared = match &target {
         Target::Kafka(topic) => kafka::prepare(&args, &context, topic, &input, None).await?,
         Target::Store(store) => stores::prepare(&args, &context, store, &input).await?,
+        Target::Files(files) => return Err(Box::new(LoadError::Target { target: files.shown().to_owned() })),
     };
     let (progress, name) = (Arc::new(Progress::default()), prepared.name.clone());
     let transfer = Transfer {

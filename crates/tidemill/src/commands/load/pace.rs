@@ -195,6 +195,22 @@ pub(super) struct Plan {
     is_watch: bool,
 }
 
+impl PaceArgs {
+    /// One that is given: a file is written at once, and once.
+    pub(super) fn given(&self) -> Option<&'static str> {
+        let given = [
+            ("--rate", self.rate.is_some()),
+            ("--interval", self.interval.is_some()),
+            ("--batch-records", self.batch_records.is_some()),
+            ("--jitter", self.jitter.is_some()),
+            ("--loop", self.rounds.is_some()),
+            ("--duration", self.duration.is_some()),
+            ("--watch", self.watch.is_some()),
+        ];
+        given.iter().find(|(_, is_given)| *is_given).map(|(flag, _)| *flag)
+    }
+}
+
 impl Plan {
     /// `is_counted`: the source itself keeps to the limit.
     pub(super) fn of(

@@ -38,6 +38,11 @@ impl Reporter {
         reporter
     }
 
+    /// Something of the target that is known only at the end.
+    pub(super) fn tell(&mut self, name: &str, value: Value) {
+        self.told[name] = value;
+    }
+
     /// Runs the load and tells of it meanwhile.
     pub(super) async fn until<T>(&self, work: impl Future<Output = T>, progress: &Progress) -> T {
         let told = |seconds| {

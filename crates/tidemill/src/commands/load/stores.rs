@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use base::{Clock, SystemClock, Value};
 use connectors::{
-    Connector, Settings,
+    Connector, Selection, Settings, TableForm,
+    crossing::Rekeyed,
     files::{self, FileSource},
     record::{self, Shape},
     rows::{self, Plan, Planned, Rows},
@@ -24,19 +25,59 @@ use crate::context::{Context, Failure};
 const BUDGET_BYTES: u32 = 24 << 20;
 
 /// Where rows go.
-pub(super) struct Store {
+pub(in crate::commands) struct Store {
     connector: &'static Connector,
     settings: Settings,
     /// The table or the collection.
     name: String,
 }
 
+/// What is said of tables and collections.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub(super) struct TableArgs {
+    /// Make an index over these fields of a collection (MongoDB), or with the table that is made (DynamoDB: partition key, sort key);
+    /// may be given several times
+    #[arg(long, value_name = "FIELD[,FIELD]")]
+    index: Vec<String>,
+    /// As --index, and no two documents may have the same values (MongoDB)
+    #[arg(long, value_name = "FIELD[,FIELD]")]
+    unique_index: Vec<String>,
+    /// How a table that is made is paid for (DynamoDB): on-demand, or provisioned with --capacity
+    #[arg(long, value_name = "MODE", value_parser = ["on-demand", "provisioned"], requires = "create")]
+    billing: Option<String>,
+    /// Read and write units of a table that is made (DynamoDB)
+    #[arg(long, value_name = "READ,WRITE", requires = "create")]
+    capacity: Option<String>,
+}
+
 impl Store {
-    pub(super) fn name(&self) -> &str {
+    /// The table or the collection.
+    pub(in crate::commands) fn name(&self) -> &str {
         &self.name
     }
 
-    pub(super) fn parse(text: &str, context: &Context) -> Result<Self, Failure> {
+    pub(in crate::commands) fn scheme(&self) -> &'static str {
+        self.connector.spec.scheme
+    }
+
+    /// In the connector's words.
+    pub(in crate::commands) fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    pub(super) fn table_form(&self) -> TableForm {
+        self.connector.table_form
+    }
+
+    /// It as a source.
+    pub(super) fn source(&self, selection: &Selection) -> Result<Arc<dyn base::Source>, base::BoxError> {
+        match self.connector.source {
+            Some(open) => open(&self.settings, selection),
+            None => Err(format!("{} cannot be read", self.connector.name).into()),
+        }
+    }
+
+    pub(in crate::commands) fn parse(text: &str, context: &Context) -> Result<Self, Failure> {
         let refuse = || Box::new(LoadError::Target { target: text.to_owned() }) as Failure;
         let (scheme, rest) = text.split_once("://").ok_or_else(refuse)?;
         let is_mongodb = matches!(scheme, "mongodb" | "mongodb+srv");
@@ -163,7 +204,7 @@ pub(super) async fn prepare(
     store: &Store,
     input: &Input,
 ) -> Result<Prepared, Failure> {
-    refuse_flags_of_topics(args)?;
+    refuse_flags_of_topics(args, input)?;
     let contract = match contract_text(args, context)? {
         Some((path, kind, text)) => {
             let contract = contracts::contract(kind, &path.to_string_lossy(), None, &text);
@@ -182,18 +223,27 @@ pub(super) async fn prepare(
         };
         planned.push(Planned { path, shape, kinds });
     }
-    let key_kinds = key_kinds(&args.key, &planned, contract.as_deref());
+    let key_kinds = kinds_of(&args.key, &planned, contract.as_deref());
     let now = || Value::TimestampMs(SystemClock.now_ms());
     let stamp = args.stamp.as_deref().map(|field| (field.into(), now()));
+    let index_kinds: Vec<Option<Vec<&'static str>>> = args
+        .tables
+        .index
+        .iter()
+        .map(|index| kinds_of(&names_of(index), &planned, contract.as_deref()))
+        .collect();
+    let has_contract = contract.is_some();
     let plan = Plan { contract, keys: args.key.clone(), nulls, stamp };
-    let stage: Arc<dyn Stage> = match input.watched() {
-        Some(config) => Arc::new(appearing(plan, config.clone())),
-        None => {
+    let stage: Arc<dyn Stage> = match (input, input.watched()) {
+        // A store's rows have their types already; a contract is for the text that they would be.
+        (Input::Records(_), _) if !has_contract => Arc::new(Rekeyed { keys: plan.keys, stamp: plan.stamp }),
+        (_, Some(config)) => Arc::new(appearing(plan, config.clone())),
+        _ => {
             let stage = Rows::new(plan, planned);
             Arc::new(stage.map_err(|source| Box::new(LoadError::Plan { source }) as Failure)?)
         }
     };
-    let settings = sink_settings(args, store, key_kinds)?;
+    let settings = sink_settings(args, store, key_kinds, index_kinds)?;
     let open = store.connector.sink.ok_or_else(|| LoadError::Target { target: store.name.clone() });
     let sink = open?(&settings).map_err(|source| Box::new(LoadError::Store { source }) as Failure)?;
     Ok(Prepared {
@@ -230,10 +280,10 @@ fn plan_error(error: rows::Error) -> Failure {
     Box::new(LoadError::Plan { source: Box::new(error) })
 }
 
-fn refuse_flags_of_topics(args: &Args) -> Result<(), LoadError> {
+fn refuse_flags_of_topics(args: &Args, input: &Input) -> Result<(), LoadError> {
     let given = [
         ("--serializer", args.serializer.is_some()),
-        ("--registry", args.registry.is_some()),
+        ("--registry", args.registry.is_some() && !matches!(input, Input::Records(_))),
         ("--no-register", args.no_register),
         ("--linger-ms", args.linger_ms.is_some()),
         ("--batch-bytes", args.batch_bytes.is_some()),
@@ -247,7 +297,7 @@ fn refuse_flags_of_topics(args: &Args) -> Result<(), LoadError> {
 }
 
 /// DynamoDB's letter for each key field: a number where every value is one. `None` where only the records can tell.
-fn key_kinds(
+fn kinds_of(
     keys: &[String],
     planned: &[Planned],
     contract: Option<&base::Contract>,
@@ -288,11 +338,15 @@ fn sink_settings(
     args: &Args,
     store: &Store,
     key_kinds: Option<Vec<&'static str>>,
+    index_kinds: Vec<Option<Vec<&'static str>>>,
 ) -> Result<Settings, Failure> {
     let scheme = store.connector.spec.scheme;
+    args.tables.refuse(scheme, args.create)?;
     let mut settings = store.settings.clone();
     let write = match (scheme, args.write) {
         (_, Some(Write::Insert)) => Some("insert"),
+        (_, Some(Write::Update)) => Some("update"),
+        (_, Some(Write::Delete)) => Some("delete"),
         // An item always takes the place of the one with its key.
         ("dynamodb", Some(Write::Upsert | Write::Replace)) => Some("put"),
         ("firestore", Some(Write::Upsert)) => Some("merge"),
@@ -306,6 +360,17 @@ fn sink_settings(
     if let Some(write) = write {
         set("write", write.to_owned());
     }
+    let TableArgs { index, unique_index, billing, capacity } = &args.tables;
+    if scheme == "mongodb" {
+        for (key, indexes) in [("index", index), ("unique_index", unique_index)] {
+            if !indexes.is_empty() {
+                set(key, indexes.join(";"));
+            }
+        }
+        if args.create {
+            set("create", "true".to_owned());
+        }
+    }
     // Elsewhere a collection is made by its first document, and the key is the document's id.
     if args.create && scheme == "dynamodb" {
         if args.key.is_empty() {
@@ -316,6 +381,67 @@ fn sink_settings(
         if let Some(kinds) = key_kinds {
             set("key_types", kinds.join(","));
         }
+        if !index.is_empty() {
+            set("indexes", index.join(";"));
+            let kinds = index_kinds.into_iter().map(|kinds| kinds.unwrap_or_default().join(","));
+            set("index_types", kinds.collect::<Vec<_>>().join(";"));
+        }
+        if let Some(billing) = billing {
+            set("billing", billing.clone());
+        }
+        if let Some((read, write)) = capacity.as_ref().and_then(|capacity| capacity.split_once(',')) {
+            set("read_capacity", read.trim().to_owned());
+            set("write_capacity", write.trim().to_owned());
+        }
     }
     Ok(settings)
+}
+
+fn names_of(index: &str) -> Vec<String> {
+    index.split(',').map(|name| name.trim().to_owned()).collect()
+}
+
+impl TableArgs {
+    /// What a store cannot do is said before anything runs.
+    fn refuse(&self, scheme: &str, is_created: bool) -> Result<(), Failure> {
+        let flag = match scheme {
+            "dynamodb" if !self.unique_index.is_empty() => Some("--unique-index: DynamoDB has none"),
+            "dynamodb" if !self.index.is_empty() && !is_created => {
+                Some("--index without --create: an index of DynamoDB is made with its table")
+            }
+            "dynamodb" if self.capacity.as_ref().is_some_and(|units| !units.contains(',')) => {
+                Some("--capacity of one number: write READ,WRITE")
+            }
+            "dynamodb" => None,
+            "mongodb" if self.billing.is_some() => Some("--billing: only DynamoDB has it"),
+            "mongodb" if self.capacity.is_some() => Some("--capacity: only DynamoDB has it"),
+            "mongodb" => None,
+            _ if !self.index.is_empty() => Some("--index: Firestore indexes each field by itself"),
+            _ if !self.unique_index.is_empty() => Some("--unique-index: Firestore has none"),
+            _ if self.billing.is_some() => Some("--billing: only DynamoDB has it"),
+            _ if self.capacity.is_some() => Some("--capacity: only DynamoDB has it"),
+            _ => None,
+        };
+        match flag {
+            Some(flag) => Err(Box::new(Refused { flag })),
+            None => Ok(()),
+        }
+    }
+}
+
+/// An argument that the target's store cannot follow.
+#[derive(Debug, thiserror::Error)]
+#[error("the target takes no {flag}")]
+struct Refused {
+    flag: &'static str,
+}
+
+impl base::Problem for Refused {
+    fn code(&self) -> base::Code {
+        base::code::TM1454
+    }
+
+    fn help(&self) -> String {
+        "leave it out".to_owned()
+    }
 }

@@ -1,0 +1,333 @@
+//! Files and objects as targets of a load: whom an address means, and the run that writes them.
+//!
+//! A file of one name appears whole or not at all, and the same command leaves the same again; see `connectors::output` for how.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use base::{Clock, Code, Problem, Source, SystemClock, Value, code};
+use cloud::store::Address;
+use connectors::output::{Cut, FileFormat, Form, Job, Place, Plan, Wanted, Word, plan};
+use engine::{DeadLetters, Ended, Progress, dead_letters::FileDeadLetters};
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Args, OnBad, contract_text, dead_letter_folder, failure::LoadError, input::Input, nulls, records, show::Reporter,
+};
+use crate::context::{Context, Failure};
+
+/// What is said of the files that a load or a conversion writes.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub(super) struct FileArgs {
+    /// Format of the files or objects that are written, where their name does not tell: jsonl, json, csv, tsv, parquet, avro
+    /// [default in a folder: jsonl]
+    #[arg(long, value_name = "FORMAT", value_parser = word)]
+    pub(super) target_format: Option<Word>,
+    /// Level of gzip (0-9, default 2) or zstd (1-22, default 3)
+    #[arg(long, value_name = "LEVEL")]
+    pub(super) compression_level: Option<i32>,
+    /// What separates fields of CSV that is written [default: a comma, a tab in .tsv]
+    #[arg(long, value_name = "CHARACTER")]
+    pub(super) target_delimiter: Option<String>,
+    /// In a folder: begin another file when one has so many bytes, such as 256MB or 1GiB
+    #[arg(long, value_name = "BYTES", value_parser = bytes)]
+    pub(super) file_bytes: Option<u64>,
+    /// In a folder: begin another file after so many records
+    #[arg(long, value_name = "RECORDS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(super) file_rows: Option<u64>,
+    /// Records of each source that decide the columns of CSV, Parquet and Avro: a number, or all
+    #[arg(long, value_name = "RECORDS|all", value_parser = rows, default_value = "1000000")]
+    pub(super) infer_rows: u64,
+}
+
+fn word(text: &str) -> Result<Word, String> {
+    Word::parse(text).ok_or_else(|| "there are jsonl, json, csv, tsv, parquet and avro".to_owned())
+}
+
+fn rows(text: &str) -> Result<u64, String> {
+    match text {
+        "all" => Ok(u64::MAX),
+        text => text.parse().ok().filter(|count| *count > 0).ok_or_else(|| "a number, or all".to_owned()),
+    }
+}
+
+fn bytes(text: &str) -> Result<u64, String> {
+    let digits = text.trim_end_matches(|one: char| one.is_ascii_alphabetic());
+    let factor: u64 = match &text[digits.len()..].to_ascii_lowercase()[..] {
+        "" | "b" => 1,
+        "kb" => 1_000,
+        "mb" => 1_000_000,
+        "gb" => 1_000_000_000,
+        "k" | "kib" => 1 << 10,
+        "m" | "mib" => 1 << 20,
+        "g" | "gib" => 1 << 30,
+        _ => 0,
+    };
+    let count: Option<u64> = digits.parse().ok();
+    count
+        .and_then(|count| count.checked_mul(factor))
+        .filter(|bytes| *bytes > 0)
+        .ok_or_else(|| "write it as 268435456, 256MB or 256MiB".to_owned())
+}
+
+/// Where files go.
+pub(super) struct Files {
+    /// As it was typed.
+    shown: String,
+    at: At,
+}
+
+enum At {
+    Path(PathBuf),
+    Bucket(Address),
+}
+
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Error {
+    #[error("{target} is one file, and takes no {flag}")]
+    OneFile { target: String, flag: &'static str },
+    #[error("a file takes no {flag}")]
+    NotForFiles { flag: &'static str },
+    #[error("only a file or a folder takes {flag}")]
+    OnlyForFiles { flag: &'static str },
+    #[error("{delimiter:?} is not one character")]
+    Delimiter { delimiter: String },
+    #[error("{target} would be written while it is read")]
+    Itself { target: String },
+}
+
+impl Problem for Error {
+    fn code(&self) -> Code {
+        code::TM1454
+    }
+
+    fn help(&self) -> String {
+        match self {
+            Error::OneFile { .. } => "end the target in a slash, and it is a folder of files".to_owned(),
+            Error::NotForFiles { .. } | Error::OnlyForFiles { .. } => "leave it out".to_owned(),
+            Error::Delimiter { .. } => "give one character, or \\t".to_owned(),
+            Error::Itself { .. } => "write to another file, then move it".to_owned(),
+        }
+    }
+}
+
+impl Files {
+    /// `s3://`, `gs://`, `file:`, a path that ends in a format or a slash, or a folder that is there; `None`: something else.
+    pub(super) fn parse(text: &str, args: &FileArgs) -> Option<Result<Self, Failure>> {
+        let of = |at| Ok(Self { shown: text.to_owned(), at });
+        if text.starts_with("s3://") || text.starts_with("gs://") {
+            let address = Address::parse(text).map_err(|error| Box::new(error) as Failure);
+            return Some(address.and_then(|address| of(At::Bucket(address))));
+        }
+        if let Some(path) = text.strip_prefix("file:") {
+            let path = path.strip_prefix("//").unwrap_or(path);
+            return Some(of(At::Path(PathBuf::from(path))));
+        }
+        let is_file = !text.contains("://")
+            && (text.ends_with('/')
+                || Word::of_name(text).is_some()
+                || args.target_format.is_some()
+                || Path::new(text).is_dir());
+        is_file.then(|| of(At::Path(PathBuf::from(text))))
+    }
+
+    /// As it was typed.
+    pub(super) fn shown(&self) -> &str {
+        &self.shown
+    }
+
+    /// Whether it is a folder of files, by its name, by what is there, or by what is said of its files.
+    fn is_folder(&self, args: &FileArgs) -> bool {
+        match &self.at {
+            At::Path(path) => self.shown.ends_with('/') || path.is_dir(),
+            At::Bucket(address) => {
+                let is_named = Word::of_name(&address.key).is_some() || args.target_format.is_some();
+                address.key.is_empty() || address.key.ends_with('/') || !is_named
+            }
+        }
+    }
+
+    fn format(&self, args: &Args) -> Result<FileFormat, Failure> {
+        let FileArgs { target_format, compression_level, target_delimiter, .. } = &args.files;
+        let delimiter = match target_delimiter.as_deref().map(str::as_bytes) {
+            None => None,
+            Some(b"\\t") => Some(b'\t'),
+            Some([one]) => Some(*one),
+            Some(_) => {
+                let delimiter = target_delimiter.clone().unwrap_or_default();
+                return Err(Box::new(Error::Delimiter { delimiter }));
+            }
+        };
+        let is_folder = self.is_folder(&args.files);
+        let word = target_format.or(is_folder.then_some(Word::JsonLines));
+        let name = if is_folder { "" } else { &self.shown };
+        let format = FileFormat::new(name, word, args.compression.as_deref(), *compression_level, delimiter);
+        format.map_err(|error| Box::new(error) as Failure)
+    }
+
+    async fn place(&self, args: &FileArgs, extension: String, context: &Context) -> Result<Place, Failure> {
+        let is_folder = self.is_folder(args);
+        if !is_folder {
+            let cut =
+                [("--file-bytes", args.file_bytes.is_some()), ("--file-rows", args.file_rows.is_some())];
+            if let Some((flag, _)) = cut.iter().find(|(_, is_given)| *is_given) {
+                return Err(Box::new(Error::OneFile { target: self.shown.clone(), flag }));
+            }
+        }
+        let failure = |error: cloud::Error| Box::new(error) as Failure;
+        match &self.at {
+            At::Path(path) if is_folder => Place::folder(path, extension).map_err(failure),
+            At::Path(path) => Place::file(path).map_err(failure),
+            At::Bucket(address) => {
+                let bucket = crate::commands::ls::open(address, context).await?;
+                Ok(match is_folder {
+                    true => Place::prefix(bucket, &address.key, extension),
+                    false => Place::object(bucket, &address.key),
+                })
+            }
+        }
+    }
+}
+
+/// Flags of topics and tables say nothing of files.
+fn refuse_flags(args: &Args) -> Result<(), Failure> {
+    let given = [
+        ("--serializer", args.serializer.is_some()),
+        (
+            "--registry",
+            args.registry.is_some() && !args.paths.iter().any(|path| path.starts_with("kafka://")),
+        ),
+        ("--no-register", args.no_register),
+        ("--linger-ms", args.linger_ms.is_some()),
+        ("--batch-bytes", args.batch_bytes.is_some()),
+        ("--property", !args.property.is_empty()),
+        ("--write", args.write.is_some()),
+        ("--key", !args.key.is_empty()),
+        ("--create", args.create),
+    ];
+    match given.iter().find(|(_, is_given)| *is_given).map(|(flag, _)| *flag).or(args.pace.given()) {
+        Some(flag) => Err(Box::new(Error::NotForFiles { flag })),
+        None => Ok(()),
+    }
+}
+
+/// And those of files nothing of topics and tables.
+pub(super) fn refuse_flags_of_files(args: &FileArgs) -> Result<(), Failure> {
+    let given = [
+        ("--target-format", args.target_format.is_some()),
+        ("--compression-level", args.compression_level.is_some()),
+        ("--target-delimiter", args.target_delimiter.is_some()),
+        ("--file-bytes", args.file_bytes.is_some()),
+        ("--file-rows", args.file_rows.is_some()),
+    ];
+    match given.iter().find(|(_, is_given)| *is_given) {
+        Some((flag, _)) => Err(Box::new(Error::OnlyForFiles { flag })),
+        None => Ok(()),
+    }
+}
+
+/// Plans and runs the load.
+pub(super) async fn run(
+    args: &Args,
+    context: &Context,
+    files: &Files,
+    sources: &[String],
+) -> Result<(), Failure> {
+    refuse_flags(args)?;
+    let format = files.format(args)?;
+    if let At::Path(path) = &files.at
+        && sources.iter().any(|source| is_same(path, Path::new(source)))
+    {
+        return Err(Box::new(Error::Itself { target: files.shown.clone() }));
+    }
+    let extension = format.extension();
+    let place = files.place(&args.files, extension, context).await?;
+    let input = records::open(args, context, sources)?;
+    let plan = planned(args, context, &input, sources, format).await?;
+    let dead_letters = match args.on_error {
+        OnBad::Stop => None,
+        OnBad::DeadLetter => {
+            let name = files.shown.trim_end_matches('/').rsplit('/').next().unwrap_or("files");
+            Some(Arc::new(FileDeadLetters::at(&dead_letter_folder(args, context, name)?)))
+        }
+    };
+    let progress = Arc::new(Progress::default());
+    let job = Job {
+        source: input.source(),
+        plan,
+        place,
+        cut: Cut { bytes: args.files.file_bytes, records: args.files.file_rows },
+        dead_letters: dead_letters.clone().map(|letters| letters as Arc<dyn DeadLetters>),
+        progress: progress.clone(),
+    };
+    let stop = CancellationToken::new();
+    let on_interrupt = stop.clone();
+    tokio::spawn(async move {
+        if tokio::signal::ctrl_c().await.is_ok() {
+            on_interrupt.cancel();
+        }
+    });
+    let target = files.shown.clone();
+    let mut reporter = Reporter::new(context, &target, &target, json!({ "target": target }), input.bytes());
+    let ended = reporter.until(job.run(stop), &progress).await;
+    let summary = ended.map_err(|fault| LoadError::of(fault, 0, &target))?;
+    if summary.ended == Ended::Stopped {
+        return Err(Box::new(LoadError::Interrupted {
+            sent_count: summary.records_count,
+            target,
+            is_repeatable: true,
+            resume: None,
+        }));
+    }
+    let folder = dead_letters.as_ref().filter(|_| summary.rejected_count > 0).map(|letters| letters.folder());
+    reporter.tell("files_count", summary.extents_count.into());
+    reporter.finished(&summary, progress.commits(), folder, false);
+    Ok(())
+}
+
+/// One file by two names.
+fn is_same(one: &Path, other: &Path) -> bool {
+    match (one.canonicalize(), other.canonicalize()) {
+        (Ok(one), Ok(other)) => one == other && one.is_file(),
+        _ => false,
+    }
+}
+
+async fn planned(
+    args: &Args,
+    context: &Context,
+    input: &Input,
+    sources: &[String],
+    format: FileFormat,
+) -> Result<Plan, Failure> {
+    let contract = match contract_text(args, context)? {
+        Some((path, kind, text)) => {
+            let contract = contracts::contract(kind, &path.to_string_lossy(), None, &text);
+            Some(Arc::new(contract.map_err(|error| Box::new(error) as Failure)?))
+        }
+        None => None,
+    };
+    let form = match input {
+        Input::Records(records) => {
+            Form::Rows { stages: records.rows(args, context)?, table_form: records.table_form() }
+        }
+        _ => Form::Files(input.shapes().map_err(|error| Box::new(error) as Failure)?),
+    };
+    let now = || Value::TimestampMs(SystemClock.now_ms());
+    let wanted = Wanted {
+        format,
+        contract,
+        nulls: nulls(args),
+        stamp: args.stamp.as_deref().map(|field| (field.into(), now())),
+        records_max: args.files.infer_rows,
+    };
+    let open = || -> Result<Arc<dyn Source>, base::BoxError> {
+        let opened = records::open(args, context, sources);
+        opened.map(|input| input.source()).map_err(|problem| base::problem::plain(&*problem).into())
+    };
+    let planned = plan(&open, form, wanted).await;
+    planned.map_err(|source| Box::new(LoadError::Plan { source }) as Failure)
+}

@@ -1,0 +1,208 @@
+//! Stores and topics as sources of a load: whom an address means, what is asked of it, and how its records reach a target.
+//!
+//! A store gives rows with all its types: to another store they go as they are. A topic gives bytes: to another topic they go as they are,
+//! with key, headers and time; to all else they are decoded, by the schema that they are framed with or as `--format` says.
+
+use std::sync::Arc;
+
+use base::{BoxError, Code, Problem, Source, code};
+use cloud::registry::{Authority, Registry};
+use connectors::{
+    Selection, TableForm,
+    crossing::{AsJson, Decode, Keyed, TopicForm},
+    kafka::{SourceConfig, TopicSource, Topics},
+};
+use engine::Stage;
+
+use super::{Args, Target, input::Input, kafka::Topic, stores::Store};
+use crate::context::{Context, Failure};
+
+/// What is asked of a store.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub(super) struct SelectArgs {
+    /// Of a store as a source: only records that fulfil this, in the store's own language (a filter document of MongoDB, a filter
+    /// expression of DynamoDB, [FIELD, OPERATOR, VALUE] of Firestore)
+    #[arg(long, visible_alias = "query", value_name = "CONDITION")]
+    filter: Option<String>,
+    /// Of a store as a source: only these fields of the top level, besides its key
+    #[arg(long, value_name = "FIELD", value_delimiter = ',')]
+    fields: Vec<String>,
+}
+
+/// A store or a topic that is read.
+pub(super) struct Records {
+    source: Arc<dyn Source>,
+    name: Arc<str>,
+    is_topic: bool,
+    table_form: TableForm,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Error {
+    #[error("{source} is loaded alone, and {other} stands beside it")]
+    NotAlone {
+        #[source]
+        source: Named,
+        other: String,
+    },
+    #[error("only a store takes {flag}")]
+    OnlyForStores { flag: &'static str },
+    #[error("{what} cannot be read so")]
+    Store { what: String, source: BoxError },
+}
+
+/// The name of a source, where an error wants a cause.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct Named(String);
+
+impl Problem for Error {
+    fn code(&self) -> Code {
+        match self {
+            Error::Store { source, .. } => {
+                crate::causes::deepest(&**source).map_or(code::TM1454, |problem| problem.code())
+            }
+            Error::NotAlone { .. } | Error::OnlyForStores { .. } => code::TM1454,
+        }
+    }
+
+    fn help(&self) -> String {
+        match self {
+            Error::NotAlone { .. } => "load each in a command of its own".to_owned(),
+            Error::OnlyForStores { .. } => "leave it out".to_owned(),
+            Error::Store { source, .. } => crate::causes::deepest(&**source).map_or_else(
+                || "correct the address, or --filter and --fields".to_owned(),
+                |problem| problem.help(),
+            ),
+        }
+    }
+}
+
+const SCHEMES: [&str; 5] = ["mongodb", "mongodb+srv", "dynamodb", "firestore", "kafka"];
+
+fn scheme(source: &str) -> Option<&str> {
+    source.split_once("://").map(|(scheme, _)| scheme).filter(|scheme| SCHEMES.contains(scheme))
+}
+
+/// The sources of a load, whatever they are.
+pub(super) fn open(args: &Args, context: &Context, sources: &[String]) -> Result<Input, Failure> {
+    let Some(address) = sources.iter().find(|source| scheme(source).is_some()) else {
+        let asked =
+            [("--filter", args.select.filter.is_some()), ("--fields", !args.select.fields.is_empty())];
+        if let Some((flag, _)) = asked.iter().find(|(_, is_asked)| *is_asked) {
+            return Err(Box::new(Error::OnlyForStores { flag }));
+        }
+        return Input::open(args, context, sources);
+    };
+    if let Some(other) = sources.iter().find(|source| *source != address) {
+        return Err(Box::new(Error::NotAlone { source: Named(address.clone()), other: other.clone() }));
+    }
+    let records = match scheme(address) {
+        Some("kafka") => Records::topic(args, context, address)?,
+        _ => Records::store(args, context, address)?,
+    };
+    Ok(Input::Records(records))
+}
+
+impl Records {
+    fn store(args: &Args, context: &Context, address: &str) -> Result<Self, Failure> {
+        let store = Store::parse(address, context)?;
+        let selection = Selection {
+            fields: args.select.fields.clone(),
+            filter: args.select.filter.clone(),
+            ..Selection::default()
+        };
+        let what = store.name().to_owned();
+        let source =
+            store.source(&selection).map_err(|source| Error::Store { what: what.clone(), source })?;
+        let source = match args.limit {
+            Some(limit) => Arc::new(super::limited::Limited::new(source, limit)) as Arc<dyn Source>,
+            None => source,
+        };
+        Ok(Self { source, name: what.into(), is_topic: false, table_form: store.table_form() })
+    }
+
+    fn topic(args: &Args, context: &Context, address: &str) -> Result<Self, Failure> {
+        let topic = Topic::parse(address)?;
+        for (flag, is_given) in
+            [("--filter", args.select.filter.is_some()), ("--fields", !args.select.fields.is_empty())]
+        {
+            if is_given {
+                return Err(Box::new(Error::OnlyForStores { flag }));
+            }
+        }
+        let bootstrap = context.kafka(topic.server.as_deref())?;
+        let mut config =
+            SourceConfig::new(bootstrap, "tidemill-load", Topics::List(vec![topic.name.clone()]));
+        if topic.server.is_none() {
+            config.properties = context.kafka_properties()?;
+        }
+        let source = TopicSource::new(config, args.limit).map_err(|error| Box::new(error) as Failure)?;
+        Ok(Self {
+            source: Arc::new(source),
+            name: topic.name.into(),
+            is_topic: true,
+            table_form: connectors::plain_form,
+        })
+    }
+
+    pub(super) fn source(&self) -> Arc<dyn Source> {
+        self.source.clone()
+    }
+
+    pub(super) fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    pub(super) fn table_form(&self) -> TableForm {
+        self.table_form
+    }
+
+    /// The stages that make rows of its records.
+    pub(super) fn rows(&self, args: &Args, context: &Context) -> Result<Vec<Arc<dyn Stage>>, Failure> {
+        if !self.is_topic {
+            return Ok(Vec::new());
+        }
+        let form = match args.format.as_deref() {
+            Some("json" | "jsonl") => TopicForm::Json,
+            Some("text") => TopicForm::Text,
+            Some("bytes") => TopicForm::Bytes,
+            _ => TopicForm::Told,
+        };
+        let url = context.registry_url(args.registry.as_deref())?;
+        let registry = Registry::new(vec![url], Authority::None);
+        Ok(vec![Arc::new(Decode::new(form, registry))])
+    }
+
+    /// The stages between it and a target, around the one that the target's kind has made.
+    pub(super) fn stages(
+        &self,
+        args: &Args,
+        context: &Context,
+        target: &Target,
+        stage: Arc<dyn Stage>,
+    ) -> Result<Vec<Arc<dyn Stage>>, Failure> {
+        let mut stages = self.rows(args, context)?;
+        match target {
+            Target::Kafka(_) => {
+                let is_copy = self.is_topic
+                    && args.serializer.is_none()
+                    && args.contract.is_none()
+                    && args.key.is_empty()
+                    && args.format.is_none();
+                if is_copy {
+                    return Ok(Vec::new());
+                }
+                stages.push(Arc::new(AsJson(self.name.clone())));
+                stages.push(Arc::new(Keyed(stage)));
+            }
+            Target::Store(_) if args.contract.is_some() => {
+                stages.push(Arc::new(AsJson(self.name.clone())));
+                stages.push(stage);
+            }
+            Target::Store(_) => stages.push(stage),
+            Target::Files(_) => {}
+        }
+        Ok(stages)
+    }
+}
