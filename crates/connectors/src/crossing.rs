@@ -152,6 +152,7 @@ fn of_rows(batch: &Batch, kept: &[usize]) -> Envelope {
         envelope.tombstones.as_ref().map(|bits| kept.iter().map(|row| bits.value(*row)).collect());
     Envelope {
         keys,
+        partitions: envelope.partitions.as_ref().map(|all| kept.iter().map(|row| all[*row]).collect()),
         headers,
         timestamps_ms: envelope.timestamps_ms.as_ref().map(rows),
         tombstones,

@@ -39,22 +39,13 @@ pub(super) struct Records {
 
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Error {
-    #[error("{source} is loaded alone, and {other} stands beside it")]
-    NotAlone {
-        #[source]
-        source: Named,
-        other: String,
-    },
+    #[error("{address} is loaded alone, and {other} stands beside it")]
+    NotAlone { address: String, other: String },
     #[error("only a store takes {flag}")]
     OnlyForStores { flag: &'static str },
     #[error("{what} cannot be read so")]
     Store { what: String, source: BoxError },
 }
-
-/// The name of a source, where an error wants a cause.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub(super) struct Named(String);
 
 impl Problem for Error {
     fn code(&self) -> Code {
@@ -95,7 +86,7 @@ pub(super) fn open(args: &Args, context: &Context, sources: &[String]) -> Result
         return Input::open(args, context, sources);
     };
     if let Some(other) = sources.iter().find(|source| *source != address) {
-        return Err(Box::new(Error::NotAlone { source: Named(address.clone()), other: other.clone() }));
+        return Err(Box::new(Error::NotAlone { address: address.clone(), other: other.clone() }));
     }
     let records = match scheme(address) {
         Some("kafka") => Records::topic(args, context, address)?,
