@@ -31,7 +31,10 @@ impl Maker<'_> {
     pub(super) fn write(&mut self, id: NodeId, depth: u32, out: &mut Vec<u8>) -> Result<(), Unmade> {
         let is_short = depth > DEPTH_WANTED_MAX || out.len() - self.begun > BYTES_WANTED_MAX;
         match &self.nodes[id].shape {
-            Shape::Known(values) => out.extend_from_slice(&**self.dice.pick(values)),
+            Shape::Known(values) => {
+                let value: &[u8] = self.dice.pick::<Box<[u8]>>(values);
+                out.extend_from_slice(value);
+            }
             Shape::Boolean => {
                 let is = self.dice.per_mille(500);
                 out.extend_from_slice(if is { b"true" } else { b"false" });

@@ -228,9 +228,14 @@ const ADJECTIVES: &[&str] =
 const VERBS: &[&str] =
     &["arrived", "fell", "opened", "stood still", "turned", "was found", "was sent", "went missing"];
 
+fn one(dice: &mut Dice, of: &'static [&'static str]) -> &'static str {
+    let one: &&'static str = dice.pick(of);
+    one
+}
+
 fn first_name(dice: &mut Dice) -> &'static str {
     let names = if dice.per_mille(500) { FEMALE_NAMES } else { MALE_NAMES };
-    *dice.pick(names)
+    one(dice, names)
 }
 
 pub(super) fn write(word: Word, number: u64, dice: &mut Dice, out: &mut String) {
@@ -286,24 +291,24 @@ pub(super) fn write(word: Word, number: u64, dice: &mut Dice, out: &mut String) 
 fn fixed(word: Word, dice: &mut Dice) -> &'static str {
     match word {
         Word::FirstName => first_name(dice),
-        Word::LastName => *dice.pick(LAST_NAMES),
+        Word::LastName => one(dice, LAST_NAMES),
         Word::City => city(dice).0,
         Word::State => city(dice).1,
         Word::Job => {
-            *dice.pick(&["Accountant", "Baker", "Carpenter", "Driver", "Engineer", "Nurse", "Teacher"])
+            one(dice, &["Accountant", "Baker", "Carpenter", "Driver", "Engineer", "Nurse", "Teacher"])
         }
-        Word::Country => *dice.pick(&["Brazil", "Canada", "Estonia", "France", "Japan", "Kenya", "Portugal"]),
-        Word::CountryCode => *dice.pick(&["BR", "CA", "EE", "FR", "JP", "KE", "PT", "US"]),
-        Word::Currency => *dice.pick(&["USD", "EUR", "GBP", "JPY", "BRL", "CHF"]),
-        Word::Language => *dice.pick(&["en", "de", "es", "fr", "ja", "pt"]),
+        Word::Country => one(dice, &["Brazil", "Canada", "Estonia", "France", "Japan", "Kenya", "Portugal"]),
+        Word::CountryCode => one(dice, &["BR", "CA", "EE", "FR", "JP", "KE", "PT", "US"]),
+        Word::Currency => one(dice, &["USD", "EUR", "GBP", "JPY", "BRL", "CHF"]),
+        Word::Language => one(dice, &["en", "de", "es", "fr", "ja", "pt"]),
         Word::Timezone => {
-            *dice.pick(&["Europe/Lisbon", "America/Chicago", "Asia/Tokyo", "Africa/Nairobi", "UTC"])
+            one(dice, &["Europe/Lisbon", "America/Chicago", "Asia/Tokyo", "Africa/Nairobi", "UTC"])
         }
-        Word::Color => *dice.pick(&["red", "orange", "yellow", "green", "blue", "violet", "black", "white"]),
-        Word::Status => *dice.pick(&["new", "open", "active", "done", "closed"]),
-        Word::Gender => *dice.pick(&["female", "male"]),
-        Word::MediaType => *dice.pick(&["application/json", "text/plain", "text/html", "image/png"]),
-        Word::Agent => *dice.pick(&["curl/8.9.0", "Mozilla/5.0 (X11; Linux x86_64)", "python-requests/2.32"]),
-        _ => *dice.pick(THINGS),
+        Word::Color => one(dice, &["red", "orange", "yellow", "green", "blue", "violet", "black", "white"]),
+        Word::Status => one(dice, &["new", "open", "active", "done", "closed"]),
+        Word::Gender => one(dice, &["female", "male"]),
+        Word::MediaType => one(dice, &["application/json", "text/plain", "text/html", "image/png"]),
+        Word::Agent => one(dice, &["curl/8.9.0", "Mozilla/5.0 (X11; Linux x86_64)", "python-requests/2.32"]),
+        _ => one(dice, THINGS),
     }
 }
