@@ -399,6 +399,13 @@ codes! {
     TM1406 PartFailed "a credentials file cannot be written";
     TM1407 Settings "a Google sign-in has no OAuth client";
     TM1408 Denied "the credentials have expired";
+    TM1430 DataRefused "a field is not of the type it was given";
+    TM1431 Usage "a file has no such column or sheet";
+    TM1432 Usage "an option of reading cannot be understood";
+    TM1433 DataRefused "a text is not in its encoding";
+    TM1434 Settings "no file fits a pattern";
+    TM1435 Unreachable "an object or an address cannot be fetched";
+    TM1436 DataRefused "a JSON document has no records at a path";
     TM1450 Usage "the format of a target cannot be told";
     TM1451 DataRefused "a record does not fit the columns of its file";
     TM1452 Usage "a compression does not fit a format";

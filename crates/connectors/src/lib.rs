@@ -12,6 +12,7 @@ pub mod firestore;
 pub mod generate;
 pub mod http;
 pub mod kafka;
+pub mod mapping;
 pub mod mongodb;
 pub mod names;
 pub mod objects;

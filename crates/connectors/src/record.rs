@@ -1,37 +1,101 @@
 //! Records of files as stages take them: what they look like, how a CSV record comes apart, and how one is refused with the
 //! line and column of what is wrong in it.
 
-use std::{borrow::Cow, path::PathBuf, sync::Arc};
+use std::{borrow::Cow, sync::Arc};
 
-use base::{Batch, Code, Reject, Value, code};
+use base::{Batch, BoxError, Code, Contract, Kind, Reject, Value, code};
 use bytes::Bytes;
 use contracts::Violation;
 use memchr::{memchr_iter, memrchr};
 
-use crate::files::{self, FileSource, Format};
+use crate::{
+    files::{self, FileSource, Format},
+    mapping::{self, Cells, Mapping},
+};
 
 /// What the records of one file look like.
 #[derive(Debug, Clone)]
 pub enum Shape {
-    Csv { header: Vec<String>, delimiter: u8 },
+    Csv {
+        header: Vec<String>,
+        cells: Arc<Cells>,
+    },
+    /// JSON texts, a line each.
     Json,
+    /// JSON texts that are known by their number.
+    Document,
+    /// Typed values that are known by their number.
+    Rows,
+}
+
+impl Shape {
+    /// Its marks are numbers of records, and not lines.
+    pub fn is_numbered(&self) -> bool {
+        matches!(self, Shape::Document | Shape::Rows)
+    }
+
+    /// What the records look like once the mapping has been applied.
+    pub fn mapped(self, mapping: &Mapping) -> Self {
+        match self {
+            Shape::Json | Shape::Document if !mapping.is_empty() => Shape::Rows,
+            other => other,
+        }
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(transparent)]
+    File(#[from] files::Error),
+    #[error(transparent)]
+    Mapping(#[from] mapping::Error),
+}
+
+impl Error {
+    /// The one that says what is wrong.
+    pub fn into_problem(self) -> Box<dyn base::Problem> {
+        match self {
+            Error::File(error) => Box::new(error),
+            Error::Mapping(error) => Box::new(error),
+        }
+    }
+
+    /// The same as a cause.
+    pub fn into_cause(self) -> BoxError {
+        match self {
+            Error::File(error) => Box::new(error),
+            Error::Mapping(error) => Box::new(error),
+        }
+    }
 }
 
 /// The shape of each file of a source, by its name in records' places.
 ///
 /// # Errors
-/// A file whose format is not known, or whose header cannot be read.
-pub fn shapes(source: &FileSource, config: &files::Config) -> Result<Vec<(Arc<str>, Shape)>, files::Error> {
-    let shape = |path: &PathBuf| {
-        let shape = match config.format_of(path)? {
-            Format::Csv => {
-                Shape::Csv { header: source.csv_header(path)?, delimiter: config.delimiter_of(path) }
+/// A file whose header cannot be read, a mapping that does not fit it.
+pub fn shapes(
+    source: &FileSource,
+    config: &files::Config,
+    mapping: &Mapping,
+) -> Result<Vec<(Arc<str>, Shape)>, Error> {
+    let shape = |input: &files::Input| {
+        let name = input.name();
+        let format = source.format(name)?;
+        let shape = match format {
+            Format::Csv | Format::Excel => {
+                let columns = source.columns(name)?;
+                let dialect = source.dialect(name)?;
+                let (header, mut cells) = Cells::new(mapping, dialect, name, &columns, config.has_header)?;
+                cells.is_sheet = format == Format::Excel;
+                Shape::Csv { header, cells: Arc::new(cells) }
             }
-            Format::JsonLines | Format::Json => Shape::Json,
+            Format::JsonLines => Shape::Json,
+            Format::Json => Shape::Document,
+            Format::Avro | Format::Parquet => Shape::Rows,
         };
-        Ok((path.to_string_lossy().into(), shape))
+        Ok((name.clone(), shape))
     };
-    config.paths.iter().map(shape).collect()
+    config.inputs.iter().map(shape).collect()
 }
 
 /// A JSON document as values: whole numbers that fit are integers, all others floats.
@@ -59,15 +123,20 @@ pub(crate) struct Refusal {
 }
 
 impl Refusal {
-    /// `file:line:column` stands in the reason: a record may have several lines.
-    pub(crate) fn reject(self, batch: &Batch, row: usize, record: &[u8]) -> Reject {
-        let before = &record[..self.at.min(record.len())];
-        let lines = memchr_iter(b'\n', before).count() as i64;
-        let column = before.len() - memrchr(b'\n', before).map_or(0, |at| at + 1) + 1;
+    /// `file:line:column` stands in the reason, as a record may have several lines; or the record's number, where that is known.
+    pub(crate) fn reject(self, batch: &Batch, row: usize, record: &[u8], shape: &Shape) -> Reject {
         let origin = batch.origin(row);
-        let line = origin.mark.unwrap_or(0) + lines;
+        let mark = origin.mark.unwrap_or(0);
+        let reason = if shape.is_numbered() {
+            format!("{}: record {mark}: {}", origin.place, self.reason)
+        } else {
+            let before = &record[..self.at.min(record.len())];
+            let lines = memchr_iter(b'\n', before).count() as i64;
+            let column = before.len() - memrchr(b'\n', before).map_or(0, |at| at + 1) + 1;
+            format!("{}:{}:{column}: {}", origin.place, mark + lines, self.reason)
+        };
         Reject {
-            reason: format!("{}:{line}:{column}: {}", origin.place, self.reason),
+            reason,
             origin,
             code: self.code,
             stage: "VALUE_CONVERTER",
@@ -77,23 +146,6 @@ impl Refusal {
             timestamp_ms: None,
         }
     }
-}
-
-/// The fields of a CSV record, as many as the header has.
-pub(crate) fn split<'a>(
-    record: &'a [u8],
-    delimiter: u8,
-    count: usize,
-    fields: &mut Vec<Cow<'a, [u8]>>,
-) -> Result<(), Refusal> {
-    let refuse = |at, reason| Refusal { at, code: code::TM0725, reason };
-    files::split(record, delimiter, fields).map_err(|bad| refuse(bad.at, bad.reason))?;
-    if fields.len() == count {
-        return Ok(());
-    }
-    let at = files::field_start(record, delimiter, count);
-    let at = if fields.len() < count { record.len() } else { at };
-    Err(refuse(at, format!("the header has {count} fields, this record {}", fields.len())))
 }
 
 pub(crate) fn broken(at: usize, violation: &Violation) -> Refusal {
@@ -116,4 +168,45 @@ pub(crate) fn find_field(record: &[u8], field: &str) -> usize {
     let name = field.trim_start_matches('/').split('/').next().unwrap_or_default();
     let quoted = format!("\"{name}\"");
     memchr::memmem::find(record, quoted.as_bytes()).filter(|_| !name.is_empty()).unwrap_or(0)
+}
+
+/// Dates and times as the texts that JSON has for them, where the contract does not want their numbers.
+pub(crate) fn with_texts<'a>(row: &'a Value, contract: Option<&Contract>) -> Cow<'a, Value> {
+    let is_time =
+        |value: &Value| matches!(value, Value::Date(_) | Value::TimestampMs(_) | Value::TimestampUs(_));
+    let Value::Struct(fields) = row else { return Cow::Borrowed(row) };
+    if !fields.iter().any(|(_, value)| is_time(value)) {
+        return Cow::Borrowed(row);
+    }
+    let wants_number = |name: &str| {
+        let kind = contract.and_then(|contract| contract.schema.field(name)).map(|field| &field.schema.kind);
+        !matches!(kind, None | Some(Kind::String))
+    };
+    let text = |(name, value): &(Arc<str>, Value)| {
+        let value = if is_time(value) && !wants_number(name) { time_text(value) } else { value.clone() };
+        (name.clone(), value)
+    };
+    Cow::Owned(Value::Struct(fields.iter().map(text).collect()))
+}
+
+/// `2013-01-31`, `2013-01-31T10:00:00Z`, with a fraction where there is one.
+pub fn time_text(value: &Value) -> Value {
+    use chrono::{DateTime, Days, NaiveDate, SecondsFormat};
+    let epoch = NaiveDate::default();
+    let moment = match value {
+        Value::Date(days) if *days >= 0 => {
+            return epoch
+                .checked_add_days(Days::new(u64::from(days.unsigned_abs())))
+                .map_or(value.clone(), |date| Value::string(date.to_string()));
+        }
+        Value::Date(days) => {
+            return epoch
+                .checked_sub_days(Days::new(u64::from(days.unsigned_abs())))
+                .map_or(value.clone(), |date| Value::string(date.to_string()));
+        }
+        Value::TimestampMs(ms) => DateTime::from_timestamp_millis(*ms),
+        Value::TimestampUs(us) => DateTime::from_timestamp_micros(*us),
+        _ => None,
+    };
+    moment.map_or(value.clone(), |moment| Value::string(moment.to_rfc3339_opts(SecondsFormat::AutoSi, true)))
 }

@@ -4,33 +4,28 @@
 //! A stage of `tidemill load`: it knows records' text (CSV, JSON) and contracts, and no store. A row's key is the text of the
 //! field that `--key` names, a JSON array of several. Without one a row has no key: a store's sink then tells rows by their place.
 
-mod json;
+pub(crate) mod json;
+pub mod seen;
 
 pub use json::read as json_value;
 
-use std::{
-    borrow::Cow,
-    collections::HashMap,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{borrow::Cow, collections::HashMap, sync::Arc};
 
 use arrow_array::Array;
 use base::{
-    Ask, Batch, Body, BoxError, Code, Contract, Envelope, Fault, Kind, Lease, Place, Position, Problem, Read,
-    Rejects, Shared, Source, Split, Value, code,
+    Batch, Body, BoxError, Code, Contract, Envelope, Fault, Kind, Place, Problem, Rejects, Shared, Value,
+    code,
 };
 use contracts::{
     Document, Validator,
     avro::Decoder,
-    infer::Inference,
-    validate::{RecordEncoder, RowEncoder, cast_text, cast_word, write_json},
+    validate::{RecordEncoder, RowEncoder, cast_word, write_json},
 };
 use engine::Stage;
 
 use crate::{
     column::Column,
-    files,
+    mapping::Cells,
     names::Names,
     record::{self, Refusal, Shape, broken, find_field, malformed},
 };
@@ -116,7 +111,7 @@ impl Rows {
         for Planned { path, shape, kinds } in files {
             let header: &[String] = match &shape {
                 Shape::Csv { header, .. } => header,
-                Shape::Json => &[],
+                Shape::Json | Shape::Document | Shape::Rows => &[],
             };
             let place = |key: &String| {
                 let columns = || header.join(", ");
@@ -126,9 +121,19 @@ impl Rows {
             };
             let key = match shape {
                 Shape::Csv { .. } => plan.keys.iter().map(place).collect::<Result<_, _>>()?,
-                Shape::Json => Vec::new(),
+                Shape::Json | Shape::Document | Shape::Rows => Vec::new(),
             };
             let names = header.iter().map(|name| name.as_str().into()).collect();
+            let shape = match shape {
+                Shape::Csv { header, cells } => {
+                    let cells = match &plan.contract {
+                        Some(contract) => cells.for_schema(&contract.schema),
+                        None => cells.for_kinds(&kinds),
+                    };
+                    Shape::Csv { header, cells: Arc::new(cells) }
+                }
+                other => other,
+            };
             let typing = Typing::new(&plan, &shape, kinds)?;
             planned.insert(path, File { shape, names, key, typing });
         }
@@ -145,38 +150,55 @@ impl Rows {
         work.out.clear();
         work.fields.clear();
         match &file.shape {
-            Shape::Csv { header, delimiter } => {
-                record::split(record, *delimiter, header.len(), &mut work.fields)?;
-                let value = self.cells(file, record, *delimiter, names, work)?;
-                self.csv_key(file, record, *delimiter, work)?;
+            Shape::Csv { cells, .. } => {
+                cells.split(record, &mut work.fields)?;
+                let value = self.cells(file, record, cells, names, work)?;
+                self.csv_key(file, record, cells, work)?;
                 Ok(value)
             }
-            Shape::Json => {
-                let value = json_row(file, record, names, &mut work.out)?;
+            Shape::Json | Shape::Document | Shape::Rows => {
+                let row = json::read(record, names).map_err(|error| malformed(&error))?;
+                let value = checked(file, row, record, &mut work.out)?;
                 self.json_key(record, &value, &mut work.key)?;
                 Ok(value)
             }
         }
     }
 
+    /// A row that was typed before.
+    fn typed(&self, file: &File, row: &Value, work: &mut Work<'_>) -> Result<Value, Refusal> {
+        let mut json = Vec::new();
+        if matches!(file.typing, Typing::Json { validator: Some(_), .. }) {
+            let texts = record::with_texts(row, self.plan.contract.as_deref());
+            write_json(&texts, &mut json);
+        }
+        work.out.clear();
+        let value = checked(file, row.clone(), &json, &mut work.out)?;
+        self.json_key(&json, &value, &mut work.key)?;
+        Ok(value)
+    }
+
     fn cells(
         &self,
         file: &File,
         record: &[u8],
-        delimiter: u8,
+        cells: &Cells,
         names: &Names,
         work: &mut Work<'_>,
     ) -> Result<Value, Refusal> {
-        let at = |number: usize| files::field_start(record, delimiter, number);
         match &file.typing {
             Typing::Seen(kinds) => {
                 let mut row = Vec::with_capacity(kinds.len());
                 for (number, (kind, text)) in kinds.iter().zip(&work.fields).enumerate() {
-                    let value = if self.is_null(text) { Some(Value::Null) } else { cast_text(kind, text) };
-                    let value = value.ok_or_else(|| Refusal {
-                        at: at(number),
-                        code: code::TM0772,
-                        reason: unlike(&file.names[number], kind, text),
+                    let is_null = self.is_null(text);
+                    let value = if is_null { Some(Value::Null) } else { cells.cast(number, kind, text) };
+                    let value = value.ok_or_else(|| match cells.declared(number) {
+                        Some(_) => cells.unlike(record, number, text),
+                        None => Refusal {
+                            at: cells.start(record, number),
+                            code: code::TM0772,
+                            reason: unlike(&file.names[number], kind, text),
+                        },
                     })?;
                     row.push((file.names[number].clone(), value));
                 }
@@ -186,7 +208,7 @@ impl Rows {
                 encoder.encode(work.fields.iter().map(|field| &**field), &mut work.out).map_err(
                     |violation| {
                         let number = file.names.iter().position(|name| **name == *violation.field);
-                        broken(at(number.unwrap_or(0)), &violation)
+                        broken(cells.start(record, number.unwrap_or(0)), &violation)
                     },
                 )?;
                 match decode {
@@ -200,16 +222,24 @@ impl Rows {
         }
     }
 
+    fn stamped(&self, mut row: Value) -> Value {
+        if let (Some((name, stamp)), Value::Struct(fields)) = (&self.plan.stamp, &mut row) {
+            fields.retain(|(field, _)| field != name);
+            fields.push((name.clone(), stamp.clone()));
+        }
+        row
+    }
+
     fn is_null(&self, text: &[u8]) -> bool {
         self.plan.nulls.iter().any(|null| null.as_bytes() == text)
     }
 
-    fn csv_key(&self, file: &File, record: &[u8], delimiter: u8, work: &mut Work<'_>) -> Result<(), Refusal> {
+    fn csv_key(&self, file: &File, record: &[u8], cells: &Cells, work: &mut Work<'_>) -> Result<(), Refusal> {
         work.key.clear();
         for &number in &file.key {
             let text = &work.fields[number];
             if self.is_null(text) {
-                return Err(keyless(files::field_start(record, delimiter, number), &file.names[number]));
+                return Err(keyless(cells.start(record, number), &file.names[number]));
             }
             let text = String::from_utf8_lossy(text);
             push_key(&mut work.key, self.plan.keys.len(), &text);
@@ -250,7 +280,9 @@ impl Typing {
         let Some(contract) = &plan.contract else {
             return Ok(match shape {
                 Shape::Csv { .. } => Typing::Seen(kinds),
-                Shape::Json => Typing::Json { validator: None, floats: Vec::new() },
+                Shape::Json | Shape::Document | Shape::Rows => {
+                    Typing::Json { validator: None, floats: Vec::new() }
+                }
             });
         };
         let avro = match Document::parse(contract.kind, &contract.subject, &contract.text)? {
@@ -265,10 +297,10 @@ impl Typing {
                 let decode = avro.map_or_else(|| Decode::Json { floats: floats(contract) }, Decode::Avro);
                 Typing::Coded { encoder, decode }
             }
-            (Shape::Json, Some(decoder)) => {
+            (Shape::Json | Shape::Document | Shape::Rows, Some(decoder)) => {
                 Typing::Record { encoder: Box::new(RecordEncoder::compile(contract)?), decoder }
             }
-            (Shape::Json, None) => {
+            (Shape::Json | Shape::Document | Shape::Rows, None) => {
                 let validator = Some(Box::new(Validator::compile(contract)?));
                 Typing::Json { validator, floats: floats(contract) }
             }
@@ -296,8 +328,8 @@ fn widened(mut row: Value, floats: &[Arc<str>]) -> Value {
     row
 }
 
-fn json_row(file: &File, record: &[u8], names: &Names, out: &mut Vec<u8>) -> Result<Value, Refusal> {
-    let row = json::read(record, names).map_err(|error| malformed(&error))?;
+/// A row held against its contract, with the contract's types. `record`: the row as JSON.
+fn checked(file: &File, row: Value, record: &[u8], out: &mut Vec<u8>) -> Result<Value, Refusal> {
     if !matches!(row, Value::Struct(_)) {
         let reason = format!("a row is an object, not {}", row.kind_name());
         return Err(Refusal { at: 0, code: code::TM0773, reason });
@@ -347,33 +379,67 @@ fn end_key(out: &mut Vec<u8>, count: usize) {
     }
 }
 
+/// What has been made of a batch so far.
+struct Made {
+    rows: Vec<Value>,
+    keys: Column,
+    /// The places of the rows in their batch.
+    kept: Vec<usize>,
+    rejects: Rejects,
+}
+
+impl Made {
+    fn with_capacity(count: usize) -> Self {
+        let (rows, kept) = (Vec::with_capacity(count), Vec::with_capacity(count));
+        Self { rows, keys: Column::default(), kept, rejects: Rejects::default() }
+    }
+
+    fn keep(&mut self, row: usize, value: Value, key: Option<&[u8]>) {
+        self.rows.push(value);
+        self.keys.push(key);
+        self.kept.push(row);
+    }
+}
+
 impl Stage for Rows {
     fn apply(&self, batch: Batch) -> Result<(Vec<Batch>, Rejects), Fault> {
-        let Body::Raw(records) = &batch.body else {
-            return Err(Fault::Fatal("rows are made of records as received".into()));
-        };
         let (Place::File { path } | Place::Made { name: path }) = &*batch.place else {
             return Err(Fault::Fatal(format!("{} is no file", batch.place).into()));
         };
         let file =
             self.files.get(path).ok_or_else(|| Fault::Fatal(format!("{path} was not planned").into()))?;
         let (names, mut work, has_keys) = (Names::default(), Work::default(), !self.plan.keys.is_empty());
-        let (mut rows, mut keys) = (Vec::with_capacity(records.len()), Column::default());
-        let (mut kept, mut rejects) = (Vec::with_capacity(records.len()), Rejects::default());
-        for row in 0..records.len() {
-            match self.row(file, records.value(row), &names, &mut work) {
-                Ok(mut value) => {
-                    if let (Some((name, stamp)), Value::Struct(fields)) = (&self.plan.stamp, &mut value) {
-                        fields.retain(|(field, _)| field != name);
-                        fields.push((name.clone(), stamp.clone()));
+        let mut made = Made::with_capacity(batch.len());
+        match &batch.body {
+            Body::Raw(records) => {
+                for row in 0..records.len() {
+                    match self.row(file, records.value(row), &names, &mut work) {
+                        Ok(value) => {
+                            made.keep(row, self.stamped(value), has_keys.then_some(work.key.as_slice()));
+                        }
+                        Err(refusal) => {
+                            made.rejects.0.push(refusal.reject(&batch, row, records.value(row), &file.shape));
+                        }
                     }
-                    rows.push(value);
-                    keys.push(has_keys.then_some(work.key.as_slice()));
-                    kept.push(row);
                 }
-                Err(refusal) => rejects.0.push(refusal.reject(&batch, row, records.value(row))),
             }
+            Body::Rows(given) => {
+                for (row, value) in given.iter().enumerate() {
+                    match self.typed(file, value, &mut work) {
+                        Ok(value) => {
+                            made.keep(row, self.stamped(value), has_keys.then_some(work.key.as_slice()));
+                        }
+                        Err(refusal) => {
+                            let mut record = Vec::new();
+                            write_json(value, &mut record);
+                            made.rejects.0.push(refusal.reject(&batch, row, &record, &file.shape));
+                        }
+                    }
+                }
+            }
+            Body::Columns(_) => return Err(Fault::Fatal("rows are made of records, not of columns".into())),
         }
+        let Made { rows, keys, kept, rejects } = made;
         let marks = batch.envelope.marks.as_ref().map(|marks| kept.iter().map(|row| marks[*row]).collect());
         let keys = if has_keys { Some(keys.finish().map_err(Fault::Fatal)?) } else { None };
         let envelope = Envelope { keys, marks, ..Envelope::default() };
@@ -385,58 +451,6 @@ impl Stage for Rows {
     fn growth(&self) -> u64 {
         16
     }
-}
-
-/// Rows that decide a column's type; an odd value is rarely later.
-const ROWS_COUNT_MAX: u64 = 1_000_000;
-/// Read at once while looking.
-const LOOK_BYTES: u64 = 4 << 20;
-const LOOK_TIME_MAX: Duration = Duration::from_secs(60);
-
-/// The types of a CSV file's columns, from its first million rows.
-///
-/// # Errors
-/// `NotInferred`, with what kept the file from being read.
-pub async fn kinds(
-    source: &dyn Source,
-    path: &str,
-    header: &[String],
-    delimiter: u8,
-    nulls: &[String],
-) -> Result<Vec<Kind>, Error> {
-    let refuse = |fault: Fault| Error::NotInferred { path: path.to_owned(), source: fault.into_inner() };
-    let nulls: Vec<&str> = nulls.iter().map(String::as_str).collect();
-    let names: Vec<&str> = header.iter().map(String::as_str).collect();
-    let mut inference = Inference::new(&nulls);
-    if path == "-" {
-        let source = "standard input can be read only once".into();
-        return Err(Error::NotInferred { path: "standard input".to_owned(), source });
-    }
-    let place = Arc::new(Place::File { path: path.into() });
-    let split = Split { id: path.into(), place };
-    let ask = || Ask {
-        bytes_max: LOOK_BYTES,
-        records_max: usize::MAX,
-        deadline: Instant::now() + LOOK_TIME_MAX,
-        lease: Lease::free(),
-    };
-    let mut reader = source.open(&split, &Position::Start).await.map_err(refuse)?;
-    while inference.rows_count() < ROWS_COUNT_MAX {
-        let batch = match reader.read(&ask()).await.map_err(refuse)? {
-            Read::Batch(batch) => batch,
-            Read::Idle => continue,
-            Read::End => break,
-        };
-        let Body::Raw(records) = &batch.body else { break };
-        let mut fields = Vec::new();
-        for row in 0..records.len() {
-            fields.clear();
-            if record::split(records.value(row), delimiter, names.len(), &mut fields).is_ok() {
-                inference.add_texts(&names, fields.iter().map(|field| &**field));
-            }
-        }
-    }
-    Ok(names.iter().map(|name| inference.kind(name)).collect())
 }
 
 #[cfg(test)]

@@ -12,12 +12,12 @@ use arrow_array::Array;
 use arrow_buffer::{BooleanBuffer, ScalarBuffer};
 use base::{
     Batch, Body, BoxError, Code, Contract, ContractKind, Envelope, Fault, Headers, Place, Problem, Rejects,
-    Shared, code,
+    Shared, Value, code,
 };
 use contracts::{
     framing,
     protobuf::MessageWriter,
-    validate::{RecordEncoder, RowEncoder, Validator},
+    validate::{RecordEncoder, RowEncoder, Validator, write_json},
 };
 use engine::Stage;
 pub use envelope::{EnvelopePlan, HeaderText, Key, Tombstones};
@@ -26,7 +26,7 @@ pub use expression::Expression;
 
 use crate::{
     column::Column,
-    files,
+    mapping::{Cells, Type},
     record::{self, Refusal, Shape, broken, find_field, malformed},
 };
 
@@ -127,7 +127,13 @@ impl Serialize {
             let teller = Teller::new(&plan.envelope, &path, &shape)?;
             let width = match &shape {
                 Shape::Csv { header, .. } => header.len(),
-                Shape::Json => 0,
+                Shape::Json | Shape::Document | Shape::Rows => 0,
+            };
+            let shape = match (shape, &plan.contract) {
+                (Shape::Csv { header, cells }, Some(contract)) => {
+                    Shape::Csv { header, cells: Arc::new(cells.for_schema(&contract.schema)) }
+                }
+                (shape, _) => shape,
             };
             let encode = Encode::new(&plan, &shape)?;
             files.insert(path, File { shape, width, teller, encode });
@@ -153,8 +159,8 @@ impl Serialize {
         fields: &'a mut Vec<Cow<'a, [u8]>>,
         out: &mut Vec<u8>,
     ) -> Result<Told<'a>, Refusal> {
-        if let Shape::Csv { header, delimiter } = &file.shape {
-            record::split(record, *delimiter, header.len(), fields)?;
+        if let Shape::Csv { cells, .. } = &file.shape {
+            cells.split(record, fields)?;
         }
         let fields: &'a [Cow<'a, [u8]>] = fields;
         if file.teller.has_tombstones() {
@@ -165,8 +171,8 @@ impl Serialize {
         }
         self.frame(out);
         match &file.shape {
-            Shape::Csv { header, delimiter } => self.csv(file, record, *delimiter, header, fields, out)?,
-            Shape::Json => self.json(file, record, out)?,
+            Shape::Csv { header, cells } => self.csv(file, record, cells, header, fields, out)?,
+            Shape::Json | Shape::Document | Shape::Rows => self.json(file, record, out)?,
         }
         self.tell(file, record, fields)
     }
@@ -182,7 +188,7 @@ impl Serialize {
         }
         let view = match &file.shape {
             Shape::Csv { .. } => View::Csv { fields, nulls: &self.plan.nulls },
-            Shape::Json => View::of_json(record)?,
+            Shape::Json | Shape::Document | Shape::Rows => View::of_json(record)?,
         };
         file.teller.tell(&view)
     }
@@ -191,7 +197,7 @@ impl Serialize {
         &self,
         file: &File,
         record: &[u8],
-        delimiter: u8,
+        cells: &Cells,
         header: &[String],
         fields: &[Cow<'_, [u8]>],
         out: &mut Vec<u8>,
@@ -200,14 +206,14 @@ impl Serialize {
             Encode::Rows(encoder) => {
                 encoder.encode(fields.iter().map(|field| &**field), out).map_err(|violation| {
                     let number = header.iter().position(|name| *name == violation.field).unwrap_or(0);
-                    broken(files::field_start(record, delimiter, number), &violation)
+                    broken(cells.start(record, number), &violation)
                 })
             }
-            Encode::Texts(heads) => self.texts(record, delimiter, heads, fields, out),
+            Encode::Texts(heads) => self.texts(record, cells, heads, fields, out),
             Encode::Message(writer) => {
                 let mut texts = Vec::with_capacity(fields.len());
                 for (number, (name, field)) in header.iter().zip(fields).enumerate() {
-                    let text = utf8(record, delimiter, number, field)?;
+                    let text = utf8(record, cells, number, field)?;
                     let is_null = self.plan.nulls.iter().any(|null| null == text);
                     texts.push((name.as_str(), (!is_null).then_some(text)));
                 }
@@ -220,11 +226,11 @@ impl Serialize {
         }
     }
 
-    /// A JSON object of texts, null where the text is a null marker.
+    /// A JSON object of texts, null where the text is a null marker; of a column with a type, the value of that type.
     fn texts(
         &self,
         record: &[u8],
-        delimiter: u8,
+        cells: &Cells,
         heads: &[Vec<u8>],
         fields: &[Cow<'_, [u8]>],
         out: &mut Vec<u8>,
@@ -239,11 +245,48 @@ impl Serialize {
                 out.extend_from_slice(b"null");
                 continue;
             }
-            let text = utf8(record, delimiter, number, field)?;
+            if let Some(kind) = cells.declared(number) {
+                let value = cells.cast(number, &kind.kind(), field);
+                let value = value.ok_or_else(|| cells.unlike(record, number, field))?;
+                match kind {
+                    Type::Date | Type::Timestamp => write_json(&record::time_text(&value), out),
+                    _ => write_json(&value, out),
+                }
+                continue;
+            }
+            let text = utf8(record, cells, number, field)?;
             serde_json::to_writer(&mut *out, text).expect("a text is always JSON, and a vector takes it");
         }
         out.push(b'}');
         Ok(())
+    }
+
+    /// The same of a row that was typed before; `json`: its text.
+    fn row<'a>(
+        &'a self,
+        file: &File,
+        row: &Value,
+        json: &'a [u8],
+        out: &mut Vec<u8>,
+    ) -> Result<Told<'a>, Refusal> {
+        if file.teller.has_tombstones() {
+            let told = self.tell(file, json, &[])?;
+            if told.is_tombstone {
+                return Ok(told);
+            }
+        }
+        self.frame(out);
+        match &file.encode {
+            Encode::Record(encoder) => {
+                encoder.encode(row, out).map_err(|violation| broken(0, &violation))?;
+            }
+            Encode::Rows(_)
+            | Encode::Texts(_)
+            | Encode::Checked(_)
+            | Encode::Message(_)
+            | Encode::Verbatim { .. } => self.json(file, json, out)?,
+        }
+        self.tell(file, json, &[])
     }
 
     fn json(&self, file: &File, record: &[u8], out: &mut Vec<u8>) -> Result<(), Refusal> {
@@ -295,11 +338,11 @@ impl Encode {
                 let header: Vec<&str> = header.iter().map(String::as_str).collect();
                 Encode::Rows(RowEncoder::compile(contract, &header, &nulls)?)
             }
-            (Serializer::Json, Shape::Json, None) => Encode::Verbatim { is_json: true },
-            (_, Shape::Json, Some(contract)) if contract.kind == ContractKind::Avro => {
+            (Serializer::Json, _, None) => Encode::Verbatim { is_json: true },
+            (_, _, Some(contract)) if contract.kind == ContractKind::Avro => {
                 Encode::Record(RecordEncoder::compile(contract)?)
             }
-            (_, Shape::Json, Some(contract)) => Encode::Checked(Box::new(Validator::compile(contract)?)),
+            (_, _, Some(contract)) => Encode::Checked(Box::new(Validator::compile(contract)?)),
         })
     }
 }
@@ -310,9 +353,9 @@ fn head(name: &String) -> Vec<u8> {
     head
 }
 
-fn utf8<'a>(record: &[u8], delimiter: u8, number: usize, field: &'a [u8]) -> Result<&'a str, Refusal> {
+fn utf8<'a>(record: &[u8], cells: &Cells, number: usize, field: &'a [u8]) -> Result<&'a str, Refusal> {
     std::str::from_utf8(field).map_err(|_| Refusal {
-        at: files::field_start(record, delimiter, number),
+        at: cells.start(record, number),
         code: code::TM0725,
         reason: "the text is not UTF-8".to_owned(),
     })
@@ -365,9 +408,6 @@ impl Columns {
 
 impl Stage for Serialize {
     fn apply(&self, batch: Batch) -> Result<(Vec<Batch>, Rejects), Fault> {
-        let Body::Raw(records) = &batch.body else {
-            return Err(Fault::Fatal("the serializer takes records as received".into()));
-        };
         let file = match &*batch.place {
             Place::File { path: name } | Place::Made { name } => self.files.get(name),
             Place::Topic { .. } | Place::Collection { .. } => None,
@@ -377,13 +417,29 @@ impl Stage for Serialize {
         };
         let (mut columns, mut rejects) = (Columns::default(), Rejects::default());
         let mut out = Vec::with_capacity(1_024);
-        for row in 0..records.len() {
-            out.clear();
-            let mut fields = Vec::with_capacity(file.width);
-            match self.record(file, records.value(row), &mut fields, &mut out) {
-                Ok(told) => columns.push(row, told, &out, &file.teller),
-                Err(refusal) => rejects.0.push(refusal.reject(&batch, row, records.value(row))),
+        match &batch.body {
+            Body::Raw(records) => {
+                for row in 0..records.len() {
+                    out.clear();
+                    let (record, mut fields) = (records.value(row), Vec::with_capacity(file.width));
+                    match self.record(file, record, &mut fields, &mut out) {
+                        Ok(told) => columns.push(row, told, &out, &file.teller),
+                        Err(refusal) => rejects.0.push(refusal.reject(&batch, row, record, &file.shape)),
+                    }
+                }
             }
+            Body::Rows(rows) => {
+                for (row, value) in rows.iter().enumerate() {
+                    out.clear();
+                    let mut json = Vec::new();
+                    write_json(&record::with_texts(value, self.plan.contract.as_deref()), &mut json);
+                    match self.row(file, value, &json, &mut out) {
+                        Ok(told) => columns.push(row, told, &out, &file.teller),
+                        Err(refusal) => rejects.0.push(refusal.reject(&batch, row, &json, &file.shape)),
+                    }
+                }
+            }
+            Body::Columns(_) => return Err(Fault::Fatal("the serializer takes records, not columns".into())),
         }
         let (body, envelope) = columns.finish(&batch).map_err(Fault::Fatal)?;
         let contract = self.plan.contract.clone();

@@ -70,16 +70,26 @@ impl Inference {
         self.rows_count
     }
 
-    /// A row of texts under their columns' names.
-    pub fn add_texts<'a>(&mut self, header: &[&str], row: impl IntoIterator<Item = &'a [u8]>) {
+    /// A row of texts under their columns' names. Gives the columns that are something else since this row.
+    pub fn add_texts<'a>(&mut self, header: &[&str], row: impl IntoIterator<Item = &'a [u8]>) -> Vec<usize> {
         self.rows_count += 1;
-        for (name, text) in header.iter().zip(row) {
+        let mut decided = Vec::new();
+        for (number, (name, text)) in header.iter().zip(row).enumerate() {
             if !self.columns.contains_key(*name) {
                 self.columns.insert((*name).to_owned(), Seen { is_text: true, ..Seen::default() });
             }
             let is_null = self.nulls.iter().any(|null| **null == *text);
-            self.columns[*name].add_text(text, is_null);
+            let seen = &mut self.columns[*name];
+            let before = seen.counted();
+            seen.add_text(text, is_null);
+            let after = seen.counted();
+            // Only the first value of a sort can change what the column is.
+            let is_new = before.iter().zip(after).any(|(before, after)| *before == 0 && after > 0);
+            if is_new && seen.types() != Seen::types_of(&before) {
+                decided.push(number);
+            }
         }
+        decided
     }
 
     pub fn add_object(&mut self, object: &Map<String, Json>) {
@@ -99,6 +109,29 @@ impl Inference {
             Some((_, Some("date"))) => Kind::Date,
             Some((_, Some("date-time"))) => Kind::TimestampMs,
             _ => Kind::String,
+        }
+    }
+
+    /// Whether a column has dates and moments, and nothing else.
+    pub fn is_date_or_time(&self, column: &str) -> bool {
+        self.columns.get(column).is_some_and(|seen| {
+            seen.dates > 0 && seen.date_times > 0 && seen.dates + seen.date_times == seen.count - seen.nulls
+        })
+    }
+
+    /// What a column of texts is, and why, in words.
+    pub fn decision(&self, column: &str) -> (String, String) {
+        let Some(seen) = self.columns.get(column) else {
+            return ("string".to_owned(), "no record was seen".to_owned());
+        };
+        let (words, format) = seen.types();
+        let note = seen.note(column.to_owned(), self.rows_count, &words, format);
+        match note.text.split_once(": ") {
+            Some((what, why)) => (what.to_owned(), why.to_owned()),
+            None => match seen.odd.as_deref().filter(|_| words == ["string"] && format.is_none()) {
+                Some(odd) => (note.text, format!("one is {odd:?}")),
+                None => (note.text, String::new()),
+            },
         }
     }
 
@@ -156,6 +189,34 @@ impl Seen {
                     self.odd.get_or_insert_with(|| crate::shorten(&text, 40));
                 }
             }
+        }
+    }
+
+    /// How many values of each sort a column of texts has had.
+    fn counted(&self) -> [u64; 6] {
+        let plain = self.strings - self.dates - self.date_times;
+        [self.integers, self.floats, self.booleans, self.dates, self.date_times, plain]
+    }
+
+    /// What a column of texts with these values is.
+    fn types_of(counted: &[u64; 6]) -> (Vec<&'static str>, Option<&'static str>) {
+        let [integers, floats, booleans, dates, date_times, plain] = *counted;
+        let count = counted.iter().sum();
+        let strings = dates + date_times + plain;
+        let seen = Seen {
+            count,
+            integers,
+            floats,
+            booleans,
+            strings,
+            dates,
+            date_times,
+            is_text: true,
+            ..Seen::default()
+        };
+        match count {
+            0 => (Vec::new(), None),
+            _ => seen.types(),
         }
     }
 

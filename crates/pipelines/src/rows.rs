@@ -6,7 +6,7 @@ use arrow_array::Array;
 use base::{Batch, Body, Envelope, Fault, Place, Reject, Rejects, Value, code};
 use bytes::Bytes;
 use connectors::{
-    files,
+    files::{self, Dialect},
     record::{Shape, json_value},
 };
 use engine::Stage;
@@ -17,7 +17,7 @@ pub(crate) struct ParseRows {
 }
 
 enum File {
-    Csv { header: Vec<Arc<str>>, delimiter: u8 },
+    Csv { header: Vec<Arc<str>>, dialect: Dialect },
     Json,
 }
 
@@ -27,10 +27,11 @@ const GROWTH: u64 = 4;
 impl ParseRows {
     pub(crate) fn new(shapes: Vec<(Arc<str>, Shape)>) -> Self {
         let file = |shape| match shape {
-            Shape::Csv { header, delimiter } => {
-                File::Csv { header: header.iter().map(|name| name.as_str().into()).collect(), delimiter }
-            }
-            Shape::Json => File::Json,
+            Shape::Csv { header, cells } => File::Csv {
+                header: header.iter().map(|name| name.as_str().into()).collect(),
+                dialect: cells.dialect(),
+            },
+            Shape::Json | Shape::Document | Shape::Rows => File::Json,
         };
         Self { files: shapes.into_iter().map(|(path, shape)| (path, file(shape))).collect() }
     }
@@ -89,8 +90,8 @@ impl File {
                     other => Err(format!("a record is an object, and not a {}", other.kind_name())),
                 }
             }
-            File::Csv { header, delimiter } => {
-                files::split(record, *delimiter, fields).map_err(|bad| bad.reason)?;
+            File::Csv { header, dialect } => {
+                files::split(record, *dialect, fields).map_err(|bad| bad.reason)?;
                 if fields.len() != header.len() {
                     return Err(format!(
                         "the header has {} fields, this record {}",

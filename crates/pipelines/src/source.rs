@@ -8,7 +8,7 @@ use std::{
 
 use base::Source;
 use cloud::store::{Address, Cloud};
-use connectors::{Connector, Selection, Settings, TableForm, files, record};
+use connectors::{Connector, Selection, Settings, TableForm, files, mapping::Mapping, record};
 use engine::Stage;
 use regex::Regex;
 
@@ -182,9 +182,7 @@ impl PipelineFile {
         if let Some(format) = settings.remove("format") {
             config.format = Some(format.parse().map_err(|error: files::Error| failed(error.into()))?);
         }
-        if let Some(delimiter) = settings.remove("delimiter").and_then(|text| text.bytes().next()) {
-            config.delimiter = delimiter;
-        }
+        config.delimiter = settings.remove("delimiter").and_then(|text| text.bytes().next());
         if let Some(key) = settings.keys().next() {
             return Err(failed(
                 format!("files have no setting {key}; there are format and delimiter").into(),
@@ -194,7 +192,8 @@ impl PipelineFile {
         let rest = Selection { cursor: None, ..selection.clone() };
         rest.expect_everything("a file").map_err(failed)?;
         let source = files::FileSource::open(config.clone()).map_err(|error| failed(error.into()))?;
-        let shapes = record::shapes(&source, &config).map_err(|error| failed(error.into()))?;
+        let shapes =
+            record::shapes(&source, &config, &Mapping::default()).map_err(|error| failed(error.into()))?;
         let stage: Arc<dyn Stage> = Arc::new(ParseRows::new(shapes));
         Ok(Opened { source: Arc::new(source), stages: vec![stage], table_form: connectors::plain_form })
     }

@@ -25,6 +25,7 @@ fn problem<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a dyn Problem> {
         .or_else(|| is::<connectors::files::Error>(error))
         .or_else(|| is::<connectors::generate::Error>(error))
         .or_else(|| is::<connectors::http::Error>(error))
+        .or_else(|| is::<connectors::mapping::Error>(error))
         .or_else(|| is::<connectors::serialize::Error>(error))
         .or_else(|| is::<connectors::rows::Error>(error))
         .or_else(|| is::<connectors::mongodb::Error>(error))

@@ -1,91 +1,301 @@
-//! Files read as streams: a split each, records as received, lines as marks.
+//! Files read as streams: a split each, read by the reader of its format.
 
-use std::{
-    fs::File,
-    io::{self, BufReader, Read as _},
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{collections::HashMap, io, io::Read as _, sync::Arc};
 
-use arrow_array::{BinaryViewArray, builder::make_view};
-use arrow_buffer::{Buffer, ScalarBuffer};
 use async_trait::async_trait;
-use base::{
-    Ask, Batch, Body, Discovery, Envelope, Fault, Lease, Place, Position, Read, Reader, Source, Split,
-};
+use base::{Ask, Discovery, Fault, Lease, Place, Position, Read, Reader, Source, Split};
 use parking_lot::Mutex;
 
-use super::{Config, Error, Format, csv, json};
+use super::{
+    Config, Error, Format, Input, Packing,
+    avro::AvroReader,
+    csv::{self, Dialect},
+    cut::Cutter,
+    excel,
+    json::{self, Document},
+    parquet::{Bytes, ParquetReader},
+    remote::{Parts, Remote},
+    rows::Rows,
+    stream::{self, Stdin, Stream, Utf8},
+    text::{Counts, TextReader},
+};
 
 pub struct FileSource {
     config: Config,
+    is_look: bool,
+    files: Arc<HashMap<Arc<str>, Known>>,
     told: Mutex<bool>,
-    /// Standard input, once its header has been read: it cannot be opened again.
-    stdin: Mutex<Option<FileReader>>,
+    stdin: Stdin,
 }
 
-/// How far a record goes in what has been read; lines inside it are counted.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Cut {
-    /// A record at `start..end`; the next one begins at `next`.
-    Record { start: usize, end: usize, next: usize },
-    /// Nothing but space up to `next`.
-    Skip { next: usize },
-    /// More bytes are needed to tell.
-    More,
-    /// No more records.
-    End,
+/// What is known of an input before it is read.
+#[derive(Debug, Clone)]
+struct Known {
+    input: Input,
+    format: Format,
+    packing: Option<Packing>,
+    dialect: Dialect,
 }
 
-/// Finds records in a stream of bytes.
-pub(super) trait Cutter: Send {
-    /// Looks at `bytes`, which begin where the last cut ended; `is_end`: nothing follows them.
-    fn cut(&mut self, bytes: &[u8], is_end: bool) -> Result<Cut, Flaw>;
-}
-
-/// What stops a cutter: the place is counted from the bytes it was given.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Flaw {
-    pub(super) at: usize,
-    pub(super) reason: String,
-}
-
-const READ_BYTES: usize = 256 << 10;
+/// Enough to tell what a file holds.
+const HEAD_BYTES: usize = 64 << 10;
 
 impl FileSource {
-    /// Checks that each file is there and its format is known.
+    /// Checks that each file is there and its format is known. Reads the first bytes where the names do not tell it.
     ///
     /// # Errors
-    /// `Open`, `UnknownFormat`, `NoPath`.
+    /// `NoPath`, `Open`, `UnknownFormat`, `Fetch`.
     pub fn open(config: Config) -> Result<Self, Error> {
-        if config.paths.is_empty() {
+        if config.inputs.is_empty() {
             return Err(Error::NoPath);
         }
-        for path in &config.paths {
-            config.format_of(path)?;
-            if path != Path::new("-") {
-                let open = |source| Error::Open { path: path.clone(), source };
-                let file = File::open(path).map_err(open)?;
-                if file.metadata().map_err(open)?.is_dir() {
-                    return Err(open(io::Error::from(io::ErrorKind::IsADirectory)));
-                }
-            }
-        }
-        Ok(Self { config, told: Mutex::new(false), stdin: Mutex::new(None) })
+        let stdin = Stdin::default();
+        let known = |input: &Input| {
+            // A file that is not there is said now.
+            let raw = stream::raw(input, &stdin, true)?;
+            Ok((input.name.clone(), know(&config, input, raw)?))
+        };
+        let files = Arc::new(config.inputs.iter().map(known).collect::<Result<_, Error>>()?);
+        Ok(Self { config, is_look: false, files, told: Mutex::new(false), stdin })
     }
 
-    /// The names in the header of a CSV file, in their order.
+    /// The same source from its start, for a look that takes nothing away.
+    pub fn looking(&self) -> Self {
+        Self {
+            config: self.config.clone(),
+            is_look: true,
+            files: self.files.clone(),
+            told: Mutex::new(false),
+            stdin: self.stdin.clone(),
+        }
+    }
+
+    fn known(&self, name: &str) -> Result<&Known, Error> {
+        self.files
+            .get(name)
+            .ok_or_else(|| Error::Open { path: name.into(), source: io::ErrorKind::NotFound.into() })
+    }
+
+    /// What an input holds.
+    ///
+    /// # Errors
+    /// `Open`: it is none of this source.
+    pub fn format(&self, name: &str) -> Result<Format, Error> {
+        Ok(self.known(name)?.format)
+    }
+
+    /// How the records of a CSV file, or the rows of a sheet, are written.
+    ///
+    /// # Errors
+    /// `Open`: it is none of this source.
+    pub fn dialect(&self, name: &str) -> Result<Dialect, Error> {
+        Ok(self.known(name)?.dialect)
+    }
+
+    /// The names in the header of a CSV file or a sheet, in their order; made ones where it has no header.
     ///
     /// # Errors
     /// `NoHeader`, `Open`, `Malformed`.
-    pub fn csv_header(&self, path: &Path) -> Result<Vec<String>, Error> {
-        let name: Arc<str> = path.to_string_lossy().into();
-        let mut reader = FileReader::open(&self.config, path, name.clone())?;
-        let header = reader.header()?;
-        if path == Path::new("-") {
-            *self.stdin.lock() = Some(reader);
+    pub fn columns(&self, name: &str) -> Result<Vec<String>, Error> {
+        let known = self.known(name)?;
+        let mut reader = text_reader(&self.config, known, &self.stdin, true)?;
+        reader.skip_lines(self.config.skip_lines)?;
+        let names = reader.header(known.dialect, self.config.has_header)?;
+        Ok(names.iter().map(|name| name.to_string()).collect())
+    }
+
+    /// A reader from the start that takes nothing away: standard input can still be read after it.
+    ///
+    /// # Errors
+    /// As reading gives them.
+    pub async fn look(&self, name: &str) -> Result<Box<dyn Reader>, Fault> {
+        self.reader(name, &Position::Start, true).await
+    }
+
+    async fn reader(&self, name: &str, from: &Position, is_look: bool) -> Result<Box<dyn Reader>, Fault> {
+        let from = match from {
+            Position::Start => 0,
+            Position::Mark(mark) => u64::try_from(*mark).unwrap_or(0),
+            Position::Token(_) => {
+                return Err(Fault::Fatal(format!("{name}: position {from} is no line").into()));
+            }
+        };
+        let (config, stdin) = (self.config.clone(), self.stdin.clone());
+        let known = self.known(name).map_err(|error| Fault::Fatal(Box::new(error)))?.clone();
+        let opened =
+            tokio::task::spawn_blocking(move || AnyReader::open(&config, &known, &stdin, from, is_look));
+        let reader = opened.await.map_err(|panicked| Fault::Fatal(Box::new(panicked)))?;
+        Ok(Box::new(LaneReader { reader: reader.map(Some).map_err(|error| Fault::Fatal(Box::new(error)))? }))
+    }
+}
+
+fn know(config: &Config, input: &Input, raw: Stream) -> Result<Known, Error> {
+    let by_name = config.format.or_else(|| Format::of_name(&input.name));
+    let mut packing = Packing::of_name(&input.name);
+    let mut format = by_name;
+    let mut delimiter = config.delimiter;
+    // One JSON document or a value a line: both are called `.json`.
+    let is_unsure = match (config.format, by_name) {
+        (_, None) => true,
+        (None, Some(Format::Json)) => config.records == json::Path::default(),
+        // Its format is said, but not how it is packed.
+        _ => Format::of_name(&input.name).is_none(),
+    };
+    if is_unsure {
+        let head = head(input, raw, &mut packing)?;
+        if by_name.is_none() {
+            let unknown = || Error::UnknownFormat { path: input.name.clone() };
+            format = Some(Format::of_content(&head).ok_or_else(unknown)?);
+            if format == Some(Format::Csv) && delimiter.is_none() {
+                delimiter = delimiter_of(&head);
+            }
+        } else if by_name == Some(Format::Json) && config.format.is_none() {
+            format = Some(Format::of_json(&head));
         }
-        Ok(header.iter().map(|name| name.to_string()).collect())
+    }
+    let format = format.ok_or_else(|| Error::UnknownFormat { path: input.name.clone() })?;
+    let is_tabbed = input.name.to_ascii_lowercase().contains(".tsv");
+    let dialect = match format {
+        Format::Excel => excel::DIALECT,
+        _ => Dialect {
+            delimiter: delimiter.unwrap_or(if is_tabbed { b'\t' } else { b',' }),
+            quote: config.quote,
+            escape: config.escape,
+            comment: config.comment,
+        },
+    };
+    Ok(Known { input: input.clone(), format, packing, dialect })
+}
+
+/// The first bytes, unpacked; how it is packed is told by them where the name does not.
+fn head(input: &Input, mut raw: Stream, packing: &mut Option<Packing>) -> Result<Vec<u8>, Error> {
+    let broken = |source| Error::broken(input.name.clone(), 1, source, input.is_remote());
+    let mut head = Vec::new();
+    raw.by_ref().take(HEAD_BYTES as u64).read_to_end(&mut head).map_err(broken)?;
+    *packing = packing.or_else(|| Packing::of_content(&head));
+    if packing.is_none() {
+        return Ok(head);
+    }
+    let mut unpacked =
+        stream::unpacked(Box::new(io::Cursor::new(head).chain(raw)), *packing).map_err(broken)?;
+    let mut head = vec![0; HEAD_BYTES];
+    let mut count = 0;
+    while count < head.len() {
+        // A short file that breaks off is told by whoever reads it.
+        match unpacked.read(&mut head[count..]) {
+            Ok(0) | Err(_) => break,
+            Ok(more) => count += more,
+        }
+    }
+    head.truncate(count);
+    Ok(head)
+}
+
+/// Of the usual ones that which the first line has most of; a comma where it has none.
+fn delimiter_of(head: &[u8]) -> Option<u8> {
+    let line = head.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let count = |delimiter: &u8| memchr::memchr_iter(*delimiter, line).count();
+    // The last of equals is taken: a comma before all others.
+    [b'|', b';', b'\t', b','].into_iter().max_by_key(count).filter(|delimiter| count(delimiter) > 0)
+}
+
+/// A reader of lines, elements, entries or rows of a sheet, before its first record.
+fn text_reader(config: &Config, known: &Known, stdin: &Stdin, is_look: bool) -> Result<TextReader, Error> {
+    let name = known.input.name.clone();
+    let opened = |source| Error::broken(name.clone(), 1, source, known.input.is_remote());
+    let (stream, counts): (Stream, Counts) = match known.format {
+        Format::Excel => {
+            let file = stream::seekable(&known.input, known.packing, stdin, is_look)?;
+            (excel::text(file, name.clone(), config.sheet.clone())?, Counts::Rows)
+        }
+        _ => {
+            let raw = stream::raw(&known.input, stdin, is_look)?;
+            let plain = stream::unpacked(raw, known.packing).map_err(opened)?;
+            let counts = if known.format == Format::Json { Counts::Records } else { Counts::Lines };
+            (utf8(plain, config).map_err(opened)?, counts)
+        }
+    };
+    let cutter: Box<dyn Cutter> = match known.format {
+        Format::JsonLines => Box::new(json::Lines),
+        Format::Json => Box::new(Document::new(config.records.clone())),
+        _ => Box::new(csv::Lines { dialect: known.dialect }),
+    };
+    let mut reader = TextReader::new(stream, cutter, counts, config, name);
+    reader.is_remote = known.input.is_remote();
+    Ok(reader)
+}
+
+/// Text as UTF-8: by the encoding that was said, or by a byte order mark.
+fn utf8(mut plain: Stream, config: &Config) -> io::Result<Stream> {
+    let mut head = [0; 3];
+    let mut count = 0;
+    while count < head.len() {
+        match plain.read(&mut head[count..])? {
+            0 => break,
+            more => count += more,
+        }
+    }
+    let marked = stream::marked(&head[..count]);
+    let skipped = marked.map_or(0, |(_, length)| length);
+    let rest = io::Cursor::new(head[skipped..count].to_vec()).chain(plain);
+    let encoding = marked.map(|(encoding, _)| encoding).or(config.encoding);
+    Ok(match encoding {
+        None => Box::new(rest),
+        Some(encoding) if encoding == encoding_rs::UTF_8 && config.encoding.is_none() => Box::new(rest),
+        Some(encoding) => Box::new(Utf8::new(Box::new(rest), encoding)),
+    })
+}
+
+/// The reader of one file.
+enum AnyReader {
+    Text(Box<TextReader>),
+    Avro(Box<AvroReader>),
+    Parquet(Box<ParquetReader>),
+}
+
+impl AnyReader {
+    fn open(config: &Config, known: &Known, stdin: &Stdin, from: u64, is_look: bool) -> Result<Self, Error> {
+        let (name, is_remote) = (known.input.name.clone(), known.input.is_remote());
+        let rows = || Rows::new(name.clone(), is_remote, from, config.records_count_max);
+        let opened = |source| Error::broken(name.clone(), 1, source, is_remote);
+        match known.format {
+            Format::Csv | Format::JsonLines | Format::Json | Format::Excel => {
+                let mut reader = text_reader(config, known, stdin, is_look)?;
+                reader.from = from;
+                reader.skip_lines(config.skip_lines)?;
+                if matches!(known.format, Format::Csv | Format::Excel) && config.has_header {
+                    reader.header(known.dialect, true)?;
+                }
+                Ok(AnyReader::Text(Box::new(reader)))
+            }
+            Format::Avro => {
+                let raw = stream::raw(&known.input, stdin, is_look)?;
+                let plain = stream::unpacked(raw, known.packing).map_err(opened)?;
+                AvroReader::open(plain, rows()).map(|reader| AnyReader::Avro(Box::new(reader)))
+            }
+            Format::Parquet => {
+                let parts = match (is_remote, known.packing) {
+                    (true, None) => {
+                        let remote = Remote::new(name.clone(), known.input.kind.clone())?;
+                        Parts::of(remote).map_err(opened)?
+                    }
+                    _ => None,
+                };
+                let bytes = match parts {
+                    Some(parts) => Bytes::Parts(Box::new(parts)),
+                    None => Bytes::File(stream::seekable(&known.input, known.packing, stdin, is_look)?),
+                };
+                ParquetReader::open(bytes, rows()).map(|reader| AnyReader::Parquet(Box::new(reader)))
+            }
+        }
+    }
+
+    fn read(&mut self, bytes_max: usize, records_max: usize, lease: &Arc<Lease>) -> Result<Read, Error> {
+        match self {
+            AnyReader::Text(reader) => reader.read(bytes_max, records_max, lease),
+            AnyReader::Avro(reader) => reader.read(bytes_max, records_max, lease),
+            AnyReader::Parquet(reader) => reader.read(bytes_max, records_max, lease),
+        }
     }
 }
 
@@ -95,38 +305,18 @@ impl Source for FileSource {
         if std::mem::replace(&mut *self.told.lock(), true) {
             return Ok(Discovery::Complete);
         }
-        let split = |path: &PathBuf| {
-            let path: Arc<str> = path.to_string_lossy().into();
+        let split = |input: &Input| {
+            let path = input.name.clone();
             Split { id: path.clone(), place: Arc::new(Place::File { path }) }
         };
         Ok(Discovery::Changed {
-            assigned: self.config.paths.iter().map(split).collect(),
+            assigned: self.config.inputs.iter().map(split).collect(),
             revoked: Vec::new(),
         })
     }
 
     async fn open(&self, split: &Split, from: &Position) -> Result<Box<dyn Reader>, Fault> {
-        if &*split.id == "-"
-            && let Some(reader) = self.stdin.lock().take()
-        {
-            return Ok(Box::new(LaneReader { reader: Some(reader) }));
-        }
-        if let Position::Token(_) = from {
-            return Err(Fault::Fatal(format!("{}: position {from} is no line", split.id).into()));
-        }
-        let (config, split, from) = (self.config.clone(), split.clone(), from.clone());
-        let opened = tokio::task::spawn_blocking(move || {
-            let mut reader = FileReader::open(&config, Path::new(&*split.id), split.id.clone())?;
-            if let Position::Mark(line) = from {
-                reader.from_line = line.max(0) as u64;
-            }
-            if matches!(config.format_of(Path::new(&*split.id))?, Format::Csv) {
-                reader.header()?;
-            }
-            Ok::<_, Error>(reader)
-        });
-        let reader = opened.await.map_err(|panicked| Fault::Fatal(Box::new(panicked)))?;
-        Ok(Box::new(LaneReader { reader: reader.map(Some).map_err(|error| Fault::Fatal(Box::new(error)))? }))
+        self.reader(&split.id, from, self.is_look).await
     }
 
     async fn covered(&self, _: &Split, _: &Position) -> Result<(), Fault> {
@@ -134,175 +324,8 @@ impl Source for FileSource {
     }
 }
 
-pub(super) struct FileReader {
-    stream: Box<dyn io::Read + Send>,
-    cutter: Box<dyn Cutter>,
-    place: Arc<Place>,
-    path: Arc<str>,
-    /// Read and not yet cut: `buffer[start..]`.
-    buffer: Vec<u8>,
-    start: usize,
-    is_end: bool,
-    /// The line at `start`, counted from 1.
-    line: u64,
-    /// Bytes of that line before `start`.
-    column: u64,
-    /// Records before this line are passed over.
-    from_line: u64,
-    delimiter: u8,
-    record_bytes_max: usize,
-    left_count: u64,
-}
-
-impl FileReader {
-    pub(super) fn open(config: &Config, path: &Path, name: Arc<str>) -> Result<Self, Error> {
-        let open = |source| Error::Open { path: path.to_owned(), source };
-        let raw: Box<dyn io::Read + Send> = if path == Path::new("-") {
-            Box::new(io::stdin())
-        } else {
-            Box::new(File::open(path).map_err(open)?)
-        };
-        let stream: Box<dyn io::Read + Send> = match path.extension().and_then(|extension| extension.to_str())
-        {
-            Some("gz") => {
-                Box::new(flate2::read::MultiGzDecoder::new(BufReader::with_capacity(READ_BYTES, raw)))
-            }
-            Some("zst") => Box::new(zstd::stream::read::Decoder::new(raw).map_err(open)?),
-            _ => raw,
-        };
-        let delimiter = config.delimiter_of(path);
-        let cutter: Box<dyn Cutter> = match config.format_of(path)? {
-            Format::Csv => Box::new(csv::Lines { delimiter }),
-            Format::JsonLines => Box::new(json::Lines),
-            Format::Json => Box::new(json::Elements::default()),
-        };
-        Ok(Self {
-            stream,
-            cutter,
-            place: Arc::new(Place::File { path: name.clone() }),
-            path: name,
-            buffer: Vec::new(),
-            start: 0,
-            is_end: false,
-            line: 1,
-            column: 0,
-            from_line: 0,
-            delimiter,
-            record_bytes_max: config.record_bytes_max,
-            left_count: config.records_count_max.unwrap_or(u64::MAX),
-        })
-    }
-
-    /// The names in the first line of a CSV file.
-    pub(super) fn header(&mut self) -> Result<Arc<[Arc<str>]>, Error> {
-        loop {
-            match self.cut()? {
-                Cut::Record { start, end, next } => {
-                    let record = &self.buffer[self.start + start..self.start + end];
-                    let record = record.strip_prefix(b"\xef\xbb\xbf").unwrap_or(record);
-                    let names = csv::header(record, self.delimiter);
-                    self.pass(next);
-                    return Ok(names);
-                }
-                Cut::Skip { next } => self.pass(next),
-                Cut::More => self.fill()?,
-                Cut::End => return Err(Error::NoHeader { path: self.path.clone() }),
-            }
-        }
-    }
-
-    fn cut(&mut self) -> Result<Cut, Error> {
-        let bytes = &self.buffer[self.start..];
-        self.cutter.cut(bytes, self.is_end).map_err(|flaw| {
-            let before = &bytes[..flaw.at.min(bytes.len())];
-            let line = self.line + memchr::memchr_iter(b'\n', before).count() as u64;
-            let inside = before.iter().rev().take_while(|byte| **byte != b'\n').count() as u64;
-            let column = inside + 1 + if line == self.line { self.column } else { 0 };
-            Error::Malformed { path: self.path.clone(), line, column, reason: flaw.reason }
-        })
-    }
-
-    fn pass(&mut self, next: usize) {
-        let passed = &self.buffer[self.start..self.start + next];
-        match memchr::memrchr(b'\n', passed) {
-            Some(last) => {
-                self.line += memchr::memchr_iter(b'\n', passed).count() as u64;
-                self.column = (next - last - 1) as u64;
-            }
-            None => self.column += next as u64,
-        }
-        self.start += next;
-    }
-
-    fn fill(&mut self) -> Result<(), Error> {
-        if self.buffer.len() - self.start > self.record_bytes_max {
-            let (path, line) = (self.path.clone(), self.line);
-            return Err(Error::RecordTooLong { path, line, bytes_max: self.record_bytes_max });
-        }
-        self.buffer.drain(..self.start);
-        self.start = 0;
-        let have = self.buffer.len();
-        // Doubling: a long record is looked at again from its start each time.
-        let more = READ_BYTES.max(have);
-        self.buffer.resize(have + more, 0);
-        let read = loop {
-            match self.stream.read(&mut self.buffer[have..]) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                other => break other,
-            }
-        };
-        let read = read.map_err(|source| Error::Read { path: self.path.clone(), line: self.line, source });
-        self.buffer.truncate(have + *read.as_ref().unwrap_or(&0));
-        self.is_end = read? == 0;
-        Ok(())
-    }
-
-    fn read(&mut self, bytes_max: usize, records_max: usize, lease: &Arc<Lease>) -> Result<Read, Error> {
-        let mut bytes = Vec::with_capacity(bytes_max.min(4 << 20));
-        let (mut views, mut marks) = (Vec::new(), Vec::new());
-        let mut has_ended = false;
-        while bytes.len() < bytes_max && views.len() < records_max {
-            if self.left_count == 0 {
-                has_ended = true;
-                break;
-            }
-            match self.cut()? {
-                Cut::Record { start, end, next } => {
-                    if self.line >= self.from_line {
-                        let before = &self.buffer[self.start..self.start + start];
-                        let line = self.line + memchr::memchr_iter(b'\n', before).count() as u64;
-                        let record = &self.buffer[self.start + start..self.start + end];
-                        views.push(make_view(record, 0, bytes.len() as u32));
-                        bytes.extend_from_slice(record);
-                        marks.push(line as i64);
-                        self.left_count -= 1;
-                    }
-                    self.pass(next);
-                }
-                Cut::Skip { next } => self.pass(next),
-                // What is complete goes on; a slow stream must not hold it back.
-                Cut::More if !views.is_empty() && self.start + READ_BYTES / 4 < self.buffer.len() => break,
-                Cut::More => self.fill()?,
-                Cut::End => {
-                    has_ended = true;
-                    break;
-                }
-            }
-        }
-        if views.is_empty() {
-            return Ok(if has_ended { Read::End } else { Read::Idle });
-        }
-        let values = BinaryViewArray::try_new(ScalarBuffer::from(views), vec![Buffer::from_vec(bytes)], None)
-            .expect("the views were made from this buffer");
-        let envelope = Envelope { marks: Some(ScalarBuffer::from(marks)), ..Envelope::default() };
-        let end = Position::Mark(self.line as i64);
-        let (place, lease) = (self.place.clone(), lease.clone());
-        Ok(Read::Batch(Batch { body: Body::Raw(values), envelope, contract: None, place, end, lease }))
-    }
-}
-
 struct LaneReader {
-    reader: Option<FileReader>,
+    reader: Option<AnyReader>,
 }
 
 #[async_trait]

@@ -8,6 +8,10 @@ use proptest::prelude::*;
 
 use super::*;
 
+mod formats;
+mod options;
+mod remote;
+
 fn ask(bytes_max: u64) -> Ask {
     let deadline = std::time::Instant::now() + Duration::from_secs(1);
     Ask { bytes_max, records_max: 1_000, deadline, lease: Lease::free() }
@@ -20,7 +24,7 @@ fn split_of(path: &Path) -> Split {
 
 /// All records with their lines: `2:a,b`.
 async fn read_from(config: Config, from: Position, bytes_max: u64) -> Result<Vec<String>, String> {
-    let path = config.paths[0].clone();
+    let path = std::path::PathBuf::from(&**config.inputs[0].name());
     let source = FileSource::open(config).map_err(|error| base::problem::plain(&error))?;
     let plain = |fault: base::Fault| match fault.into_inner().downcast::<Error>() {
         Ok(error) => base::problem::plain(&*error),
@@ -79,7 +83,7 @@ async fn json_is_read_by_line_and_by_element() {
     let array = b" [ {\"a\":\"]},\\\"\"} ,\n [1,[2]], 3.5 ,\"x\"\n]\n";
     assert_eq!(
         read("a.json", array).await.expect("reads"),
-        ["1:{\"a\":\"]},\\\"\"}", "2:[1,[2]]", "2:3.5", "2:\"x\""]
+        ["1:{\"a\":\"]},\\\"\"}", "2:[1,[2]]", "3:3.5", "4:\"x\""]
     );
     assert_eq!(read("a.json", b"[]").await.expect("reads"), Vec::<String>::new());
 }
@@ -98,12 +102,18 @@ async fn flaws_have_their_line_and_column() {
     let mut texts = Vec::new();
     for (name, content) in [
         ("empty.csv", &b""[..]),
-        ("object.json", b"{\"a\":1}"),
+        ("number.json", b"5"),
+        ("open-object.json", b"{\"a\":1"),
+        ("names.json", b"{\"a\":1,b:2}"),
         ("open.json", b"[1,\n 2"),
         ("twice.json", b"[1,\n,2]"),
         ("more.json", b"[1]\n[2]"),
         ("cut.csv.gz", b"\x1f\x8b\x08\x00\x00\x00\x00\x00"),
         ("what.parquet", b""),
+        ("what.avro", b"Obj\x01\x02"),
+        ("what.xlsx", b"PK\x03\x04"),
+        ("what.xls", b"no"),
+        ("what.bin", b"\0\0\0"),
     ] {
         texts.push(format!("{name}\n{}", read(name, content).await.expect_err(name)));
     }
@@ -114,6 +124,8 @@ async fn flaws_have_their_line_and_column() {
 fn every_error_says_what_where_why_and_what_to_do() {
     let io = || std::io::Error::from(std::io::ErrorKind::UnexpectedEof);
     let path: Arc<str> = "a.csv".into();
+    let name: Arc<str> = "https://example.com/a.csv".into();
+    let not_there = cloud::Error::Settings { what: "no".to_owned(), help: "yes".to_owned() };
     let errors = [
         Error::NoPath,
         Error::Open { path: "a.csv".into(), source: std::io::ErrorKind::NotFound.into() },
@@ -121,7 +133,33 @@ fn every_error_says_what_where_why_and_what_to_do() {
         Error::Read { path: path.clone(), line: 7, source: io() },
         Error::RecordTooLong { path: path.clone(), line: 7, bytes_max: 1 << 20 },
         Error::NoHeader { path: path.clone() },
-        Error::Malformed { path, line: 7, column: 3, reason: "a quote is never closed".to_owned() },
+        Error::Malformed {
+            path: path.clone(),
+            line: 7,
+            column: 3,
+            reason: "a quote is never closed".to_owned(),
+        },
+        Error::Broken {
+            path: "a.avro".into(),
+            record: 7,
+            format: "Avro",
+            reason: "the file ends inside a block".to_owned(),
+        },
+        Error::Encoding {
+            path: path.clone(),
+            line: 7,
+            reason: "a text is not written in Shift_JIS".to_owned(),
+        },
+        "data.items".parse::<RecordsPath>().expect_err("no path"),
+        Error::NoRecords {
+            path: "a.json".into(),
+            line: 7,
+            column: 3,
+            reason: "$.target is not there".to_owned(),
+        },
+        Error::NoSheet { path: "a.xlsx".into(), sheet: "May".to_owned(), sheets: "March, April".to_owned() },
+        Error::Fetch { name: name.clone(), source: "HTTP 404 Not Found".into() },
+        Error::Fetch { name, source: Box::new(not_there) },
     ];
     let texts: Vec<String> = errors.iter().map(|error| base::problem::plain(error)).collect();
     insta::assert_snapshot!(texts.join("\n"));
@@ -152,15 +190,18 @@ proptest! {
         let quoted: Vec<String> = fields.iter().map(|field| format!("\"{}\"", field.replace('"', "\"\""))).collect();
         let record = quoted.join(",");
         let mut found = Vec::new();
-        split(record.as_bytes(), b',', &mut found).expect("well formed");
+        split(record.as_bytes(), Dialect::of(b','), &mut found).expect("well formed");
         let found: Vec<String> = found.iter().map(|field| String::from_utf8_lossy(field).into_owned()).collect();
         prop_assert_eq!(found, fields);
     }
 
     #[test]
     fn no_bytes_are_too_strange(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-        split(&bytes, b',', &mut Vec::new()).ok();
-        field_start(&bytes, b',', 3);
+        for escape in [None, Some(b'\\'), Some(b'"')] {
+            let dialect = Dialect { escape, ..Dialect::of(b',') };
+            split(&bytes, dialect, &mut Vec::new()).ok();
+            field_start(&bytes, dialect, 3);
+        }
     }
 }
 

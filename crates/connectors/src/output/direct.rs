@@ -15,7 +15,7 @@ use base::{Batch, Body, Kind, Place, Value};
 use contracts::validate::{RowEncoder, cast_text};
 use formats::{Part, Parts};
 
-use crate::files;
+use crate::mapping::Cells;
 
 /// How the records of a source's files are encoded without becoming values.
 pub(super) enum Direct {
@@ -30,7 +30,7 @@ pub(super) enum Direct {
 pub(super) struct CsvLines {
     pub(super) encoder: RowEncoder,
     pub(super) columns_count: usize,
-    pub(super) delimiter: u8,
+    pub(super) cells: Cells,
 }
 
 /// CSV as columns.
@@ -44,7 +44,7 @@ pub(super) struct CsvColumns {
 pub(super) struct CsvFile {
     /// For each of its columns, the place among all.
     pub(super) places: Vec<usize>,
-    pub(super) delimiter: u8,
+    pub(super) cells: Cells,
 }
 
 /// Rows that are columns together before they are encoded.
@@ -98,10 +98,7 @@ impl CsvLines {
         let mut cells: Vec<Cow<'_, [u8]>> = Vec::with_capacity(self.columns_count);
         for row in 0..records.len() {
             cells.clear();
-            files::split(records.value(row), self.delimiter, &mut cells).ok()?;
-            if cells.len() != self.columns_count {
-                return None;
-            }
+            self.cells.split(records.value(row), &mut cells).ok()?;
             self.encoder.encode(cells.iter().map(|cell| &**cell), out).ok()?;
             out.push(b'\n');
         }
@@ -122,10 +119,7 @@ impl CsvColumns {
                 self.kinds.iter().map(|kind| Column::new(kind, end - start)).collect::<Option<_>>()?;
             for row in start..end {
                 cells.clear();
-                files::split(records.value(row), file.delimiter, &mut cells).ok()?;
-                if cells.len() != file.places.len() {
-                    return None;
-                }
+                file.cells.split(records.value(row), &mut cells).ok()?;
                 for (place, cell) in file.places.iter().zip(&cells) {
                     let is_null = self.nulls.iter().any(|null| null.as_bytes() == &**cell);
                     columns[*place].push((!is_null).then_some(cell))?;

@@ -6,15 +6,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use arrow_array::Array;
-use base::{
-    Ask, Batch, Body, BoxError, Discovery, Fault, Kind, Lease, Place, Position, Read, Source, Split, Value,
-};
-use contracts::infer::Inference;
+use base::{Ask, Batch, Body, BoxError, Discovery, Fault, Lease, Position, Read, Source, Split, Value};
 use engine::Stage;
 
 use super::{Error, Seen, run::apply_all};
-use crate::record;
 
 /// Read at once while looking.
 const LOOK_BYTES: u64 = 1 << 20;
@@ -61,66 +56,12 @@ impl<'a> Splits<'a> {
     }
 }
 
-/// Reads batches of a split, until `see` has seen enough or there are no more.
-async fn read(
-    source: &dyn Source,
-    split: &Split,
-    mut see: impl FnMut(Batch) -> Result<bool, BoxError>,
-) -> Result<(), Error> {
-    let mut reader = source.open(split, &Position::Start).await.map_err(refuse)?;
-    let mut end = Position::Start;
-    loop {
-        match reader.read(&ask(LOOK_BYTES)).await.map_err(refuse)? {
-            Read::Batch(batch) => {
-                end.clone_from(&batch.end);
-                if !see(batch).map_err(|source| Error::Look { source })? {
-                    break;
-                }
-            }
-            Read::Idle => tokio::time::sleep(IDLE_PAUSE).await,
-            Read::End => break,
-        }
-    }
-    covered(source, split, &end).await
-}
-
 /// What was read of a split is done with: some tell of others only then.
 async fn covered(source: &dyn Source, split: &Split, end: &Position) -> Result<(), Error> {
     if *end == Position::Start {
         return Ok(());
     }
     source.covered(split, end).await.map_err(refuse)
-}
-
-/// The types of a CSV file's columns.
-pub(super) async fn kinds(
-    source: &dyn Source,
-    path: &Arc<str>,
-    header: &[String],
-    delimiter: u8,
-    nulls: &[String],
-    records_max: u64,
-) -> Result<Vec<Kind>, Error> {
-    let nulls: Vec<&str> = nulls.iter().map(String::as_str).collect();
-    let names: Vec<&str> = header.iter().map(String::as_str).collect();
-    let mut inference = Inference::new(&nulls);
-    let split = Split { id: path.clone(), place: Arc::new(Place::File { path: path.clone() }) };
-    let see = |batch: Batch| {
-        let Body::Raw(records) = &batch.body else { return Ok(false) };
-        let mut fields = Vec::new();
-        for row in 0..records.len() {
-            fields.clear();
-            if inference.rows_count() >= records_max {
-                return Ok(false);
-            }
-            if record::split(records.value(row), delimiter, names.len(), &mut fields).is_ok() {
-                inference.add_texts(&names, fields.iter().map(|field| &**field));
-            }
-        }
-        Ok(true)
-    };
-    read(source, &split, see).await?;
-    Ok(names.iter().map(|name| inference.kind(name)).collect())
 }
 
 /// What the first records of all splits have in common, as the stages make them; `records_max` of each split.
@@ -135,13 +76,16 @@ pub(super) async fn values(
         let mut reader = source.open(&split, &Position::Start).await.map_err(refuse)?;
         let (mut left, mut end) = (usize::try_from(records_max).unwrap_or(usize::MAX), Position::Start);
         while left > 0 {
-            let batch = match reader.read(&ask(LOOK_BYTES)).await.map_err(refuse)? {
-                Read::Batch(batch) => batch,
-                Read::Idle => {
+            let batch = match reader.read(&ask(LOOK_BYTES)).await {
+                Ok(Read::Batch(batch)) => batch,
+                Ok(Read::Idle) => {
                     tokio::time::sleep(IDLE_PAUSE).await;
                     continue;
                 }
-                Read::End => break,
+                Ok(Read::End) => break,
+                // What was read of standard input may end anywhere; what is wrong comes again when it is loaded.
+                Err(_) if &*split.id == "-" && end != Position::Start => break,
+                Err(fault) => return Err(refuse(fault)),
             };
             end.clone_from(&batch.end);
             // Stages may ask a registry, and wait for it.

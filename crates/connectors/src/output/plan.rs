@@ -16,14 +16,15 @@ use super::{
 };
 use crate::{
     TableForm,
+    mapping::Type,
     record::Shape,
     rows::{self, Planned, Rows},
 };
 
 /// What is known of the records before they are read.
 pub enum Form {
-    /// Files, by their names in records' places.
-    Files(Vec<(Arc<str>, Shape)>),
+    /// Files with the kinds of their columns, and what becomes of records that are no CSV before they are rows.
+    Files { planned: Vec<Planned>, stages: Vec<Arc<dyn Stage>> },
     /// Rows of a store, or what the stages make of its records.
     Rows { stages: Vec<Arc<dyn Stage>>, table_form: TableForm },
 }
@@ -52,6 +53,13 @@ pub struct Plan {
     pub schema: Option<Arc<Schema>>,
 }
 
+impl Plan {
+    /// What makes of the source's records those that are written.
+    pub fn stages(&self) -> &[Arc<dyn Stage>] {
+        &self.stages
+    }
+}
+
 /// `open` opens the source anew for each look at it: nothing is taken from the one that will be read.
 ///
 /// # Errors
@@ -62,40 +70,33 @@ pub async fn plan(
     wanted: Wanted,
 ) -> Result<Plan, base::BoxError> {
     let Wanted { format, contract, nulls, stamp, records_max } = wanted;
-    let (files, mut stages, kinds) = match form {
-        Form::Files(shapes) => {
-            let kinds = match &contract {
-                Some(_) => HashMap::new(),
-                None => kinds(open, &shapes, &nulls, format.word, records_max).await?,
-            };
+    let (files, mut stages) = match form {
+        Form::Files { planned, mut stages } => {
             let plan = rows::Plan {
                 contract: contract.clone(),
                 keys: Vec::new(),
                 nulls: nulls.clone(),
                 stamp: stamp.clone(),
             };
-            let planned = shapes.iter().map(|(path, shape)| Planned {
-                path: path.clone(),
-                shape: shape.clone(),
-                kinds: kinds.get(path).cloned().unwrap_or_default(),
-            });
-            let stage: Arc<dyn Stage> = Arc::new(Rows::new(plan, planned.collect())?);
-            (shapes, vec![stage], kinds)
+            stages.push(Arc::new(Rows::new(plan, planned.clone())?));
+            (planned, stages)
         }
         Form::Rows { mut stages, table_form } => {
             stages.push(Arc::new(Plain { table_form, stamp: stamp.clone() }));
-            (Vec::new(), stages, HashMap::new())
+            (Vec::new(), stages)
         }
     };
-    let is_csv = !files.is_empty() && files.iter().all(|(_, shape)| matches!(shape, Shape::Csv { .. }));
-    let is_json = !files.is_empty() && files.iter().all(|(_, shape)| matches!(shape, Shape::Json));
+    let are_all =
+        |is: fn(&Shape) -> bool| !files.is_empty() && files.iter().all(|file| is(&file.shape));
+    let is_csv = are_all(|shape| matches!(shape, Shape::Csv { .. }));
+    let is_json = are_all(|shape| matches!(shape, Shape::Json | Shape::Document));
     let schema = match (&contract, format.word.needs_columns()) {
         (_, false) => None,
         (Some(contract), true) => Some(contract.schema.clone()),
         (None, true) => {
             let mut seen = Seen::default();
-            if is_csv {
-                columns_of(&files, &kinds).iter().for_each(|(name, kind)| seen.add_column(name, kind));
+            if is_csv && files.iter().all(is_told) {
+                columns_of(&files).iter().for_each(|(name, kind)| seen.add_column(name, kind));
                 if let Some((name, _)) = &stamp {
                     seen.add_column(name, &Kind::TimestampMs);
                 }
@@ -113,7 +114,7 @@ pub async fn plan(
         _ if stamp.is_some() => None,
         (Word::JsonLines | Word::Json, None) if is_json => Some(Direct::Json),
         (Word::JsonLines | Word::Json, contract) if is_csv => {
-            csv_lines(&files, &kinds, contract.as_deref(), &nulls)
+            csv_lines(&files, contract.as_deref(), &nulls)
         }
         (Word::Parquet, None) if is_csv => csv_columns(&files, schema.as_deref(), &nulls),
         _ => None,
@@ -134,40 +135,12 @@ fn parts(format: &FileFormat, schema: Option<&Arc<Schema>>) -> Result<Parts, for
     Parts::new(format.settings.clone(), contract, format.word == Word::Json)
 }
 
-/// The kinds of each CSV file's columns. Text to text stays the text that it is.
-async fn kinds(
-    open: &(dyn Fn() -> Result<Arc<dyn Source>, base::BoxError> + Sync),
-    shapes: &[(Arc<str>, Shape)],
-    nulls: &[String],
-    word: Word,
-    records_max: u64,
-) -> Result<HashMap<Arc<str>, Vec<Kind>>, Error> {
-    let mut kinds = HashMap::new();
-    for (path, shape) in shapes {
-        let Shape::Csv { header, delimiter } = shape else { continue };
-        let of_file = if matches!(word, Word::Csv | Word::Tsv) {
-            vec![Kind::String; header.len()]
-        } else if &**path == "-" {
-            let source = "standard input can be read only once".into();
-            return Err(Error::Look { source });
-        } else {
-            let source = open().map_err(|source| Error::Look { source })?;
-            look::kinds(&*source, path, header, *delimiter, nulls, records_max).await?
-        };
-        kinds.insert(path.clone(), of_file);
-    }
-    Ok(kinds)
-}
-
 /// The columns of all CSV files: a name that several have comes once for each kind that it has.
-fn columns_of<'a>(
-    files: &'a [(Arc<str>, Shape)],
-    kinds: &'a HashMap<Arc<str>, Vec<Kind>>,
-) -> Vec<(&'a str, &'a Kind)> {
+fn columns_of(files: &[Planned]) -> Vec<(&str, &Kind)> {
     let mut columns = Vec::new();
-    for (path, shape) in files {
-        let (Shape::Csv { header, .. }, Some(kinds)) = (shape, kinds.get(path)) else { continue };
-        for column in header.iter().map(String::as_str).zip(kinds) {
+    for file in files {
+        let Shape::Csv { header, .. } = &file.shape else { continue };
+        for column in header.iter().map(String::as_str).zip(&file.kinds) {
             if !columns.contains(&column) {
                 columns.push(column);
             }
@@ -176,10 +149,15 @@ fn columns_of<'a>(
     columns
 }
 
+/// Whether the kinds of its columns say all: decimals with the digits that they are written with have to be seen.
+fn is_told(file: &Planned) -> bool {
+    let Shape::Csv { header, cells } = &file.shape else { return false };
+    (0..header.len()).all(|column| cells.declared(column) != Some(Type::Decimal(None)))
+}
+
 /// `None` where the contract writes something other than JSON, or a column has another type in another file.
 fn csv_lines(
-    files: &[(Arc<str>, Shape)],
-    kinds: &HashMap<Arc<str>, Vec<Kind>>,
+    files: &[Planned],
     contract: Option<&Contract>,
     nulls: &[String],
 ) -> Option<Direct> {
@@ -188,19 +166,23 @@ fn csv_lines(
     }
     let nulls: Vec<&str> = nulls.iter().map(String::as_str).collect();
     let mut lines = HashMap::new();
-    for (path, shape) in files {
-        let Shape::Csv { header, delimiter } = shape else { return None };
+    for Planned { path, shape, kinds } in files {
+        let Shape::Csv { header, cells } = shape else { return None };
         let made;
+        let cells = match contract {
+            Some(contract) => cells.for_schema(&contract.schema),
+            None => cells.for_kinds(kinds),
+        };
         let contract = match contract {
             Some(contract) => contract,
             None => {
-                made = contract_of(header, kinds.get(path)?)?;
+                made = contract_of(header, kinds)?;
                 &made
             }
         };
         let names: Vec<&str> = header.iter().map(String::as_str).collect();
         let encoder = RowEncoder::compile(contract, &names, &nulls).ok()?;
-        lines.insert(path.clone(), CsvLines { encoder, columns_count: names.len(), delimiter: *delimiter });
+        lines.insert(path.clone(), CsvLines { encoder, columns_count: names.len(), cells });
     }
     Some(Direct::CsvLines(lines))
 }
@@ -223,14 +205,14 @@ fn contract_of(header: &[String], kinds: &[Kind]) -> Option<Contract> {
     contracts::contract(ContractKind::JsonSchema, "row", None, &text).ok()
 }
 
-fn csv_columns(files: &[(Arc<str>, Shape)], schema: Option<&Schema>, nulls: &[String]) -> Option<Direct> {
+fn csv_columns(files: &[Planned], schema: Option<&Schema>, nulls: &[String]) -> Option<Direct> {
     let fields = schema?.fields();
     let mut of_files = HashMap::new();
-    for (path, shape) in files {
-        let Shape::Csv { header, delimiter } = shape else { return None };
+    for Planned { path, shape, kinds } in files {
+        let Shape::Csv { header, cells } = shape else { return None };
         let place = |name: &String| fields.iter().position(|field| *field.name == **name);
         let places = header.iter().map(place).collect::<Option<Vec<usize>>>()?;
-        of_files.insert(path.clone(), CsvFile { places, delimiter: *delimiter });
+        of_files.insert(path.clone(), CsvFile { places, cells: cells.for_kinds(kinds) });
     }
     let kinds = fields.iter().map(|field| field.schema.kind.clone()).collect();
     Some(Direct::CsvColumns(CsvColumns { kinds, files: of_files, nulls: nulls.to_vec() }))

@@ -3,7 +3,7 @@
 
 use std::{fs, path::Path, sync::Arc};
 
-use base::Source;
+use base::{Kind, Source};
 use bytes::Bytes;
 use engine::{Progress, Summary};
 use formats::read_json_lines;
@@ -13,7 +13,9 @@ use tokio_util::sync::CancellationToken;
 use super::*;
 use crate::{
     files::{Config, FileSource},
-    record,
+    mapping::Mapping,
+    record::{self, Shape},
+    rows::{Planned, seen},
 };
 
 const CSV: &str = "id,name,price,day,at,code\n\
@@ -29,7 +31,7 @@ fn config(paths: &[&Path]) -> Config {
 async fn convert(paths: &[&Path], target: &Path, name: &str, cut: Cut) -> Result<Summary, String> {
     let config = config(paths);
     let source = Arc::new(FileSource::open(config.clone()).map_err(|error| error.to_string())?);
-    let shapes = record::shapes(&source, &config).map_err(|error| error.to_string())?;
+    let shapes = record::shapes(&source, &config, &Mapping::default()).map_err(|error| error.to_string())?;
     let format = FileFormat::new(name, None, None, None, None).map_err(|error| error.to_string())?;
     let extension = format.extension();
     let wanted = Wanted {
@@ -39,9 +41,10 @@ async fn convert(paths: &[&Path], target: &Path, name: &str, cut: Cut) -> Result
         stamp: None,
         records_max: 1_000,
     };
-    let open =
-        || -> Result<Arc<dyn Source>, base::BoxError> { Ok(Arc::new(FileSource::open(config.clone())?)) };
-    let plan = plan(&open, Form::Files(shapes), wanted).await.map_err(|error| error.to_string())?;
+    let open = || -> Result<Arc<dyn Source>, base::BoxError> { Ok(Arc::new(source.looking())) };
+    let planned = planned(&source, shapes, wanted.format.word).await;
+    let form = Form::Files { planned, stages: Vec::new() };
+    let plan = plan(&open, form, wanted).await.map_err(|error| error.to_string())?;
     let place = match target.extension() {
         Some(_) => Place::file(target),
         None => Place::folder(target, extension),
@@ -55,6 +58,26 @@ async fn convert(paths: &[&Path], target: &Path, name: &str, cut: Cut) -> Result
         progress: Arc::new(Progress::default()),
     };
     job.run(CancellationToken::new()).await.map_err(|fault| fault.to_string())
+}
+
+/// Text to text stays the text that it is.
+async fn planned(source: &FileSource, shapes: Vec<(Arc<str>, Shape)>, word: Word) -> Vec<Planned> {
+    let mut planned = Vec::new();
+    for (path, shape) in shapes {
+        let kinds = match &shape {
+            Shape::Csv { header, .. } if matches!(word, Word::Csv | Word::Tsv) => {
+                vec![Kind::String; header.len()]
+            }
+            Shape::Csv { header, cells } => {
+                let mut seen = seen::Seen::new(header, cells.clone());
+                seen.look(source, &path).await.expect("looks");
+                seen.kinds()
+            }
+            Shape::Json | Shape::Document | Shape::Rows => Vec::new(),
+        };
+        planned.push(Planned { path, shape, kinds });
+    }
+    planned
 }
 
 fn lines(path: &Path) -> Vec<String> {

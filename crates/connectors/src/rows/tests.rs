@@ -1,10 +1,10 @@
 //! Records to rows with their types and keys, and refusals with their line and column.
 
 use arrow_array::BinaryViewArray;
-use base::ContractKind;
+use base::{Ask, ContractKind, Lease, Position, Source};
 
 use super::*;
-use crate::files::{Config, FileSource};
+use crate::files::{Config, Dialect, FileSource};
 
 fn batch(path: &str, lines: &[(i64, &str)]) -> Batch {
     let values = BinaryViewArray::from_iter_values(lines.iter().map(|line| line.1.as_bytes()));
@@ -50,7 +50,9 @@ fn apply(plan: Plan, shape: Shape, kinds: Vec<Kind>, lines: &[(i64, &str)]) -> S
 }
 
 fn csv() -> Shape {
-    Shape::Csv { header: ["tailnum", "year", "weight"].map(str::to_owned).to_vec(), delimiter: b',' }
+    let header = ["tailnum", "year", "weight"].map(str::to_owned).to_vec();
+    let cells = Arc::new(Cells::plain(Dialect::of(b','), &header));
+    Shape::Csv { header, cells }
 }
 
 const LINES: [(i64, &str); 8] = [
@@ -120,9 +122,16 @@ async fn columns_are_what_all_their_values_are() {
                 broken\n-2,2.5,008,FALSE,NA,2013-01-31T10:00:00.5+01:00,x,\n";
     std::fs::write(&path, text).expect("writes");
     let source = FileSource::open(Config::new(vec![path.clone()])).expect("opens");
-    let header = source.csv_header(&path).expect("a header");
-    let nulls = [String::new(), "NA".to_owned()];
-    let kinds = kinds(&source, &path.to_string_lossy(), &header, b',', &nulls).await.expect("reads");
+    let name = path.to_string_lossy();
+    let header = source.columns(&name).expect("a header");
+    let mut seen = seen::Seen::new(&header, Arc::new(Cells::plain(Dialect::of(b','), &header)));
+    seen.look(&source, &name).await.expect("reads");
+    let kinds = seen.kinds();
+    let told = seen.decisions().into_iter().map(|decision| {
+        let why = decision.why.replace(&*name, "a.csv");
+        format!("{}: {}: {why}", decision.column, decision.what)
+    });
+    insta::assert_snapshot!(told.collect::<Vec<_>>().join("\n"));
     let expected = [
         Kind::Int64,
         Kind::Float64,
@@ -135,7 +144,8 @@ async fn columns_are_what_all_their_values_are() {
     ];
     assert_eq!(kinds, expected);
     // It can still be read from its beginning.
-    let ask = Ask { bytes_max: 1 << 20, records_max: 10, deadline: Instant::now(), lease: Lease::free() };
+    let deadline = std::time::Instant::now();
+    let ask = Ask { bytes_max: 1 << 20, records_max: 10, deadline, lease: Lease::free() };
     assert!(matches!(source.discover(&ask).await, Ok(base::Discovery::Changed { .. })));
 }
 
@@ -148,7 +158,8 @@ async fn every_error_says_what_and_what_to_do() {
     let missing = missing.err().expect("no such column").downcast::<Error>().expect("ours");
     let file = tempfile::Builder::new().suffix(".csv").tempfile().expect("a file");
     let source = FileSource::open(Config::new(vec![file.path().to_owned()])).expect("opens");
-    let told = kinds(&source, "-", &[], b',', &[]).await.expect_err("read once");
+    let mut seen = seen::Seen::new(&[], Arc::new(Cells::plain(Dialect::of(b','), &[])));
+    let told = seen.look(&source, "nowhere.csv").await.expect_err("not of this source");
     let texts: Vec<String> = [*missing, told].iter().map(|error| base::problem::plain(error)).collect();
     insta::assert_snapshot!(texts.join("\n"));
 }

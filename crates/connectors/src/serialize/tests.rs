@@ -4,6 +4,7 @@ use arrow_array::BinaryViewArray;
 use base::{Lease, Position};
 
 use super::*;
+use crate::files::Dialect;
 
 const SCHEMA: &str = r#"{"title":"flights","type":"object","additionalProperties":false,"required":["flight"],"properties":{
     "flight":{"type":"integer"},"tail":{"type":["string","null"]},"air_time":{"type":["number","null"]}}}"#;
@@ -55,7 +56,9 @@ fn apply(plan: Plan, shape: Shape, lines: &[(i64, &str)]) -> Vec<String> {
 }
 
 fn csv() -> Shape {
-    Shape::Csv { header: ["flight", "tail", "air_time"].map(str::to_owned).to_vec(), delimiter: b',' }
+    let header = ["flight", "tail", "air_time"].map(str::to_owned).to_vec();
+    let cells = Arc::new(Cells::plain(Dialect::of(b','), &header));
+    Shape::Csv { header, cells }
 }
 
 #[test]

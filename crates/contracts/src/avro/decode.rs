@@ -35,6 +35,11 @@ enum Step {
     Date,
     TimeMs,
     TimestampMs,
+    /// Finer than a millisecond: so many of them are a microsecond.
+    TimeUs,
+    TimestampUs {
+        divisor: i64,
+    },
     Decimal {
         scale: i32,
         size: Option<usize>,
@@ -54,6 +59,17 @@ enum Step {
         names: Arc<[Arc<str>]>,
         branches: Box<[Option<(usize, Step)>]>,
     },
+    /// The value of whichever branch it is, by itself.
+    Bare(Box<[Option<Step>]>),
+}
+
+/// What values are made for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum For {
+    /// As Connect's converter has them: what it does not know is a plain number, a union a struct of its branches.
+    Connect,
+    /// As the schema says: every logical type that a value can be, and a union's value by itself.
+    File,
 }
 
 /// What went wrong and the fields down to it; made an `Error` at the top.
@@ -63,6 +79,13 @@ pub(super) struct Wrong {
 }
 
 impl Wrong {
+    fn into_error(self) -> Error {
+        let Wrong { reason, mut field } = self;
+        field.reverse();
+        let field = if field.is_empty() { "the record".to_owned() } else { field.join(".") };
+        Error::Decode { kind: ContractKind::Avro, field, reason }
+    }
+
     /// The same, seen from one level above.
     pub(super) fn within(mut self, field: &str) -> Self {
         self.field.push(field.into());
@@ -91,7 +114,14 @@ impl Decoder {
     pub fn of(path: &str, avro: &Avro) -> Result<Self, Error> {
         // The mapping refuses loops, so compiling below ends.
         let schema = Arc::new(schema_of(path, avro)?);
-        Ok(Self { schema, step: compile(avro, avro.root) })
+        Ok(Self { schema, step: compile(avro, avro.root, For::Connect) })
+    }
+
+    /// For the records of a container file, by the schema at its head.
+    pub fn of_file(path: &str, text: &str) -> Result<Self, Error> {
+        let avro = Avro::parse(path, text)?;
+        let schema = Arc::new(schema_of(path, &avro)?);
+        Ok(Self { schema, step: compile(&avro, avro.root, For::File) })
     }
 
     pub fn schema(&self) -> &Arc<Schema> {
@@ -101,6 +131,14 @@ impl Decoder {
     /// One record's bytes, without the five of the wire format. TM0506 where they do not match; all must be used.
     pub fn decode(&self, bytes: &[u8]) -> Result<Value, Error> {
         decoded(bytes, |input| self.step.read(input))
+    }
+
+    /// The record that `bytes` begin with; they begin behind it afterwards.
+    pub fn decode_next(&self, bytes: &mut &[u8]) -> Result<Value, Error> {
+        let mut input = Input { rest: bytes };
+        let read = self.step.read(&mut input).map_err(Wrong::into_error);
+        *bytes = input.rest;
+        read
     }
 }
 
@@ -114,14 +152,10 @@ pub(super) fn decoded<T>(
         0 => Ok(value),
         left => Err(format!("{left} bytes are left over at the end").into()),
     });
-    read.map_err(|Wrong { reason, mut field }| {
-        field.reverse();
-        let field = if field.is_empty() { "the record".to_owned() } else { field.join(".") };
-        Error::Decode { kind: ContractKind::Avro, field, reason }
-    })
+    read.map_err(Wrong::into_error)
 }
 
-fn compile(avro: &Avro, id: NodeId) -> Step {
+fn compile(avro: &Avro, id: NodeId, made: For) -> Step {
     let node: &Node = &avro.nodes[id];
     let logical = node.text("logicalType");
     match &node.shape {
@@ -133,6 +167,13 @@ fn compile(avro: &Avro, id: NodeId) -> Step {
             _ => Step::Int,
         },
         Shape::Long if logical == Some("timestamp-millis") => Step::TimestampMs,
+        Shape::Long if made == For::File => match logical {
+            Some("local-timestamp-millis") => Step::TimestampMs,
+            Some("timestamp-micros" | "local-timestamp-micros") => Step::TimestampUs { divisor: 1 },
+            Some("timestamp-nanos" | "local-timestamp-nanos") => Step::TimestampUs { divisor: 1_000 },
+            Some("time-micros") => Step::TimeUs,
+            _ => Step::Long,
+        },
         Shape::Long => Step::Long,
         Shape::Float => Step::Float,
         Shape::Double => Step::Double,
@@ -147,29 +188,36 @@ fn compile(avro: &Avro, id: NodeId) -> Step {
             Step::Enum(symbols.iter().map(|symbol| symbol.as_str().into()).collect())
         }
         Shape::Array(items) => match map_entry(avro, node, *items) {
-            Some((key, value)) => Step::Entries(Box::new(compile(avro, key)), Box::new(compile(avro, value))),
-            None => Step::Array(Box::new(compile(avro, *items))),
+            Some((key, value)) => {
+                Step::Entries(Box::new(compile(avro, key, made)), Box::new(compile(avro, value, made)))
+            }
+            None => Step::Array(Box::new(compile(avro, *items, made))),
         },
-        Shape::Map(values) => Step::Map(Box::new(compile(avro, *values))),
+        Shape::Map(values) => Step::Map(Box::new(compile(avro, *values, made))),
         Shape::Record { fields, .. } => {
-            let fields = fields.iter().map(|field| (field.name.as_str().into(), compile(avro, field.node)));
+            let fields =
+                fields.iter().map(|field| (field.name.as_str().into(), compile(avro, field.node, made)));
             Step::Record(fields.collect())
         }
-        Shape::Union(branches) => compile_union(avro, branches),
+        Shape::Union(branches) => compile_union(avro, branches, made),
     }
 }
 
-fn compile_union(avro: &Avro, branches: &[NodeId]) -> Step {
+fn compile_union(avro: &Avro, branches: &[NodeId], made: For) -> Step {
     let null_branch = branches.iter().position(|id| *avro.shape(*id) == Shape::Null);
     if let ([first, second], Some(null)) = (branches, null_branch) {
         let other = if null == 0 { *second } else { *first };
-        return Step::Optional { null_branch: null as i64, inner: Box::new(compile(avro, other)) };
+        return Step::Optional { null_branch: null as i64, inner: Box::new(compile(avro, other, made)) };
+    }
+    if made == For::File {
+        let branch = |id: &NodeId| (*avro.shape(*id) != Shape::Null).then(|| compile(avro, *id, made));
+        return Step::Bare(branches.iter().map(branch).collect());
     }
     let mut names: Vec<Arc<str>> = Vec::new();
     let branches = branches.iter().map(|id| {
         (*avro.shape(*id) != Shape::Null).then(|| {
             names.push(branch_name(avro, *id).into());
-            (names.len() - 1, compile(avro, *id))
+            (names.len() - 1, compile(avro, *id, made))
         })
     });
     let branches = branches.collect();
@@ -193,6 +241,11 @@ impl Step {
             Step::Date => Value::Date(input.int()?),
             Step::TimeMs => Value::TimeMs(input.int()?),
             Step::TimestampMs => Value::TimestampMs(input.long()?),
+            Step::TimeUs => {
+                let ms = i32::try_from(input.long()? / 1_000);
+                Value::TimeMs(ms.map_err(|_| Wrong::from("a time of day beyond the day"))?)
+            }
+            Step::TimestampUs { divisor } => Value::TimestampUs(input.long()?.div_euclid(*divisor)),
             Step::Decimal { scale, size } => {
                 let bytes = match size {
                     Some(size) => input.take(*size)?,
@@ -225,6 +278,22 @@ impl Step {
                 0 | 1 => inner.read(input)?,
                 branch => return Err(format!("the union has no branch {branch}").into()),
             },
+            Step::Bare(_) | Step::Union { .. } => self.read_union(input)?,
+        })
+    }
+}
+
+impl Step {
+    fn read_union(&self, input: &mut Input<'_>) -> Result<Value, Wrong> {
+        Ok(match self {
+            Step::Bare(branches) => {
+                let index = input.long()?;
+                let branch = usize::try_from(index).ok().and_then(|index| branches.get(index));
+                match branch.ok_or_else(|| format!("the union has no branch {index}"))? {
+                    None => Value::Null,
+                    Some(step) => step.read(input)?,
+                }
+            }
             Step::Union { names, branches } => {
                 let index = input.long()?;
                 let branch = usize::try_from(index).ok().and_then(|index| branches.get(index));
@@ -237,11 +306,10 @@ impl Step {
                     }
                 }
             }
+            other => return other.read(input),
         })
     }
-}
 
-impl Step {
     fn read_blocks(&self, input: &mut Input<'_>) -> Result<Value, Wrong> {
         Ok(match self {
             Step::Array(items) => {

@@ -203,7 +203,7 @@ fn read(path: &Path, nulls: &[String], rows_max: u64) -> Result<Inference, Failu
     let mut inference = Inference::new(&nulls);
     each_row(path, |line, row| {
         match row {
-            Row::Texts(header, record) => inference.add_texts(header, record),
+            Row::Texts(header, record) => drop(inference.add_texts(header, record)),
             Row::Json(text) => {
                 let refuse =
                     |reason: String| Error::Row { path: path.to_string_lossy().into(), line, reason };

@@ -1,7 +1,8 @@
 //! `tidemill load SOURCE… TARGET`: a transfer from files or a generator to a store, once.
 //!
 //! Map: this file the arguments; `load/job.rs` the transfer; `load/input.rs` where records come from (`load/generate.rs` generators,
-//! `load/http.rs` pages, `load/records.rs` stores and topics); `load/kafka.rs` topics, `load/contract.rs` and `load/registry.rs` what
+//! `load/http.rs` pages, `load/records.rs` stores and topics), `load/reading.rs` how they are read, `load/look.rs` what is shown
+//! instead of loading; `load/kafka.rs` topics, `load/contract.rs` and `load/registry.rs` what
 //! their values keep; `load/stores.rs` tables and collections, which take rows; `load/objects.rs` files and objects, and
 //! `load/convert.rs` the command that has only those; `load/pace.rs` how fast and how long; `load/watch.rs` files that appear;
 //! `load/state.rs` what a resumed load knows; `load/show.rs` progress and the summary; `load/failure.rs` what ends a load,
@@ -17,8 +18,10 @@ mod input;
 mod job;
 mod kafka;
 mod limited;
+mod look;
 mod objects;
 mod pace;
+mod reading;
 mod records;
 mod registry;
 mod show;
@@ -56,9 +59,10 @@ use crate::context::{Context, Failure};
   tidemill load --watch inbox kafka://local/events --transactional
   tidemill load --resume")]
 pub struct Args {
-    /// Files (.csv .tsv .jsonl .ndjson .json, also .gz and .zst), - for standard input, or a generator: generate:users,
+    /// Files, folders and patterns (.csv .tsv .jsonl .ndjson .json .avro .parquet .xlsx .xls .ods; .gz .zst .bz2 .sz), s3://BUCKET/KEY,
+    /// gs://BUCKET/KEY, https://…, - for standard input, or a generator: generate:users,
     /// generate:finance.TABLE?count=N&seed=N&customers=N (users, cards, transactions, mcc_codes, fraud_labels), generate:CONTRACT?count=N&seed=N
-    /// (a name in contracts/, or a file), or pages of JSON at an https:// address. Then the target:
+    /// (a name in contracts/, or a file), or pages of JSON at an https:// address without a file's ending. Then the target:
     /// kafka://local/TOPIC, kafka://HOST:PORT/TOPIC, dynamodb://local/TABLE, dynamodb://CONNECTION/TABLE,
     /// mongodb://HOST/DATABASE/COLLECTION, mongodb://CONNECTION/COLLECTION, firestore://PROJECT/COLLECTION, or files:
     /// out.parquet, FOLDER/, s3://BUCKET/KEY.jsonl.gz, gs://BUCKET/PREFIX/. Topics and stores are sources too
@@ -85,11 +89,11 @@ pub struct Args {
     #[arg(long, value_name = "MARKER")]
     null: Vec<String>,
     /// Format of the sources, where the names do not tell
-    #[arg(long, value_parser = ["csv", "jsonl", "json", "text", "bytes"])]
+    #[arg(long, value_parser = ["csv", "jsonl", "json", "avro", "parquet", "excel", "text", "bytes"])]
     format: Option<String>,
-    /// What separates fields of CSV
-    #[arg(long, default_value = ",", value_name = "CHARACTER")]
-    delimiter: String,
+    /// What separates fields of CSV [default: a comma, a tab for .tsv]
+    #[arg(long, value_name = "CHARACTER")]
+    delimiter: Option<String>,
     /// What a bad record does
     #[arg(long, value_enum, default_value = "stop")]
     on_error: OnBad,
@@ -140,6 +144,8 @@ pub struct Args {
     select: records::SelectArgs,
     #[command(flatten)]
     tables: stores::TableArgs,
+    #[command(flatten)]
+    reading: reading::ReadingArgs,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]

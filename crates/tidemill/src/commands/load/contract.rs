@@ -54,7 +54,8 @@ pub(super) async fn for_topic(args: &Args, context: &Context, topic: &str) -> Re
         schema: Arc::new(schema),
     };
     let frames = matches!(serializer, Serializer::JsonSchema | Serializer::Avro | Serializer::Protobuf);
-    if frames {
+    // A preview registers nothing.
+    if frames && args.reading.preview.is_none() {
         let url = context.registry_url(args.registry.as_deref())?;
         let record =
             message.as_ref().map(|one| one.full_name().to_owned()).or_else(|| document.record_name());

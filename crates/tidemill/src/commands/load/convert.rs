@@ -2,7 +2,7 @@
 //!
 //! It is a load whose target is a file, with the arguments that files have, and nothing else.
 
-use super::{Args as LoadArgs, OnBad, Target, objects};
+use super::{Args as LoadArgs, OnBad, Target, objects, reading::ReadingArgs};
 use crate::context::{Context, Failure};
 
 #[derive(clap::Args)]
@@ -13,7 +13,7 @@ use crate::context::{Context, Failure};
   tidemill convert big.csv parts/ --target-format parquet --file-rows 1000000
   tidemill convert s3://lake/in.jsonl.gz out.avro")]
 pub struct Args {
-    /// Files, - for standard input, or a generator; then the file, the object or the folder that is written
+    /// Files, folders and patterns, objects, addresses of the web, - for standard input, or a generator; then the file, the object or the folder that is written
     #[arg(required = true, num_args = 2.., value_name = "IN... OUT")]
     paths: Vec<String>,
     /// Contract the records keep: a name in contracts/, or a file (.json JSON Schema, .avsc Avro)
@@ -23,11 +23,11 @@ pub struct Args {
     #[arg(long, value_name = "MARKER")]
     null: Vec<String>,
     /// Format of what is read, where the names do not tell
-    #[arg(long)]
+    #[arg(long, value_parser = ["csv", "jsonl", "json", "avro", "parquet", "excel"])]
     format: Option<String>,
-    /// What separates fields of CSV that is read
-    #[arg(long, default_value = ",", value_name = "CHARACTER")]
-    delimiter: String,
+    /// What separates fields of CSV that is read [default: a comma, a tab for .tsv]
+    #[arg(long, value_name = "CHARACTER")]
+    delimiter: Option<String>,
     /// none, gzip or zstd for text; also snappy for Parquet and Avro
     #[arg(long)]
     compression: Option<String>,
@@ -42,6 +42,8 @@ pub struct Args {
     limit: Option<u64>,
     #[command(flatten)]
     files: objects::FileArgs,
+    #[command(flatten)]
+    reading: ReadingArgs,
 }
 
 pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
@@ -55,6 +57,7 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     load.dead_letters = args.dead_letters;
     load.limit = args.limit;
     load.files = args.files;
+    load.reading = args.reading;
     let (target, sources) = load.paths.split_last().expect("clap asks for two");
     match Target::parse(target, &load, context) {
         Ok(Target::Files(files)) => objects::run(&load, context, &files, sources).await,

@@ -10,7 +10,6 @@ use crate::causes::deepest;
 pub(super) enum LoadError {
     Target { target: String },
     NotAlone { other: String },
-    Delimiter { delimiter: String },
     Property { property: String },
     NoContract { name: String, folder: PathBuf },
     Contract { path: PathBuf, source: io::Error },
@@ -85,7 +84,6 @@ impl fmt::Display for LoadError {
             LoadError::NotAlone { other } => {
                 write!(f, "a generator is loaded alone, and {other} stands beside it")
             }
-            LoadError::Delimiter { delimiter } => write!(f, "{delimiter:?} is not one character"),
             LoadError::Property { property } => write!(f, "{property} is no KEY=VALUE"),
             LoadError::NoContract { name, folder } => {
                 write!(f, "there is no contract {name} in {}", folder.display())
@@ -140,7 +138,6 @@ impl StdError for LoadError {
             | LoadError::Keyless { .. }
             | LoadError::Target { .. }
             | LoadError::NotAlone { .. }
-            | LoadError::Delimiter { .. }
             | LoadError::Property { .. }
             | LoadError::NoContract { .. }
             | LoadError::Rejected { .. }
@@ -152,10 +149,9 @@ impl StdError for LoadError {
 impl Problem for LoadError {
     fn code(&self) -> Code {
         match self {
-            LoadError::Target { .. }
-            | LoadError::NotAlone { .. }
-            | LoadError::Delimiter { .. }
-            | LoadError::Property { .. } => code::TM1020,
+            LoadError::Target { .. } | LoadError::NotAlone { .. } | LoadError::Property { .. } => {
+                code::TM1020
+            }
             LoadError::NoContract { .. } | LoadError::Contract { .. } => code::TM1021,
             LoadError::NotForTopics { .. } | LoadError::NotForStores { .. } => code::TM1025,
             LoadError::Connection { .. } => code::TM1026,
@@ -185,7 +181,6 @@ impl Problem for LoadError {
             | LoadError::Connection { .. }
             | LoadError::Keyless { .. }
             | LoadError::NotAlone { .. }
-            | LoadError::Delimiter { .. }
             | LoadError::Property { .. }
             | LoadError::NoContract { .. }
             | LoadError::Contract { .. }
@@ -206,7 +201,6 @@ impl Problem for LoadError {
             }
             LoadError::Keyless { .. } => "name the fields: --key FIELD".to_owned(),
             LoadError::NotAlone { .. } => "load each in a command of its own".to_owned(),
-            LoadError::Delimiter { .. } => "give one character, or \\t".to_owned(),
             LoadError::Property { .. } => "write it as --property linger.ms=20".to_owned(),
             LoadError::NoContract { name, .. } => {
                 format!("name a file, or make one: tidemill contract infer FILE -o contracts/{name}.json")

@@ -19,9 +19,6 @@ pub(super) struct HttpArgs {
     /// link (the Link header) or none [default: link]
     #[arg(long, value_name = "WAY")]
     page: Option<String>,
-    /// Where the records are in a page: $.results [default: its only list]
-    #[arg(long, value_name = "PATH")]
-    records: Option<String>,
     /// A header for each request of pages; secrets belong into a connection of type http; may be given several times
     #[arg(long, value_name = "NAME: VALUE")]
     header: Vec<String>,
@@ -61,7 +58,7 @@ pub(super) fn source(
     let mut set =
         |key: &str, value: Option<String>| settings.extend(value.map(|value| (key.to_owned(), value)));
     set("page", flags.page.clone());
-    set("records", flags.records.clone());
+    set("records", args.reading.records.clone());
     set("pages", flags.pages.map(|pages| pages.to_string()));
     set("rate", flags.page_rate.clone());
     set("limit", args.limit.map(|limit| limit.to_string()));

@@ -4,12 +4,12 @@ use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
 
 use base::{Backoff, Budget, Clock, Load, Source, SystemClock};
 use connectors::{
-    files::{FileSource, Format},
+    files::Format,
     kafka::{Scope, Transaction},
-    record::{self, Shape},
+    record::Shape,
 };
 use engine::{
-    Checkpoints, Cuts, DeadLetters, OnError, Progress, Schedule, Summary, Transfer,
+    Checkpoints, Cuts, DeadLetters, OnError, Progress, Schedule, Stage, Summary, Transfer,
     checkpoints::NoCheckpoints,
     dead_letters::{FileDeadLetters, NoDeadLetters},
 };
@@ -19,8 +19,8 @@ use super::{
     Args, Manifest, OnBad, Prepared, Target, dead_letter_folder,
     failure::LoadError,
     hindrance::Hindrance,
-    input::Input,
-    kafka, objects,
+    input::{Given, Input, Reading},
+    kafka, look, objects,
     pace::{Paced, Plan},
     records,
     show::{Announced, Reporter},
@@ -79,6 +79,9 @@ pub(super) async fn run(
         (Some(_), [source, ..]) => return Err(Box::new(Hindrance::WatchBeside { source: source.clone() })),
         _ => {}
     }
+    if args.reading.infer || args.reading.preview.is_some() {
+        return looked_at(args, context, target, sources).await;
+    }
     let mut state = match state {
         Some(state) => Some(state),
         None => State::begin(context, target.name(), &address, args.pace.watch.as_deref())?,
@@ -111,6 +114,26 @@ pub(super) async fn run(
             Err(failure.into_failure())
         }
     }
+}
+
+/// What is shown instead of loading.
+async fn looked_at(
+    args: &Args,
+    context: &Context,
+    target: Target,
+    sources: &[String],
+) -> Result<(), Failure> {
+    if args.pace.watch.is_some() {
+        let (one, other) = ("--watch", if args.reading.infer { "--infer" } else { "--preview" });
+        return Err(Box::new(Hindrance::Contradiction { one, other }));
+    }
+    let input = records::open(args, context, sources).await?;
+    let Some(count) = args.reading.preview else { return look::infer(&input, args, context).await };
+    let plan = Plan::of(&args.pace, args.limit, input.is_counted(), 0);
+    let plan = plan.map_err(|error| Box::new(error) as Failure)?;
+    let job = Job { args, context, target, plan, transaction: None, id: String::new() };
+    let prepared = job.prepare(&input).await?;
+    look::preview(&input, &job.stages(&input, prepared.stage)?, count, context).await
 }
 
 /// What ended a life: an error of the load's own, or one from below.
@@ -166,7 +189,7 @@ async fn life(
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let input = match &args.pace.watch {
         Some(folder) => watched(args, context, folder, clock.clone(), state.as_ref())?,
-        None => records::open(args, context, sources)?,
+        None => records::open(args, context, sources).await?,
     };
     let seed = clock.now_ms().unsigned_abs();
     let plan = Plan::of(&args.pace, args.limit, input.is_counted(), seed)
@@ -202,11 +225,11 @@ fn watched(
     clock: Arc<dyn Clock>,
     state: Option<&State>,
 ) -> Result<Input, Failure> {
-    let config = Input::config(args, Vec::new())?;
+    let read = Reading::of(args, Vec::new())?;
     let kept = state.map(|state| (state.folder(), state.checkpoints.clone()));
-    let source = WatchSource::open(context.path(folder)?, config.clone(), clock, kept);
+    let source = WatchSource::open(context.path(folder)?, read.config.clone(), clock, kept);
     let source = source.map_err(|error| Box::new(error) as Failure)?;
-    Ok(Input::Watched { source: Arc::new(source), config })
+    Ok(Input::Watched { source: Arc::new(source), read })
 }
 
 impl Job<'_> {
@@ -218,6 +241,16 @@ impl Job<'_> {
             Target::Store(store) => stores::prepare(self.args, self.context, store, input).await,
             Target::Files(files) => Err(Box::new(LoadError::Target { target: files.shown().to_owned() })),
         }
+    }
+
+    /// All that records pass, around the stage that the target's kind has made.
+    fn stages(&self, input: &Input, stage: Arc<dyn Stage>) -> Result<Vec<Arc<dyn Stage>>, Failure> {
+        if let Input::Records(records) = input {
+            return records.stages(self.args, self.context, &self.target, stage);
+        }
+        let mut stages = input.mapped();
+        stages.push(stage);
+        Ok(stages)
     }
 
     fn cuts(&self) -> Cuts {
@@ -246,10 +279,7 @@ impl Job<'_> {
         clock: Arc<dyn Clock>,
     ) -> Result<Ended, Failed> {
         let Prepared { stage, sink, name, told, is_repeatable, budget_bytes } = self.prepare(&input).await?;
-        let stages = match &input {
-            Input::Records(records) => records.stages(self.args, self.context, &self.target, stage)?,
-            _ => vec![stage],
-        };
+        let stages = self.stages(&input, stage)?;
         let progress = Arc::new(Progress::default());
         let reporter = Reporter::new(self.context, &name, &self.id, told, input.bytes());
         let in_order = self.transaction.is_some() || self.plan.is_in_order();
@@ -354,10 +384,13 @@ pub(crate) async fn send_again(
     let (args, context) = manifest.again(context)?;
     let (target, sources) = args.paths.split_last().expect("clap asks for one");
     let target = Target::parse(target, &args, &context)?;
-    let whole = Input::open(&args, &context, sources).ok().filter(|_| args.pace.watch.is_none());
-    let shapes = shapes(&args, manifest, &letters.places, whole.as_ref())?;
-    let whole = whole.map(|input| input.source());
-    let input = Input::Given { source: letters.source.clone(), shapes, whole };
+    let whole = match args.pace.watch {
+        None => Input::open(&args, &context, sources).await.ok(),
+        Some(_) => None,
+    };
+    let files = given(&args, manifest, &letters.places, whole.as_ref())?;
+    let mapping = args.reading.mapping(&args)?;
+    let input = Input::Given { source: letters.source.clone(), files, mapping };
     let prepared = match &target {
         Target::Kafka(topic) => kafka::prepare(&args, &context, topic, &input, None).await?,
         Target::Store(store) => stores::prepare(&args, &context, store, &input).await?,
@@ -367,7 +400,7 @@ pub(crate) async fn send_again(
     let transfer = Transfer {
         load: Load { id: manifest.id.as_str().into(), transfer: format!("load-{name}").into() },
         source: letters.source,
-        stages: vec![prepared.stage],
+        stages: input.mapped().into_iter().chain([prepared.stage]).collect(),
         sink: prepared.sink,
         cuts: Cuts::default(),
         budget: Budget::new(prepared.budget_bytes),
@@ -384,33 +417,40 @@ pub(crate) async fn send_again(
 }
 
 /// What the records of these places look like, as their files have it; those of generators are JSON.
-fn shapes(
+fn given(
     args: &Args,
     manifest: &Manifest,
     places: &BTreeSet<Arc<str>>,
     whole: Option<&Input>,
-) -> Result<Vec<(Arc<str>, Shape)>, Failure> {
-    let mut shapes = whole.and_then(|input| input.shapes().ok()).unwrap_or_default();
+) -> Result<Vec<Given>, Failure> {
+    let known = whole.map(Input::read_shapes).unwrap_or_default();
+    let source = whole.and_then(Input::files);
+    let file = |(path, shape)| Given { path, shape, source: source.clone() };
+    let mut files: Vec<Given> = known.into_iter().map(file).collect();
+    let read = Reading::of(args, Vec::new())?;
     for place in places {
-        if shapes.iter().any(|(path, _)| path == place) {
+        if files.iter().any(|file| file.path == *place) {
             continue;
         }
         let path = PathBuf::from(&**place);
-        let config = Input::config(args, vec![path.clone()])?;
-        match config.format_of(&path) {
-            Ok(Format::Csv) if !path.is_file() => {
+        let format = read.config.format.or(Format::of_name(place));
+        let (source, shape) = match format {
+            Some(_) if path.is_file() => {
+                let opened = read.open(place).map_err(|source| LoadError::Plan { source });
+                let (source, shape) = opened.map_err(Box::new)?;
+                (Some(Arc::new(source)), shape)
+            }
+            Some(Format::Csv | Format::Excel) => {
                 let (id, reason) =
                     (manifest.id.clone(), "it is gone, and with it the names of its columns".to_owned());
                 return Err(Box::new(Hindrance::InputChanged { id, path, reason }));
             }
-            Ok(Format::Csv) => {
-                let source = FileSource::open(config.clone()).map_err(|error| Box::new(error) as Failure)?;
-                shapes.extend(record::shapes(&source, &config).map_err(|error| Box::new(error) as Failure)?);
-            }
-            Ok(Format::JsonLines | Format::Json) | Err(_) => shapes.push((place.clone(), Shape::Json)),
-        }
+            Some(Format::Avro | Format::Parquet) => (None, Shape::Rows),
+            Some(Format::JsonLines | Format::Json) | None => (None, Shape::Json),
+        };
+        files.push(Given { path: place.clone(), shape, source });
     }
-    Ok(shapes)
+    Ok(files)
 }
 
 /// For the time that a summary tells.

@@ -4,7 +4,6 @@ use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use bytes::Bytes;
 use connectors::{
-    files::{self, FileSource},
     kafka::{Create, KafkaSink, Partitioner, Scope, SinkConfig, Transaction},
     record,
     serialize::{EnvelopePlan, Expression, HeaderText, Key, Plan, Serialize, Tombstones},
@@ -179,15 +178,14 @@ fn stage(
     let Promised { serializer, contract, message } = promised;
     let plan = Plan { serializer, contract, message, envelope, nulls: nulls(args) };
     let refuse = |source| Box::new(LoadError::Plan { source }) as Failure;
-    let Some(config) = input.watched().cloned() else {
-        let shapes = input.shapes().map_err(|error| Box::new(error) as Failure)?;
-        return Ok(Arc::new(Serialize::new(plan, shapes).map_err(refuse)?));
+    let Some(read) = input.watched().cloned() else {
+        return Ok(Arc::new(Serialize::new(plan, input.shapes()).map_err(refuse)?));
     };
     // A plan that no file could keep is told now.
     Serialize::new(plan.clone(), vec![("".into(), record::Shape::Json)]).map_err(refuse)?;
     Ok(Arc::new(Lazy::new(0, move |path| {
-        let config = files::Config { paths: vec![path.into()], ..config.clone() };
-        let shapes = record::shapes(&FileSource::open(config.clone())?, &config)?;
+        let (_, shape) = read.open(path)?;
+        let shapes = vec![(path.into(), shape.mapped(&read.mapping))];
         Ok(Arc::new(Serialize::new(plan.clone(), shapes)?) as Arc<dyn Stage>)
     })))
 }

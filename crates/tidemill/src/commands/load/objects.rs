@@ -7,15 +7,19 @@ use std::{
     sync::Arc,
 };
 
-use base::{Clock, Code, Problem, Source, SystemClock, Value, code};
+use base::{Clock, Code, Kind, Problem, Source, SystemClock, Value, code};
 use cloud::store::Address;
-use connectors::output::{Cut, FileFormat, Form, Job, Place, Plan, Wanted, Word, plan};
+use connectors::{
+    output::{Cut, FileFormat, Form, Job, Place, Plan, Wanted, Word, plan},
+    record::Shape,
+    rows::Planned,
+};
 use engine::{DeadLetters, Ended, Progress, dead_letters::FileDeadLetters};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Args, OnBad, contract_text, dead_letter_folder, failure::LoadError, input::Input, nulls, records, show::Reporter,
+    Args, OnBad, contract_text, dead_letter_folder, failure::LoadError, input::Input, look, nulls, records, show::Reporter,
 };
 use crate::context::{Context, Failure};
 
@@ -245,8 +249,14 @@ pub(super) async fn run(
     }
     let extension = format.extension();
     let place = files.place(&args.files, extension, context).await?;
-    let input = records::open(args, context, sources)?;
+    let input = records::open(args, context, sources).await?;
+    if args.reading.infer {
+        return look::infer(&input, args, context).await;
+    }
     let plan = planned(args, context, &input, sources, format).await?;
+    if let Some(count) = args.reading.preview {
+        return look::preview(&input, plan.stages(), count, context).await;
+    }
     let dead_letters = match args.on_error {
         OnBad::Stop => None,
         OnBad::DeadLetter => {
@@ -296,6 +306,16 @@ fn is_same(one: &Path, other: &Path) -> bool {
     }
 }
 
+/// Text to text stays the text that it is, where nothing was said of its type.
+fn as_text(file: &mut Planned) {
+    let Shape::Csv { cells, .. } = &file.shape else { return };
+    for (column, kind) in file.kinds.iter_mut().enumerate() {
+        if cells.declared(column).is_none() {
+            *kind = Kind::String;
+        }
+    }
+}
+
 async fn planned(
     args: &Args,
     context: &Context,
@@ -314,7 +334,13 @@ async fn planned(
         Input::Records(records) => {
             Form::Rows { stages: records.rows(args, context)?, table_form: records.table_form() }
         }
-        _ => Form::Files(input.shapes().map_err(|error| Box::new(error) as Failure)?),
+        _ => {
+            let mut planned = input.planned(contract.is_some(), args.files.infer_rows).await?;
+            if matches!(format.word, Word::Csv | Word::Tsv) && contract.is_none() {
+                planned.iter_mut().for_each(as_text);
+            }
+            Form::Files { planned, stages: input.mapped() }
+        }
     };
     let now = || Value::TimestampMs(SystemClock.now_ms());
     let wanted = Wanted {
@@ -325,8 +351,8 @@ async fn planned(
         records_max: args.files.infer_rows,
     };
     let open = || -> Result<Arc<dyn Source>, base::BoxError> {
-        let opened = records::open(args, context, sources);
-        opened.map(|input| input.source()).map_err(|problem| base::problem::plain(&*problem).into())
+        let opened = input.looking(args, context, sources);
+        opened.map_err(|problem| base::problem::plain(&*problem).into())
     };
     let planned = plan(&open, form, wanted).await;
     planned.map_err(|source| Box::new(LoadError::Plan { source }) as Failure)

@@ -76,26 +76,30 @@ fn scheme(source: &str) -> Option<&str> {
 }
 
 /// The sources of a load, whatever they are.
-pub(super) fn open(args: &Args, context: &Context, sources: &[String]) -> Result<Input, Failure> {
-    let Some(address) = sources.iter().find(|source| scheme(source).is_some()) else {
-        let asked =
-            [("--filter", args.select.filter.is_some()), ("--fields", !args.select.fields.is_empty())];
-        if let Some((flag, _)) = asked.iter().find(|(_, is_asked)| *is_asked) {
-            return Err(Box::new(Error::OnlyForStores { flag }));
-        }
-        return Input::open(args, context, sources);
-    };
-    if let Some(other) = sources.iter().find(|source| *source != address) {
-        return Err(Box::new(Error::NotAlone { address: address.clone(), other: other.clone() }));
+pub(super) async fn open(args: &Args, context: &Context, sources: &[String]) -> Result<Input, Failure> {
+    if let Some(records) = Records::open(args, context, sources)? {
+        return Ok(Input::Records(records));
     }
-    let records = match scheme(address) {
-        Some("kafka") => Records::topic(args, context, address)?,
-        _ => Records::store(args, context, address)?,
-    };
-    Ok(Input::Records(records))
+    let asked = [("--filter", args.select.filter.is_some()), ("--fields", !args.select.fields.is_empty())];
+    if let Some((flag, _)) = asked.iter().find(|(_, is_asked)| *is_asked) {
+        return Err(Box::new(Error::OnlyForStores { flag }));
+    }
+    Input::open(args, context, sources).await
 }
 
 impl Records {
+    /// `None`: the sources are no store and no topic.
+    pub(super) fn open(args: &Args, context: &Context, sources: &[String]) -> Result<Option<Self>, Failure> {
+        let Some(address) = sources.iter().find(|source| scheme(source).is_some()) else { return Ok(None) };
+        if let Some(other) = sources.iter().find(|source| *source != address) {
+            return Err(Box::new(Error::NotAlone { address: address.clone(), other: other.clone() }));
+        }
+        match scheme(address) {
+            Some("kafka") => Records::topic(args, context, address).map(Some),
+            _ => Records::store(args, context, address).map(Some),
+        }
+    }
+
     fn store(args: &Args, context: &Context, address: &str) -> Result<Self, Failure> {
         let store = Store::parse(address, context)?;
         let selection = Selection {

@@ -9,16 +9,21 @@ use base::{Clock, SystemClock, Value};
 use connectors::{
     Connector, Selection, Settings, TableForm,
     crossing::Rekeyed,
-    files::{self, FileSource},
-    record::{self, Shape},
-    rows::{self, Plan, Planned, Rows},
+    record::Shape,
+    rows::{Plan, Planned, Rows, seen::Seen},
 };
 use engine::Stage;
 use project::Connection;
 use serde_json::json;
 use url::Url;
 
-use super::{Args, Prepared, Write, contract_text, failure::LoadError, input::Input, nulls, watch::Lazy};
+use super::{
+    Args, Prepared, Write, contract_text,
+    failure::LoadError,
+    input::{Input, Reading},
+    nulls,
+    watch::Lazy,
+};
 use crate::context::{Context, Failure};
 
 /// Rows are many times their text; three batches of each of two files.
@@ -213,16 +218,7 @@ pub(super) async fn prepare(
         None => None,
     };
     let nulls = nulls(args);
-    let mut planned = Vec::new();
-    for (path, shape) in input.shapes()? {
-        let kinds = match &shape {
-            Shape::Csv { header, delimiter } if contract.is_none() => {
-                rows::kinds(&*input.whole(), &path, header, *delimiter, &nulls).await.map_err(plan_error)?
-            }
-            Shape::Csv { .. } | Shape::Json => Vec::new(),
-        };
-        planned.push(Planned { path, shape, kinds });
-    }
+    let planned = input.planned(contract.is_some(), args.files.infer_rows).await?;
     let key_kinds = kinds_of(&args.key, &planned, contract.as_deref());
     let now = || Value::TimestampMs(SystemClock.now_ms());
     let stamp = args.stamp.as_deref().map(|field| (field.into(), now()));
@@ -237,7 +233,7 @@ pub(super) async fn prepare(
     let stage: Arc<dyn Stage> = match (input, input.watched()) {
         // A store's rows have their types already; a contract is for the text that they would be.
         (Input::Records(_), _) if !has_contract => Arc::new(Rekeyed { keys: plan.keys, stamp: plan.stamp }),
-        (_, Some(config)) => Arc::new(appearing(plan, config.clone())),
+        (_, Some(read)) => Arc::new(appearing(plan, read.clone())),
         _ => {
             let stage = Rows::new(plan, planned);
             Arc::new(stage.map_err(|source| Box::new(LoadError::Plan { source }) as Failure)?)
@@ -257,27 +253,21 @@ pub(super) async fn prepare(
 }
 
 /// The rows of files that nobody knows yet: each file's types are told when it comes.
-fn appearing(plan: Plan, config: files::Config) -> Lazy {
+fn appearing(plan: Plan, read: Reading) -> Lazy {
     let runtime = tokio::runtime::Handle::current();
     Lazy::new(16, move |path| {
-        let config = files::Config { paths: vec![path.into()], ..config.clone() };
-        let source = FileSource::open(config.clone())?;
-        let mut planned = Vec::new();
-        for (path, shape) in record::shapes(&source, &config)? {
-            let kinds = match &shape {
-                Shape::Csv { header, delimiter } if plan.contract.is_none() => {
-                    runtime.block_on(rows::kinds(&source, &path, header, *delimiter, &plan.nulls))?
-                }
-                _ => Vec::new(),
-            };
-            planned.push(Planned { path, shape, kinds });
-        }
-        Ok(Arc::new(Rows::new(plan.clone(), planned)?) as Arc<dyn Stage>)
+        let (source, shape) = read.open(path)?;
+        let kinds = match &shape {
+            Shape::Csv { header, cells } if plan.contract.is_none() => {
+                let mut seen = Seen::new(header, cells.clone());
+                runtime.block_on(seen.look(&source, path))?;
+                seen.kinds()
+            }
+            _ => Vec::new(),
+        };
+        let planned = Planned { path: path.into(), shape: shape.mapped(&read.mapping), kinds };
+        Ok(Arc::new(Rows::new(plan.clone(), vec![planned])?) as Arc<dyn Stage>)
     })
-}
-
-fn plan_error(error: rows::Error) -> Failure {
-    Box::new(LoadError::Plan { source: Box::new(error) })
 }
 
 fn refuse_flags_of_topics(args: &Args, input: &Input) -> Result<(), LoadError> {
@@ -307,7 +297,7 @@ fn kinds_of(
             Shape::Csv { header, .. } => {
                 header.iter().position(|name| name == key).and_then(|place| file.kinds.get(place).cloned())
             }
-            Shape::Json => None,
+            Shape::Json | Shape::Document | Shape::Rows => None,
         });
         let promised = contract.and_then(|contract| contract.schema.field(key));
         promised.map(|field| field.schema.kind.clone()).or(seen).map(|kind| match kind {

@@ -225,7 +225,6 @@ fn every_error_of_a_load_says_what_and_what_to_do() {
     let topic = || "flights".to_owned();
     let errors = [
         LoadError::Target { target: "flights".to_owned() },
-        LoadError::Delimiter { delimiter: "ab".to_owned() },
         LoadError::Property { property: "linger".to_owned() },
         LoadError::NoContract { name: topic(), folder: "contracts".into() },
         LoadError::Contract {

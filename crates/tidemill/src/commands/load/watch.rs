@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use base::{
     Ask, Batch, BoxError, Clock, Discovery, Fault, Place, Position, Read, Reader, Rejects, Source, Split,
 };
-use connectors::files::{self, FileSource};
+use connectors::files::{self, FileSource, Format};
 use engine::{Stage, checkpoints::FileCheckpoints};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
@@ -102,7 +102,7 @@ impl WatchSource {
         let mut found = BTreeMap::new();
         for path in list.flatten().map(|entry| entry.path()) {
             if is_wanted(&path)
-                && self.config.format_of(&path).is_ok()
+                && (self.config.format.is_some() || Format::of_name(&path.to_string_lossy()).is_some())
                 && let Some(look) = look(&path)
             {
                 found.insert(path.to_string_lossy().into_owned(), look);
@@ -185,7 +185,8 @@ impl Source for WatchSource {
     }
 
     async fn open(&self, split: &Split, from: &Position) -> Result<Box<dyn Reader>, Fault> {
-        let config = files::Config { paths: vec![PathBuf::from(&*split.id)], ..self.config.clone() };
+        let inputs = vec![files::Input::file(PathBuf::from(&*split.id))];
+        let config = files::Config { inputs, ..self.config.clone() };
         let source = FileSource::open(config).map_err(|error| Fault::Fatal(Box::new(error)))?;
         let inner = source.open(split, from).await?;
         let (state, kept, id) = (self.state.clone(), self.kept.clone(), split.id.clone());

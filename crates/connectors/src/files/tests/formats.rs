@@ -1,0 +1,261 @@
+//! Typed formats: Avro, Parquet and sheets, written by others' code, read with their types and from any position.
+
+use apache_avro::{Codec, Schema, Writer, types::Value as AvroValue};
+use arrow_array::{ArrayRef, RecordBatch};
+use base::Value;
+use std::io::Write;
+
+use super::*;
+
+/// `number: fields` of all records from a position on.
+async fn rows(config: Config, from: Position, bytes_max: u64) -> Result<Vec<String>, String> {
+    let path = std::path::PathBuf::from(&**config.inputs[0].name());
+    let source = FileSource::open(config).map_err(|error| base::problem::plain(&error))?;
+    let plain = |fault: base::Fault| match fault.into_inner().downcast::<Error>() {
+        Ok(error) => base::problem::plain(&*error),
+        Err(error) => error.to_string(),
+    };
+    let mut reader = source.open(&split_of(&path), &from).await.map_err(plain)?;
+    let mut told = Vec::new();
+    loop {
+        match reader.read(&ask(bytes_max)).await.map_err(plain)? {
+            Read::Batch(batch) => {
+                let Body::Rows(rows) = &batch.body else { panic!("rows") };
+                for (row, value) in rows.iter().enumerate() {
+                    let Value::Struct(fields) = value else { panic!("a struct") };
+                    let fields = fields.iter().map(|(name, value)| format!("{name}={value:?}"));
+                    let fields: Vec<String> = fields.collect();
+                    told.push(format!(
+                        "{}: {}",
+                        batch.envelope.mark(row).expect("a number"),
+                        fields.join(" ")
+                    ));
+                }
+                let last = batch.envelope.mark(batch.len() - 1).expect("a number");
+                assert_eq!(batch.end, Position::Mark(last + 1));
+            }
+            Read::Idle => {}
+            Read::End => return Ok(told),
+        }
+    }
+}
+
+const AVRO: &str = r#"{"type":"record","name":"r","fields":[
+{"name":"n","type":"long"},{"name":"d","type":{"type":"int","logicalType":"date"}},
+{"name":"t","type":{"type":"long","logicalType":"timestamp-micros"}},
+{"name":"a","type":{"type":"bytes","logicalType":"decimal","precision":10,"scale":2}},
+{"name":"u","type":["null","string","long"]}]}"#;
+
+fn avro(codec: Codec) -> Vec<u8> {
+    let schema = Schema::parse_str(AVRO).expect("parses");
+    let mut writer = Writer::builder()
+        .schema(&schema)
+        .codec(codec)
+        .writer(Vec::new())
+        .block_size(100)
+        .build()
+        .expect("a writer");
+    for number in 0..100i64 {
+        let mut record = apache_avro::types::Record::new(&schema).expect("a record");
+        record.put("n", number);
+        record.put("d", AvroValue::Date(number as i32));
+        record.put("t", AvroValue::TimestampMicros(number * 1_000_001));
+        record.put("a", AvroValue::Decimal((number * 7).to_be_bytes().to_vec().into()));
+        let union = match number % 3 {
+            0 => AvroValue::Union(0, Box::new(AvroValue::Null)),
+            1 => AvroValue::Union(1, Box::new(AvroValue::String("x".repeat(number as usize)))),
+            _ => AvroValue::Union(2, Box::new(AvroValue::Long(number))),
+        };
+        record.put("u", union);
+        writer.append_value(record).expect("appends");
+    }
+    writer.into_inner().expect("finishes")
+}
+
+#[tokio::test]
+async fn avro_is_read_block_by_block_with_its_types() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("a.avro");
+    let mut whole = None;
+    for codec in
+        [Codec::Null, Codec::Snappy, Codec::Zstandard(Default::default()), Codec::Deflate(Default::default())]
+    {
+        std::fs::write(&path, avro(codec)).expect("writes");
+        let config = Config::new(vec![path.clone()]);
+        let read = rows(config.clone(), Position::Start, 64).await.expect("reads");
+        assert_eq!(read.len(), 100);
+        for from in [1, 2, 50, 100, 101] {
+            let rest = rows(config.clone(), Position::Mark(from), 1 << 20).await.expect("reads");
+            assert_eq!(rest, read[from as usize - 1..], "{codec:?} from {from}");
+        }
+        let limited = Config { records_count_max: Some(60), ..config };
+        assert_eq!(rows(limited, Position::Mark(51), 1 << 20).await.expect("reads"), read[50..60]);
+        let whole = whole.get_or_insert_with(|| read.clone());
+        assert_eq!(*whole, read);
+    }
+    insta::assert_snapshot!(whole.expect("read")[..3].join("\n"));
+    let cut = avro(Codec::Null);
+    for length in 0..cut.len() {
+        std::fs::write(&path, &cut[..length]).expect("writes");
+        if let Ok(read) = rows(Config::new(vec![path.clone()]), Position::Start, 1 << 20).await {
+            // Between two blocks nobody can tell.
+            assert!(read.len() < 100);
+        }
+    }
+}
+
+/// Row groups of 30 rows each.
+fn parquet(count: i64) -> Vec<u8> {
+    use arrow_array::{Date32Array, Decimal128Array, Int64Array, StringArray, TimestampMicrosecondArray};
+    let column = |of: &dyn Fn(i64) -> i64| (0..count).map(of).collect::<Vec<i64>>();
+    let texts = (0..count).map(|number| (number % 3 > 0).then(|| format!("text {number}")));
+    let decimals = Decimal128Array::from_iter_values((0..count).map(|number| i128::from(number) * 7));
+    let columns: Vec<(&str, ArrayRef)> = vec![
+        ("n", Arc::new(Int64Array::from(column(&|number| number)))),
+        ("d", Arc::new(Date32Array::from_iter_values((0..count).map(|number| number as i32)))),
+        (
+            "t",
+            Arc::new(
+                TimestampMicrosecondArray::from(column(&|number| number * 1_000_001)).with_timezone("UTC"),
+            ),
+        ),
+        ("a", Arc::new(decimals.with_precision_and_scale(10, 2).expect("fits"))),
+        ("u", Arc::new(texts.collect::<StringArray>())),
+    ];
+    let batch = RecordBatch::try_from_iter_with_nullable(
+        columns.into_iter().map(|(name, column)| (name, column, true)),
+    )
+    .expect("columns");
+    let properties = ::parquet::file::properties::WriterProperties::builder();
+    let properties = properties.set_max_row_group_row_count(Some(30)).build();
+    let mut writer = ::parquet::arrow::ArrowWriter::try_new(Vec::new(), batch.schema(), Some(properties))
+        .expect("a writer");
+    writer.write(&batch).expect("writes");
+    writer.into_inner().expect("finishes")
+}
+
+#[tokio::test]
+async fn parquet_is_read_from_any_row() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("a.parquet");
+    std::fs::write(&path, parquet(100)).expect("writes");
+    let config = Config::new(vec![path.clone()]);
+    let read = rows(config.clone(), Position::Start, 64).await.expect("reads");
+    assert_eq!(read.len(), 100);
+    for from in [1, 2, 30, 31, 45, 100, 101] {
+        let rest = rows(config.clone(), Position::Mark(from), 1 << 20).await.expect("reads");
+        assert_eq!(rest, read[from as usize - 1..], "from {from}");
+    }
+    let limited = Config { records_count_max: Some(60), ..config };
+    assert_eq!(rows(limited, Position::Mark(51), 1 << 20).await.expect("reads"), read[50..60]);
+    insta::assert_snapshot!(read[..3].join("\n"));
+    // Packed as a whole it is unpacked first; without an ending it is known by its bytes.
+    let packed = folder.path().join("b.parquet.zst");
+    std::fs::write(&packed, zstd::encode_all(&parquet(3)[..], 1).expect("packs")).expect("writes");
+    assert_eq!(rows(Config::new(vec![packed]), Position::Start, 1 << 20).await.expect("reads"), read[..3]);
+    let odd = folder.path().join("odd");
+    std::fs::write(&odd, parquet(3)).expect("writes");
+    assert_eq!(rows(Config::new(vec![odd]), Position::Start, 1 << 20).await.expect("reads"), read[..3]);
+}
+
+/// A book of two sheets, as few bytes as Excel opens.
+fn book() -> Vec<u8> {
+    let sheet = |rows: &str| {
+        format!(
+            r#"<?xml version="1.0"?><worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><dimension ref="A1:E5"/><sheetData>{rows}</sheetData></worksheet>"#
+        )
+    };
+    let text = |cell: &str, text: &str| format!(r#"<c r="{cell}" t="inlineStr"><is><t>{text}</t></is></c>"#);
+    let header = ["id", "name", "price", "day", "paid"].iter().zip(["A1", "B1", "C1", "D1", "E1"]);
+    let header: String = header.map(|(name, cell)| text(cell, name)).collect();
+    let first = format!(
+        r#"<row r="1">{header}</row><row r="2">{}{}<c r="C2"><v>1.5</v></c><c r="D2" s="1"><v>41305</v></c><c r="E2" t="b"><v>1</v></c></row>
+        <row r="4">{}{}<c r="C4"><v>2</v></c><c r="D4" s="1"><v>41305.5</v></c></row><row r="5"><c r="A5"><v>3</v></c></row>"#,
+        text("A2", "007"),
+        text("B2", "a &quot;b&quot;,&#10;c"),
+        text("A4", "8"),
+        text("B4", "d"),
+    );
+    let parts = [
+        ("[Content_Types].xml", r#"<?xml version="1.0"?><Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types"><Default Extension="rels" ContentType="application/vnd.openxmlformats-package.relationships+xml"/><Default Extension="xml" ContentType="application/xml"/></Types>"#.to_owned()),
+        ("_rels/.rels", r#"<?xml version="1.0"?><Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships"><Relationship Id="r1" Type="http://schemas.openxmlformats.org/officeDocument/2006/relationships/officeDocument" Target="xl/workbook.xml"/></Relationships>"#.to_owned()),
+        ("xl/workbook.xml", r#"<?xml version="1.0"?><workbook xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main" xmlns:r="http://schemas.openxmlformats.org/officeDocument/2006/relationships"><sheets><sheet name="Sales" sheetId="1" r:id="r1"/><sheet name="Empty" sheetId="2" r:id="r2"/></sheets></workbook>"#.to_owned()),
+        ("xl/_rels/workbook.xml.rels", r#"<?xml version="1.0"?><Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships"><Relationship Id="r1" Type="http://schemas.openxmlformats.org/officeDocument/2006/relationships/worksheet" Target="worksheets/sheet1.xml"/><Relationship Id="r2" Type="http://schemas.openxmlformats.org/officeDocument/2006/relationships/worksheet" Target="worksheets/sheet2.xml"/><Relationship Id="r3" Type="http://schemas.openxmlformats.org/officeDocument/2006/relationships/styles" Target="styles.xml"/></Relationships>"#.to_owned()),
+        ("xl/styles.xml", r#"<?xml version="1.0"?><styleSheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><cellXfs count="2"><xf numFmtId="0"/><xf numFmtId="22" applyNumberFormat="1"/></cellXfs></styleSheet>"#.to_owned()),
+        ("xl/worksheets/sheet1.xml", sheet(&first)),
+        ("xl/worksheets/sheet2.xml", sheet("")),
+    ];
+    stored_zip(&parts)
+}
+
+/// A zip file of stored parts.
+fn stored_zip(parts: &[(&str, String)]) -> Vec<u8> {
+    let (mut file, mut directory) = (Vec::new(), Vec::new());
+    for (name, text) in parts {
+        let mut crc = flate2::Crc::new();
+        crc.update(text.as_bytes());
+        let (offset, size) = (file.len() as u32, text.len() as u32);
+        let mut common = vec![20, 0, 0, 0, 0, 0, 0, 0, 33, 0];
+        common.extend_from_slice(&crc.sum().to_le_bytes());
+        common.extend_from_slice(&size.to_le_bytes());
+        common.extend_from_slice(&size.to_le_bytes());
+        common.extend_from_slice(&(name.len() as u16).to_le_bytes());
+        common.extend_from_slice(&[0, 0]);
+        file.extend_from_slice(b"PK\x03\x04");
+        file.extend_from_slice(&common);
+        file.extend_from_slice(name.as_bytes());
+        file.extend_from_slice(text.as_bytes());
+        directory.extend_from_slice(b"PK\x01\x02\x14\0");
+        directory.extend_from_slice(&common);
+        directory.extend_from_slice(&[0; 10]);
+        directory.extend_from_slice(&offset.to_le_bytes());
+        directory.extend_from_slice(name.as_bytes());
+    }
+    let (start, size) = (file.len() as u32, directory.len() as u32);
+    file.extend_from_slice(&directory);
+    file.extend_from_slice(b"PK\x05\x06\0\0\0\0");
+    file.extend_from_slice(&(parts.len() as u16).to_le_bytes());
+    file.extend_from_slice(&(parts.len() as u16).to_le_bytes());
+    file.extend_from_slice(&size.to_le_bytes());
+    file.extend_from_slice(&start.to_le_bytes());
+    file.extend_from_slice(&[0, 0]);
+    file
+}
+
+#[tokio::test]
+async fn a_sheet_is_read_as_records_with_their_rows() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("a.xlsx");
+    std::fs::File::create(&path).and_then(|mut file| file.write_all(&book())).expect("writes");
+    let config = Config::new(vec![path.clone()]);
+    let read = read_from(config.clone(), Position::Start, 1).await.expect("reads");
+    let expected = [
+        "2:\"007\",\"a \"\"b\"\",\nc\",1.5,2013-01-31,true",
+        "4:\"8\",\"d\",2,2013-01-31T12:00:00Z,",
+        "5:3,,,,",
+    ];
+    assert_eq!(read, expected);
+    assert_eq!(read_from(config.clone(), Position::Mark(4), 1 << 20).await.expect("reads"), expected[1..]);
+    let source = FileSource::open(config.clone()).expect("opens");
+    let columns = source.columns(&path.to_string_lossy()).expect("a header");
+    assert_eq!(columns, ["id", "name", "price", "day", "paid"]);
+    // What a column holds: texts are texts, and a date beside moments is its midnight.
+    let shapes =
+        crate::record::shapes(&source, &config, &crate::mapping::Mapping::default()).expect("shapes");
+    let crate::record::Shape::Csv { header, cells } = &shapes[0].1 else { panic!("rows of a sheet") };
+    let mut seen = crate::rows::seen::Seen::new(header, cells.clone());
+    seen.look(&source, &path.to_string_lossy()).await.expect("reads");
+    let kinds = [
+        base::Kind::String,
+        base::Kind::String,
+        base::Kind::Float64,
+        base::Kind::TimestampMs,
+        base::Kind::Boolean,
+    ];
+    assert_eq!(seen.kinds(), kinds);
+    let of_sheet = |sheet: &str| Config { sheet: Some(sheet.to_owned()), ..config.clone() };
+    let none = read_from(of_sheet("May"), Position::Start, 1 << 20).await.expect_err("no such sheet");
+    assert!(none.starts_with("TM1431") && none.contains("Sales, Empty"), "{none}");
+    let empty = read_from(of_sheet("Empty"), Position::Start, 1 << 20).await.expect_err("no header");
+    assert!(empty.starts_with("TM0724"), "{empty}");
+}
