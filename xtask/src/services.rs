@@ -36,6 +36,7 @@ struct Pinned {
     clients: clients::Clients,
     #[serde(rename = "aws-cli-2")]
     aws_cli_2: AwsCli,
+    suites: clients::Suites,
     kafka: Jars,
     #[serde(rename = "kafka-2")]
     kafka_2: Jars,
@@ -99,7 +100,7 @@ pub fn install(args: &Args) -> Result<Vec<String>> {
             [("kafka", &pinned.kafka), ("kafka-2", &pinned.kafka_2)]
                 .map(|(name, wanted)| part(name, || jars(name, wanted)))
         });
-        let clients = scope.spawn(|| clients::install(&pinned.clients));
+        let clients = scope.spawn(|| clients::install(&pinned.clients, &pinned.suites));
         let schemas = scope.spawn(|| part("schemas", || schemas(&pinned.schemas)));
         let venvs = scope.spawn(|| {
             let one = |(name, packages): (&String, &Vec<String>)| part(name, || venv(name, packages));

@@ -22,7 +22,12 @@ pub struct Clients {
     librdkafka: Vec<[String; 3]>,
 }
 
-pub fn install(wanted: &Clients) -> Vec<Outcome> {
+#[derive(Deserialize)]
+pub struct Suites {
+    packages: Vec<String>,
+}
+
+pub fn install(wanted: &Clients, suites: &Suites) -> Vec<Outcome> {
     let clients = part("clients", || venv("clients", &wanted.packages));
     if clients.result.is_err() {
         return vec![clients];
@@ -31,7 +36,8 @@ pub fn install(wanted: &Clients) -> Vec<Outcome> {
         let go = scope.spawn(|| part("go", go));
         let old = part("librdkafka", || librdkafkas(&wanted.librdkafka));
         let javascript = part("javascript", || javascript(&wanted.packages));
-        vec![clients, old, javascript, go.join().expect("a part's panic is a bug of xtask")]
+        let suites = part("suites", || self::suites(&suites.packages));
+        vec![clients, old, javascript, suites, go.join().expect("a part's panic is a bug of xtask")]
     })
 }
 
@@ -84,6 +90,33 @@ fn javascript(packages: &[String]) -> Result<String> {
         fs::write(home.join("installed.txt"), &stamp)?;
     }
     Ok("kafkajs and @confluentinc/kafka-javascript".to_owned())
+}
+
+/// Packages of npm that nothing is run of: cases for readers.
+fn suites(packages: &[String]) -> Result<String> {
+    let home = folder().join("suites");
+    let stamp = packages.join(" ");
+    if !is_stamped(&home, &stamp) {
+        if home.exists() {
+            fs::remove_dir_all(&home)?;
+        }
+        let programs = folder().join("clients/bin");
+        let path = std::env::var("PATH").unwrap_or_default();
+        for package in packages {
+            let (name, version) = package.split_once('@').context("a package is NAME@VERSION")?;
+            let unpacked = home.join(name);
+            fs::create_dir_all(&unpacked)?;
+            let mut pack = Command::new(programs.join("npm"));
+            pack.args(["pack", package, "--silent", "--pack-destination"]).arg(&home);
+            pack.env("PATH", format!("{}:{path}", programs.display()));
+            quiet(&mut pack, STEP_MAX)?;
+            let mut unpack = Command::new("tar");
+            unpack.arg("xzf").arg(home.join(format!("{name}-{version}.tgz")));
+            quiet(unpack.args(["--strip-components=1", "-C"]).arg(&unpacked), STEP_MAX)?;
+        }
+        fs::write(home.join("installed.txt"), &stamp)?;
+    }
+    Ok(stamp)
 }
 
 /// Its own install script would fetch a built one from elsewhere. The C++ in it is compiled here, and linked to the librdkafka

@@ -11,6 +11,7 @@ use super::*;
 mod formats;
 mod options;
 mod remote;
+mod suites;
 
 fn ask(bytes_max: u64) -> Ask {
     let deadline = std::time::Instant::now() + Duration::from_secs(1);
