@@ -1,4 +1,5 @@
-//! What is fed with bytes that nobody chose: the decoders of requests and record batches, and the parsers of schemas. A target
+//! What is fed with bytes that nobody chose: the decoders of requests and record batches, the parsers of schemas, and
+//! the readers of files. A target
 //! must end, without a panic and within its memory, whatever it gets.
 //!
 //! `cargo xtask fuzz` runs them by `main.rs` with the stable compiler: mutations of `corpus/` by a printed seed, without

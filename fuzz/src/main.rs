@@ -35,7 +35,8 @@ static TRIED_COUNT: AtomicU64 = AtomicU64::new(0);
 /// Feed the decoders and parsers with bytes that nobody chose
 #[derive(Parser)]
 struct Args {
-    /// Which targets: requests, frames, batches, avro, json-schema, protobuf, framing, broker; all of them if none is named
+    /// Which targets: requests, frames, batches, avro, json-schema, protobuf, framing, broker, csv, json-lines, json-document, avro-file,
+    /// excel; all of them if none is named
     targets: Vec<String>,
     /// How long each target runs
     #[arg(long, default_value_t = 10)]

@@ -2,6 +2,7 @@
 
 mod batches;
 mod live;
+mod readers;
 mod requests;
 mod schemas;
 
@@ -91,6 +92,51 @@ pub const TARGETS: &[Target] = &[
         input_bytes_max: 4 << 10,
         memory_bytes: 512 << 20,
         memory_per_byte: 0,
+        words: &[],
+    },
+    Target {
+        name: "csv",
+        corpus: "csv",
+        run: readers::csv,
+        input_bytes_max: 16 << 10,
+        memory_bytes: readers::MEMORY_BYTES,
+        memory_per_byte: 4 << 10,
+        words: readers::CSV_WORDS,
+    },
+    Target {
+        name: "json-lines",
+        corpus: "json-lines",
+        run: readers::json_lines,
+        input_bytes_max: 16 << 10,
+        memory_bytes: readers::MEMORY_BYTES,
+        memory_per_byte: 4 << 10,
+        words: readers::JSON_WORDS,
+    },
+    Target {
+        name: "json-document",
+        corpus: "json-document",
+        run: readers::json_document,
+        input_bytes_max: 16 << 10,
+        memory_bytes: readers::MEMORY_BYTES,
+        memory_per_byte: 4 << 10,
+        words: readers::JSON_WORDS,
+    },
+    Target {
+        name: "avro-file",
+        corpus: "avro-file",
+        run: readers::avro,
+        input_bytes_max: 16 << 10,
+        memory_bytes: readers::MEMORY_BYTES,
+        memory_per_byte: 4 << 10,
+        words: &[],
+    },
+    Target {
+        name: "excel",
+        corpus: "excel",
+        run: readers::excel,
+        input_bytes_max: 16 << 10,
+        memory_bytes: readers::MEMORY_BYTES,
+        memory_per_byte: 4 << 10,
         words: &[],
     },
 ];
