@@ -86,8 +86,7 @@ pub async fn plan(
             (Vec::new(), stages)
         }
     };
-    let are_all =
-        |is: fn(&Shape) -> bool| !files.is_empty() && files.iter().all(|file| is(&file.shape));
+    let are_all = |is: fn(&Shape) -> bool| !files.is_empty() && files.iter().all(|file| is(&file.shape));
     let is_csv = are_all(|shape| matches!(shape, Shape::Csv { .. }));
     let is_json = are_all(|shape| matches!(shape, Shape::Json | Shape::Document));
     let schema = match (&contract, format.word.needs_columns()) {
@@ -113,9 +112,7 @@ pub async fn plan(
     let direct = match (format.word, &contract) {
         _ if stamp.is_some() => None,
         (Word::JsonLines | Word::Json, None) if is_json => Some(Direct::Json),
-        (Word::JsonLines | Word::Json, contract) if is_csv => {
-            csv_lines(&files, contract.as_deref(), &nulls)
-        }
+        (Word::JsonLines | Word::Json, contract) if is_csv => csv_lines(&files, contract.as_deref(), &nulls),
         (Word::Parquet, None) if is_csv => csv_columns(&files, schema.as_deref(), &nulls),
         _ => None,
     };
@@ -156,11 +153,7 @@ fn is_told(file: &Planned) -> bool {
 }
 
 /// `None` where the contract writes something other than JSON, or a column has another type in another file.
-fn csv_lines(
-    files: &[Planned],
-    contract: Option<&Contract>,
-    nulls: &[String],
-) -> Option<Direct> {
+fn csv_lines(files: &[Planned], contract: Option<&Contract>, nulls: &[String]) -> Option<Direct> {
     if contract.is_some_and(|contract| contract.kind != ContractKind::JsonSchema) {
         return None;
     }

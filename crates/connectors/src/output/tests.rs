@@ -69,7 +69,7 @@ async fn planned(source: &FileSource, shapes: Vec<(Arc<str>, Shape)>, word: Word
                 vec![Kind::String; header.len()]
             }
             Shape::Csv { header, cells } => {
-                let mut seen = seen::Seen::new(header, cells.clone());
+                let mut seen = seen::Seen::new(header, cells.clone()).up_to(1_000);
                 seen.look(source, &path).await.expect("looks");
                 seen.kinds()
             }

@@ -56,7 +56,11 @@ fn apply(plan: Plan, shape: Shape, lines: &[(i64, &str)]) -> Vec<String> {
 }
 
 fn csv() -> Shape {
-    let header = ["flight", "tail", "air_time"].map(str::to_owned).to_vec();
+    csv_of(&["flight", "tail", "air_time"])
+}
+
+fn csv_of(header: &[&str]) -> Shape {
+    let header: Vec<String> = header.iter().map(|name| (*name).to_owned()).collect();
     let cells = Arc::new(Cells::plain(Dialect::of(b','), &header));
     Shape::Csv { header, cells }
 }
@@ -161,8 +165,7 @@ fn expression(text: &str) -> Expression {
 
 #[test]
 fn keys_headers_times_partitions_and_deletes_come_from_fields() {
-    let csv =
-        || Shape::Csv { header: ["id", "region", "at", "gone"].map(str::to_owned).to_vec(), delimiter: b',' };
+    let csv = || csv_of(&["id", "region", "at", "gone"]);
     let rows = ["7,eu,2013-01-31,no", "8,NA,,yes", "9,us,x,", "10,,,"];
     let json = [
         r#"{"id":7,"region":"eu","at":1359590400000,"gone":false,"user":{"name":"Ann"}}"#,

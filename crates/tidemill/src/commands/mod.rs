@@ -52,7 +52,7 @@ pub enum Command {
     /// Load records from files, stores, topics and generators into topics, stores and files
     Load(Box<load::Args>),
     /// Write a file of one format as one of another
-    Convert(load::convert::Args),
+    Convert(Box<load::convert::Args>),
     /// Make, empty or drop collections, tables, topics and objects, after a plan
     Reset(reset::Args),
     /// Say who one is to AWS and Google Cloud, and sign in and out
@@ -91,7 +91,7 @@ pub async fn run(command: Command, context: &Context) -> Result<(), Failure> {
         Command::Load(args) => load::run(*args, context).await,
         Command::Auth(args) => auth::run(args, context).await,
         Command::DeadLetters(args) => dead_letters::run(args, context).await,
-        Command::Convert(args) => load::convert::run(args, context).await,
+        Command::Convert(args) => load::convert::run(*args, context).await,
         Command::Reset(args) => reset::run(args, context).await,
         Command::Connections(args) => connections::run(args, context).await,
         Command::Dag(args) => dag::run(args, context).await,

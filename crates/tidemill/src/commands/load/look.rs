@@ -8,8 +8,7 @@ use std::{
 
 use arrow_array::Array;
 use base::{
-    Ask, Batch, Body, ContractKind, Discovery, Fault, Lease, Position, Read, Reader, Source, Value,
-    units::count_text,
+    Ask, Batch, Body, ContractKind, Discovery, Fault, Lease, Position, Read, Reader, Value, units::count_text,
 };
 use connectors::record::Shape;
 use contracts::infer::Inference;

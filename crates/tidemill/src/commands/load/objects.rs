@@ -19,7 +19,8 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Args, OnBad, contract_text, dead_letter_folder, failure::LoadError, input::Input, look, nulls, records, show::Reporter,
+    Args, OnBad, contract_text, dead_letter_folder, failure::LoadError, input::Input, look, nulls, records,
+    show::Reporter,
 };
 use crate::context::{Context, Failure};
 
