@@ -31,7 +31,12 @@ pub(crate) fn rows(path: &Path) -> Option<Vec<Value>> {
 
 fn told(world: &World, args: &[&str]) -> Value {
     let said = world.ok(&[args, &["--output", "json"]].concat());
-    serde_json::from_str(&said).unwrap()
+    last_event(&said)
+}
+
+/// With which a load ends.
+pub(crate) fn last_event(said: &str) -> Value {
+    serde_json::from_str(said.lines().last().unwrap()).unwrap()
 }
 
 /// Every format by every command that writes it, read by others.

@@ -1,6 +1,5 @@
 //! `tidemill reset`: a plan, nothing without a yes, and nothing that the plan does not name.
 
-use serde_json::Value;
 
 use super::{name, shared, told, world};
 use crate::snapshot;
@@ -24,8 +23,7 @@ fn topics_are_emptied_dropped_and_made_as_the_plan_says() {
     let count = |topic: &str| {
         let out = format!("{topic}.jsonl");
         let ran = world.run(&["load", &format!("kafka://local/{topic}"), &out, "--output", "json"]);
-        (ran.code == Some(0))
-            .then(|| serde_json::from_str::<Value>(&ran.stdout).unwrap()["records_count"].as_u64().unwrap())
+        (ran.code == Some(0)).then(|| super::last_event(&ran.stdout)["records_count"].as_u64().unwrap())
     };
     let plan = world.run(&["reset", "kafka://local", "--prefix", &below]).expect_code(2);
     assert_eq!(count(&topics[0]), Some(3));
