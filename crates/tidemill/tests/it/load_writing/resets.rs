@@ -1,6 +1,5 @@
 //! `tidemill reset`: a plan, nothing without a yes, and nothing that the plan does not name.
 
-
 use super::{name, shared, told, world};
 use crate::snapshot;
 
