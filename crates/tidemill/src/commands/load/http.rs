@@ -83,6 +83,10 @@ fn is_pages(args: &Args, source: &str) -> bool {
         return false;
     }
     let path = rest.split(['?', '#']).next().unwrap_or("");
+    // Without a host it is no address at all, as every reader of addresses says.
+    if path.is_empty() {
+        return false;
+    }
     let last = path.split_once('/').map_or("", |(_, path)| path).rsplit('/').next().unwrap_or("");
     args.http.page.is_some() || (args.format.is_none() && !last.contains('.'))
 }
