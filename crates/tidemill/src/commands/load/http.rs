@@ -14,6 +14,7 @@ use crate::context::{Context, Failure};
 
 /// How pages of `https://…` are read.
 #[derive(clap::Args)]
+#[command(next_help_heading = "Pages")]
 pub(super) struct HttpArgs {
     /// How the next page of an https:// source is found: number:PARAMETER[:FIRST], offset:PARAMETER, cursor:PARAMETER:$.PATH, next:$.PATH,
     /// link (the Link header) or none [default: link]

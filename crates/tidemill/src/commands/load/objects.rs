@@ -26,6 +26,7 @@ use crate::context::{Context, Failure};
 
 /// What is said of the files that a load or a conversion writes.
 #[derive(Debug, Clone, Default, clap::Args)]
+#[command(next_help_heading = "Files and objects")]
 pub(super) struct FileArgs {
     /// Format of the files or objects that are written, where their name does not tell: jsonl, json, csv, tsv, parquet, avro
     /// [default in a folder: jsonl]

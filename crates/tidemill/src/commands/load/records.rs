@@ -19,6 +19,7 @@ use crate::context::{Context, Failure};
 
 /// What is asked of a store.
 #[derive(Debug, Clone, Default, clap::Args)]
+#[command(next_help_heading = "Stores as sources")]
 pub(super) struct SelectArgs {
     /// Of a store as a source: only records that fulfil this, in the store's own language (a filter document of MongoDB, a filter
     /// expression of DynamoDB, [FIELD, OPERATOR, VALUE] of Firestore)

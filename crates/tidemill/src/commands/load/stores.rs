@@ -39,6 +39,7 @@ pub(in crate::commands) struct Store {
 
 /// What is said of tables and collections.
 #[derive(Debug, Clone, Default, clap::Args)]
+#[command(next_help_heading = "Tables and collections")]
 pub(super) struct TableArgs {
     /// Make an index over these fields of a collection (MongoDB), or with the table that is made (DynamoDB: partition key, sort key);
     /// may be given several times
