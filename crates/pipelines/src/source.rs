@@ -70,7 +70,7 @@ fn path_of(url: &str, root: &Path) -> PathBuf {
 pub(crate) fn schemes(is_source: bool) -> String {
     let able = |connector: &&Connector| {
         let able = if is_source { connector.source.is_some() } else { connector.sink.is_some() };
-        able && !matches!(connector.spec.scheme, "file" | "generate" | "kafka")
+        able && !matches!(connector.spec.scheme, "file" | "generate" | "http" | "kafka")
     };
     let mut schemes: Vec<String> = connectors::CONNECTORS
         .iter()
