@@ -1,4 +1,5 @@
-//! The reading half of a lane: memory, then a batch, then the stages, one batch ahead of the writing half.
+//! The reading half of a lane: memory, then a batch, then the stages, one batch ahead of the writing half. A batch is read while those
+//! before it are in the stages, and two may be there at once: they come out in the order of the source.
 
 use std::{
     sync::{Arc, atomic::Ordering::Relaxed},
@@ -38,23 +39,53 @@ const ASK_MS: u64 = 250;
 const IDLE_PAUSE_MS: u64 = 20;
 
 pub(crate) struct Feed {
-    pub(crate) fed: mpsc::Receiver<Fed>,
+    ahead: mpsc::Receiver<Next>,
+    /// Taken from `ahead` and still in the stages.
+    next: Option<Next>,
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
 
+/// What comes next: known, or what the stages make of a batch.
+enum Next {
+    Known(Fed),
+    Staged(JoinHandle<Fed>),
+}
+
+impl Next {
+    async fn fed(&mut self) -> Fed {
+        match self {
+            Next::Known(fed) => std::mem::replace(fed, Fed::Idle),
+            Next::Staged(applied) => {
+                applied.await.unwrap_or_else(|panicked| Fed::Fault(Fault::Fatal(Box::new(panicked))))
+            }
+        }
+    }
+}
+
 impl Feed {
     pub(crate) fn start(reader: Box<dyn Reader>, shared: Arc<Shared>) -> Self {
-        let (sender, fed) = mpsc::channel(AHEAD);
+        let (sender, ahead) = mpsc::channel(AHEAD);
         let stop = CancellationToken::new();
         let task = tokio::spawn(run(reader, shared, sender, stop.clone()));
-        Self { fed, stop, task }
+        Self { ahead, next: None, stop, task }
     }
 
-    /// Ends the reading half and waits for it: no connector's future is dropped halfway.
-    pub(crate) async fn close(self) {
+    /// What comes next; `None` after the end. Nothing is lost where the future is dropped.
+    pub(crate) async fn next(&mut self) -> Option<Fed> {
+        if self.next.is_none() {
+            self.next = self.ahead.recv().await;
+        }
+        let fed = self.next.as_mut()?.fed().await;
+        self.next = None;
+        Some(fed)
+    }
+
+    /// Ends the reading half and the stages, and waits for them: no connector's future is dropped halfway.
+    pub(crate) async fn close(mut self) {
         self.stop.cancel();
-        drop(self.fed);
+        self.ahead.close();
+        while self.next().await.is_some() {}
         self.task.await.ok();
     }
 }
@@ -62,7 +93,7 @@ impl Feed {
 async fn run(
     mut reader: Box<dyn Reader>,
     shared: Arc<Shared>,
-    sender: mpsc::Sender<Fed>,
+    sender: mpsc::Sender<Next>,
     stop: CancellationToken,
 ) {
     let growth: u64 = shared.stages.iter().map(|stage| stage.growth()).sum();
@@ -84,24 +115,28 @@ async fn run(
             deadline,
             lease,
         };
-        let fed = match reader.read(&ask).await {
+        let next = match reader.read(&ask).await {
             Ok(Read::Batch(batch)) => {
                 shared.progress.add_records_read(batch.len() as u64);
                 shared.progress.add_bytes_read(body_bytes(&batch.body));
-                apply(&shared, batch).await
+                apply(&shared, batch)
             }
-            Ok(Read::Idle) => Fed::Idle,
-            Ok(Read::End) => Fed::End,
-            Err(fault) => Fed::Fault(fault),
+            Ok(Read::Idle) => Next::Known(Fed::Idle),
+            Ok(Read::End) => Next::Known(Fed::End),
+            Err(fault) => Next::Known(Fed::Fault(fault)),
         };
-        let pause = if matches!(fed, Fed::Idle) {
+        let pause = if matches!(next, Next::Known(Fed::Idle)) {
             ask.remaining().min(Duration::from_millis(IDLE_PAUSE_MS))
         } else {
             Duration::ZERO
         };
         drop(ask);
-        let last = matches!(fed, Fed::End | Fed::Fault(_));
-        if sender.send(fed).await.is_err() || last {
+        let last = matches!(next, Next::Known(Fed::End | Fed::Fault(_)));
+        if let Err(mut unwanted) = sender.send(next).await {
+            unwanted.0.fed().await;
+            return;
+        }
+        if last {
             return;
         }
         if !pause.is_zero() {
@@ -111,19 +146,18 @@ async fn run(
 }
 
 /// All stages, one after the other, on a thread that may block.
-async fn apply(shared: &Arc<Shared>, batch: Batch) -> Fed {
+fn apply(shared: &Arc<Shared>, batch: Batch) -> Next {
     let end = batch.end.clone();
     if shared.stages.is_empty() {
-        return Fed::Batches { batches: vec![batch], rejects: Rejects::default(), end, received: None };
+        let batches = vec![batch];
+        return Next::Known(Fed::Batches { batches, rejects: Rejects::default(), end, received: None });
     }
     let received = (shared.on_error == OnError::DeadLetter).then(|| Box::new(batch.clone()));
     let shared = shared.clone();
-    let applied = tokio::task::spawn_blocking(move || apply_all(&shared.stages, batch)).await;
-    match applied {
-        Ok(Ok((batches, rejects))) => Fed::Batches { batches, rejects, end, received },
-        Ok(Err(fault)) => Fed::Fault(fault),
-        Err(panicked) => Fed::Fault(Fault::Fatal(Box::new(panicked))),
-    }
+    Next::Staged(tokio::task::spawn_blocking(move || match apply_all(&shared.stages, batch) {
+        Ok((batches, rejects)) => Fed::Batches { batches, rejects, end, received },
+        Err(fault) => Fed::Fault(fault),
+    }))
 }
 
 fn apply_all(stages: &[Arc<dyn Stage>], batch: Batch) -> Result<(Vec<Batch>, Rejects), Fault> {

@@ -135,10 +135,10 @@ impl Lane {
         loop {
             let wait = async {
                 match self.due_ms {
-                    Some(_) => timeout(Duration::from_millis(DUE_CHECK_MS), feed.fed.recv())
+                    Some(_) => timeout(Duration::from_millis(DUE_CHECK_MS), feed.next())
                         .await
                         .unwrap_or(Some(Fed::Idle)),
-                    None => feed.fed.recv().await,
+                    None => feed.next().await,
                 }
             };
             let fed = tokio::select! {

@@ -10,7 +10,8 @@ pub trait Stage: Send + Sync {
     /// Runs on a thread that may block (`tokio::runtime::Handle::current().block_on(..)` is fine for a registry call).
     /// Rows keep their order and marks: the `end` of each batch given back lies behind its last row and not behind the
     /// first row of the next one, and the last one's end is that of the batch that came in. Rows that cannot be taken
-    /// leave as rejects with their origin. The same batch must give the same rows each time: a second life relies on it.
+    /// leave as rejects with their origin. The same batch must give the same rows each time, whatever else is in the stage at that
+    /// moment: a second life relies on it, and batches of a lane pass side by side.
     ///
     /// # Errors
     /// A `Fault` is about the stage, not about a record: `Transient` is tried again from the checkpoint.
