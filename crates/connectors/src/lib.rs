@@ -75,6 +75,8 @@ pub struct Spec {
     pub takes_tombstones: bool,
     pub has_keys: bool,
     pub has_headers: bool,
+    /// Its sink takes records of JSON as they are written; in MongoDB's extended JSON `{"$oid": …}` is an id.
+    pub takes_json: bool,
 }
 
 /// The connector of an address's scheme.

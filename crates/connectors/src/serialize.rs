@@ -152,13 +152,14 @@ impl Serialize {
     }
 
     /// Writes the value of one record and gives what else it says.
-    fn record<'a>(
+    fn record<'a, 'b: 'a>(
         &'a self,
         file: &File,
-        record: &'a [u8],
-        fields: &'a mut Vec<Cow<'a, [u8]>>,
+        record: &'b [u8],
+        fields: &'a mut Vec<Cow<'b, [u8]>>,
         out: &mut Vec<u8>,
     ) -> Result<Told<'a>, Refusal> {
+        fields.clear();
         if let Shape::Csv { cells, .. } = &file.shape {
             cells.split(record, fields)?;
         }
@@ -203,12 +204,10 @@ impl Serialize {
         out: &mut Vec<u8>,
     ) -> Result<(), Refusal> {
         match &file.encode {
-            Encode::Rows(encoder) => {
-                encoder.encode(fields.iter().map(|field| &**field), out).map_err(|violation| {
-                    let number = header.iter().position(|name| *name == violation.field).unwrap_or(0);
-                    broken(cells.start(record, number), &violation)
-                })
-            }
+            Encode::Rows(encoder) => encoder.encode(fields, out).map_err(|violation| {
+                let number = header.iter().position(|name| *name == violation.field).unwrap_or(0);
+                broken(cells.start(record, number), &violation)
+            }),
             Encode::Texts(heads) => self.texts(record, cells, heads, fields, out),
             Encode::Message(writer) => {
                 let mut texts = Vec::with_capacity(fields.len());
@@ -419,9 +418,10 @@ impl Stage for Serialize {
         let mut out = Vec::with_capacity(1_024);
         match &batch.body {
             Body::Raw(records) => {
+                let mut fields = Vec::with_capacity(file.width);
                 for row in 0..records.len() {
                     out.clear();
-                    let (record, mut fields) = (records.value(row), Vec::with_capacity(file.width));
+                    let record = records.value(row);
                     match self.record(file, record, &mut fields, &mut out) {
                         Ok(told) => columns.push(row, told, &out, &file.teller),
                         Err(refusal) => rejects.0.push(refusal.reject(&batch, row, record, &file.shape)),

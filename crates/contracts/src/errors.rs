@@ -62,6 +62,15 @@ impl Violation {
     pub fn code(&self) -> Code {
         code::TM0510
     }
+
+    /// The same, of a record that is a field of another.
+    pub(crate) fn under(self, name: &str) -> Self {
+        let field = match self.field.is_empty() {
+            true => name.to_owned(),
+            false => format!("{name}.{}", self.field),
+        };
+        Self { field, ..self }
+    }
 }
 
 /// The kind's name as people write it.

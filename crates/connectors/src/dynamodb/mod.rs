@@ -34,6 +34,7 @@ pub const CONNECTOR: Connector = Connector {
         takes_tombstones: true,
         has_keys: true,
         has_headers: false,
+        takes_json: false,
     },
     source: Some(source),
     sink: Some(sink),

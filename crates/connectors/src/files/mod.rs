@@ -48,6 +48,7 @@ pub const CONNECTOR: Connector = Connector {
         takes_tombstones: false,
         has_keys: false,
         has_headers: false,
+        takes_json: false,
     },
     source: Some(source),
     sink: None,

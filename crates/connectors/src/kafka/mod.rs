@@ -38,6 +38,7 @@ pub const CONNECTOR: Connector = Connector {
         takes_tombstones: true,
         has_keys: true,
         has_headers: true,
+        takes_json: true,
     },
     source: Some(source),
     sink: Some(sink),

@@ -1,6 +1,6 @@
 //! Values and JSON to BSON, written where it is needed and once.
 
-use std::{fmt, sync::Arc};
+use std::{borrow::Cow, fmt, sync::Arc};
 
 use base::Value;
 use mongodb::bson::{Bson, RawDocument};
@@ -313,20 +313,72 @@ impl Index {
     }
 }
 
-/// A record of JSON, as the elements of a document. MongoDB's extended JSON (`{"$oid": "…"}`) means what it says.
+/// A record of JSON, as the elements of a document. MongoDB's extended JSON (`{"$oid": "…"}`) means what it says; of a name that
+/// comes twice the last value counts.
 pub(super) fn append_json(json: &[u8], out: &mut Vec<u8>) -> Result<(), Reason> {
-    let mut deserializer = serde_json::Deserializer::from_slice(json);
-    let record = deserializer.deserialize_any(Fields { out, first: None });
-    record.and_then(|()| deserializer.end()).map_err(|error| error.to_string())
+    let before = out.len();
+    let mut json_to = JsonTo { out, starts: Vec::new(), is_unique: false, is_doubtful: false };
+    let written = json_to.append(json);
+    if !json_to.is_doubtful {
+        return written;
+    }
+    out.truncate(before);
+    let tree: serde_json::Value = serde_json::from_slice(json).map_err(|error| error.to_string())?;
+    JsonTo { out, starts: Vec::new(), is_unique: true, is_doubtful: false }
+        .append(tree.to_string().as_bytes())
 }
 
-/// An object whose elements go to `out`; `first` is a name that was read already.
-struct Fields<'a> {
+/// An object of more fields is read as a tree first, which knows names that come twice.
+const FIELDS_MAX: usize = 64;
+
+/// Where the elements of an object of JSON go.
+struct JsonTo<'a> {
     out: &'a mut Vec<u8>,
-    first: Option<String>,
+    /// Where the elements of the objects begin that are being written.
+    starts: Vec<usize>,
+    /// No name comes twice.
+    is_unique: bool,
+    /// A name came twice, or there are too many to tell.
+    is_doubtful: bool,
 }
 
-impl<'de> Visitor<'de> for Fields<'_> {
+/// A field's name, where it stands if nothing in it is escaped.
+#[derive(serde::Deserialize)]
+struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
+
+impl JsonTo<'_> {
+    fn append(&mut self, json: &[u8]) -> Result<(), Reason> {
+        let mut deserializer = serde_json::Deserializer::from_slice(json);
+        let record = deserializer.deserialize_any(Fields { to: self, first: None });
+        record.and_then(|()| deserializer.end()).map_err(|error| error.to_string())
+    }
+
+    /// Whether the name is a new one among the elements from the `from`th on.
+    fn expect_new<E: serde::de::Error>(&mut self, from: usize, name: &[u8]) -> Result<(), E> {
+        if self.is_unique {
+            return Ok(());
+        }
+        let known = &self.starts[from..];
+        let is_known = |start: &usize| {
+            let element = &self.out[start + 1..];
+            element.starts_with(name) && element.get(name.len()) == Some(&0)
+        };
+        if known.len() >= FIELDS_MAX || known.iter().any(is_known) {
+            self.is_doubtful = true;
+            return Err(E::custom("names come twice"));
+        }
+        self.starts.push(self.out.len());
+        Ok(())
+    }
+}
+
+/// An object whose elements go out; `first` is a name that was read already.
+struct Fields<'a, 'b, 'de> {
+    to: &'a mut JsonTo<'b>,
+    first: Option<Name<'de>>,
+}
+
+impl<'de> Visitor<'de> for Fields<'_, '_, 'de> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -334,23 +386,26 @@ impl<'de> Visitor<'de> for Fields<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
-        while let Some(name) = match self.first.take() {
+        let from = self.to.starts.len();
+        while let Some(Name(name)) = match self.first.take() {
             Some(first) => Some(first),
-            None => map.next_key::<String>()?,
+            None => map.next_key()?,
         } {
-            map.next_value_seed(Field { out: self.out, name: name.as_bytes() })?;
+            self.to.expect_new(from, name.as_bytes())?;
+            map.next_value_seed(Field { to: self.to, name: name.as_bytes() })?;
         }
+        self.to.starts.truncate(from);
         Ok(())
     }
 }
 
 /// A value of JSON under its name.
-struct Field<'a> {
-    out: &'a mut Vec<u8>,
+struct Field<'a, 'b> {
+    to: &'a mut JsonTo<'b>,
     name: &'a [u8],
 }
 
-impl<'de> DeserializeSeed<'de> for Field<'_> {
+impl<'de> DeserializeSeed<'de> for Field<'_, '_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -362,7 +417,7 @@ fn told<E: serde::de::Error>(written: Result<(), Reason>) -> Result<(), E> {
     written.map_err(E::custom)
 }
 
-impl<'de> Visitor<'de> for Field<'_> {
+impl<'de> Visitor<'de> for Field<'_, '_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -370,15 +425,15 @@ impl<'de> Visitor<'de> for Field<'_> {
     }
 
     fn visit_unit<E: serde::de::Error>(self) -> Result<(), E> {
-        told(header(self.out, kind::NULL, self.name))
+        told(header(self.to.out, kind::NULL, self.name))
     }
 
     fn visit_bool<E: serde::de::Error>(self, truth: bool) -> Result<(), E> {
-        told(fixed(self.out, kind::BOOLEAN, self.name, &[u8::from(truth)]))
+        told(fixed(self.to.out, kind::BOOLEAN, self.name, &[u8::from(truth)]))
     }
 
     fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<(), E> {
-        told(integer(self.out, self.name, number))
+        told(integer(self.to.out, self.name, number))
     }
 
     fn visit_u64<E: serde::de::Error>(self, number: u64) -> Result<(), E> {
@@ -387,45 +442,45 @@ impl<'de> Visitor<'de> for Field<'_> {
             Err(_) => {
                 let bytes =
                     decimal::of(number.into(), 0).ok_or_else(|| E::custom("a number is too large"))?;
-                told(fixed(self.out, kind::DECIMAL128, self.name, &bytes))
+                told(fixed(self.to.out, kind::DECIMAL128, self.name, &bytes))
             }
         }
     }
 
     fn visit_f64<E: serde::de::Error>(self, number: f64) -> Result<(), E> {
-        told(fixed(self.out, kind::DOUBLE, self.name, &number.to_le_bytes()))
+        told(fixed(self.to.out, kind::DOUBLE, self.name, &number.to_le_bytes()))
     }
 
     fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<(), E> {
-        told(string(self.out, kind::STRING, self.name, text.as_bytes()))
+        told(string(self.to.out, kind::STRING, self.name, text.as_bytes()))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
-        told(header(self.out, kind::ARRAY, self.name))?;
-        let (start, mut index) = (self.out.len(), Index::default());
-        self.out.extend_from_slice(&[0; 4]);
-        while list.next_element_seed(Field { out: self.out, name: index.next() })?.is_some() {}
-        close(self.out, start);
+        told(header(self.to.out, kind::ARRAY, self.name))?;
+        let (start, mut index) = (self.to.out.len(), Index::default());
+        self.to.out.extend_from_slice(&[0; 4]);
+        while list.next_element_seed(Field { to: self.to, name: index.next() })?.is_some() {}
+        close(self.to.out, start);
         Ok(())
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let first = map.next_key::<String>()?;
-        if first.as_deref().is_some_and(|first| first.starts_with('$')) {
-            return self.extended(first.unwrap_or_default(), map);
+        let first: Option<Name<'de>> = map.next_key()?;
+        if let Some(Name(first)) = first.as_ref().filter(|Name(first)| first.starts_with('$')) {
+            return self.extended(first.clone().into_owned(), map);
         }
-        told(header(self.out, kind::DOCUMENT, self.name))?;
-        let start = self.out.len();
-        self.out.extend_from_slice(&[0; 4]);
+        told(header(self.to.out, kind::DOCUMENT, self.name))?;
+        let start = self.to.out.len();
+        self.to.out.extend_from_slice(&[0; 4]);
         if first.is_some() {
-            Fields { out: self.out, first }.visit_map(map)?;
+            Fields { to: self.to, first }.visit_map(map)?;
         }
-        close(self.out, start);
+        close(self.to.out, start);
         Ok(())
     }
 }
 
-impl Field<'_> {
+impl Field<'_, '_> {
     /// `{"$date": …}` and its like, by the driver's reading of them.
     fn extended<'de, A: MapAccess<'de>>(self, first: String, mut map: A) -> Result<(), A::Error> {
         let mut object = serde_json::Map::new();
@@ -438,6 +493,6 @@ impl Field<'_> {
         let bytes = holder.to_vec().map_err(A::Error::custom)?;
         let element = super::decode::find(&bytes[4..bytes.len() - 1], "v").map_err(A::Error::custom)?;
         let element = element.ok_or_else(|| A::Error::custom("it cannot be written"))?;
-        told(fixed(self.out, element.kind, self.name, element.value))
+        told(fixed(self.to.out, element.kind, self.name, element.value))
     }
 }

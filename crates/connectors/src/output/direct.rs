@@ -99,7 +99,7 @@ impl CsvLines {
         for row in 0..records.len() {
             cells.clear();
             self.cells.split(records.value(row), &mut cells).ok()?;
-            self.encoder.encode(cells.iter().map(|cell| &**cell), out).ok()?;
+            self.encoder.encode(&cells, out).ok()?;
             out.push(b'\n');
         }
         Some(())

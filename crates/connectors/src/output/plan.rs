@@ -77,6 +77,7 @@ pub async fn plan(
                 keys: Vec::new(),
                 nulls: nulls.clone(),
                 stamp: stamp.clone(),
+                keeps_json: false,
             };
             stages.push(Arc::new(Rows::new(plan, planned.clone())?));
             (planned, stages)

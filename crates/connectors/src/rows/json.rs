@@ -3,10 +3,13 @@
 
 use std::{fmt, sync::Arc};
 
-use base::Value;
-use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use base::{Value, code};
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use crate::names::{Name, Names};
+use crate::{
+    names::{Name, Names},
+    record::{Refusal, malformed},
+};
 
 /// # Errors
 /// What is no JSON, or more than one text.
@@ -14,6 +17,21 @@ pub fn read(bytes: &[u8], names: &Names) -> Result<Value, serde_json::Error> {
     let mut input = serde_json::Deserializer::from_slice(bytes);
     let value = Seed(names).deserialize(&mut input)?;
     input.end().map(|()| value)
+}
+
+/// # Errors
+/// What is no JSON, and JSON that is no object.
+pub(super) fn expect_object(record: &[u8]) -> Result<(), Refusal> {
+    serde_json::from_slice::<IgnoredAny>(record).map_err(|error| malformed(&error))?;
+    if record.trim_ascii_start().first() == Some(&b'{') {
+        return Ok(());
+    }
+    let kind = read(record, &Names::default()).map_or("that", |value| value.kind_name());
+    Err(no_object(kind))
+}
+
+pub(super) fn no_object(kind: &str) -> Refusal {
+    Refusal { at: 0, code: code::TM0773, reason: format!("a row is an object, not {kind}") }
 }
 
 #[derive(Clone, Copy)]

@@ -22,7 +22,7 @@ fn batch(path: &str, lines: &[(i64, &str)]) -> Batch {
 
 fn plan(contract: Option<Arc<Contract>>, keys: &[&str]) -> Plan {
     let keys = keys.iter().map(|key| (*key).to_owned()).collect();
-    Plan { contract, keys, nulls: vec![String::new(), "NA".to_owned()], stamp: None }
+    Plan { contract, keys, nulls: vec![String::new(), "NA".to_owned()], stamp: None, keeps_json: false }
 }
 
 fn contract(kind: ContractKind, text: &str) -> Option<Arc<Contract>> {
@@ -171,4 +171,34 @@ fn a_stamp_stands_in_every_row_in_place_of_a_field_of_its_name() {
     let kinds = vec![Kind::String, Kind::Int64, Kind::Float64];
     let rows = apply(plan, csv(), kinds, &LINES[..1]);
     assert_eq!(rows, r#"2 N1 tailnum=String("N1") year=Int(2004) weight=TimestampMs(5)"#);
+}
+
+#[test]
+fn json_goes_on_as_it_is_written_where_the_store_reads_it() {
+    let plan = Plan { keeps_json: true, ..plan(None, &["id"]) };
+    let planned = Planned { path: "a.jsonl".into(), shape: Shape::Json, kinds: Vec::new() };
+    let stage = Rows::new(plan, vec![planned]).expect("a plan");
+    let lines = [
+        (1, r#" {"id":{"$oid":"5f"} , "a":1}"#),
+        (2, r#"{"id":"#),
+        (3, "[1]"),
+        (4, r#"{"a":2}"#),
+        (5, r#"{"id":7}"#),
+    ];
+    let (batches, rejects) = stage.apply(batch("a.jsonl", &lines)).expect("applies");
+    let Body::Raw(records) = &batches[0].body else { panic!("as written") };
+    let told: Vec<String> = (0..records.len())
+        .map(|row| {
+            let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+            let envelope = &batches[0].envelope;
+            format!(
+                "{:?} {} {}",
+                envelope.mark(row),
+                text(envelope.key(row).expect("a key")),
+                text(records.value(row))
+            )
+        })
+        .chain(rejects.0.iter().map(|reject| format!("{} {}", reject.code, reject.reason)))
+        .collect();
+    insta::assert_snapshot!(told.join("\n"));
 }

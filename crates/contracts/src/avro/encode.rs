@@ -21,7 +21,7 @@ pub struct Encoder {
 }
 
 #[derive(Debug)]
-enum Step {
+pub(super) enum Step {
     Null,
     Boolean,
     Int,
@@ -41,7 +41,7 @@ enum Step {
 }
 
 /// A field's name, how it is written, and the bytes of its default.
-type FieldStep = (Arc<str>, Step, Option<Vec<u8>>);
+pub(super) type FieldStep = (Arc<str>, Step, Option<Vec<u8>>);
 
 impl Encoder {
     pub fn new(path: &str, text: &str) -> Result<Self, Error> {
@@ -56,6 +56,14 @@ impl Encoder {
 
     pub fn schema(&self) -> &Arc<Schema> {
         &self.schema
+    }
+
+    /// The fields of the record, where the schema is one.
+    pub(super) fn fields(&self) -> Option<&[FieldStep]> {
+        match &self.step {
+            Step::Record(fields) => Some(fields),
+            _ => None,
+        }
     }
 
     /// Appends one record's bytes; on an error `out` is as before.
@@ -120,7 +128,20 @@ fn compile(avro: &Avro, id: NodeId, schema: &Schema) -> Step {
 }
 
 impl Step {
-    fn write(&self, value: &Value, out: &mut Vec<u8>) -> Result<(), Violation> {
+    /// Where a text is always taken as a string: by itself, or as this branch of a union.
+    pub(super) fn string_branch(&self) -> Option<Option<i64>> {
+        match self {
+            Step::String => Some(None),
+            Step::Union(branches) => {
+                let (at, (_, step)) =
+                    branches.iter().enumerate().find(|(_, (_, step))| !matches!(step, Step::Null))?;
+                matches!(step, Step::String).then_some(Some(at as i64))
+            }
+            _ => None,
+        }
+    }
+
+    pub(super) fn write(&self, value: &Value, out: &mut Vec<u8>) -> Result<(), Violation> {
         match (self, value) {
             (Step::Null, Value::Null) => {}
             (Step::Boolean, Value::Boolean(flag)) => out.push((*flag).into()),
@@ -202,6 +223,9 @@ impl Step {
         }
         let mut deepest: Option<Violation> = None;
         for (index, (_, step)) in branches.iter().enumerate() {
+            if matches!(step, Step::Null) && !value.is_null() {
+                continue;
+            }
             long(index as i64, out);
             match step.write(value, out) {
                 Ok(()) => return Ok(()),
@@ -252,25 +276,26 @@ fn write_record(fields: &[FieldStep], row: &[(Arc<str>, Value)], out: &mut Vec<u
         // Rows made by this schema have its order; others are searched.
         let given =
             row.get(place).filter(|(field, _)| field == name).or_else(|| row.iter().find(|(f, _)| f == name));
-        let written = match (given, default) {
-            (Some((_, value)), _) => step.write(value, out),
-            (None, Some(default)) => {
-                out.extend_from_slice(default);
-                Ok(())
-            }
-            (None, None) => step
-                .write(&Value::Null, out)
-                .map_err(|violation| Violation { found: "nothing".to_owned(), ..violation }),
+        let written = match given {
+            Some((_, value)) => step.write(value, out),
+            None => missing(step, default.as_deref(), out),
         };
-        written.map_err(|violation| {
-            let field = match violation.field.is_empty() {
-                true => name.to_string(),
-                false => format!("{name}.{}", violation.field),
-            };
-            Violation { field, ..violation }
-        })?;
+        written.map_err(|violation| violation.under(name))?;
     }
     Ok(())
+}
+
+/// A field that nobody gives: its default, else null.
+pub(super) fn missing(step: &Step, default: Option<&[u8]>, out: &mut Vec<u8>) -> Result<(), Violation> {
+    match default {
+        Some(default) => {
+            out.extend_from_slice(default);
+            Ok(())
+        }
+        None => step
+            .write(&Value::Null, out)
+            .map_err(|violation| Violation { found: "nothing".to_owned(), ..violation }),
+    }
 }
 
 /// A value as an error shows it: its kind, and what it is where that is short.
@@ -325,7 +350,7 @@ pub(crate) fn long(number: i64, out: &mut Vec<u8>) {
     out.push(raw as u8);
 }
 
-fn sized(bytes: &[u8], out: &mut Vec<u8>) {
+pub(super) fn sized(bytes: &[u8], out: &mut Vec<u8>) {
     long(bytes.len() as i64, out);
     out.extend_from_slice(bytes);
 }

@@ -10,6 +10,7 @@ mod encode;
 mod json;
 mod parse;
 mod print;
+mod texts;
 mod write_schema;
 
 /// Connect's names of its logical types.
@@ -22,6 +23,7 @@ pub(crate) use connect::unscaled;
 pub use decode::Decoder;
 pub use encode::Encoder;
 pub(crate) use parse::is_name;
+pub(crate) use texts::TextRow;
 pub use write_schema::avro_of;
 
 use serde_json::{Map, Value as Json};

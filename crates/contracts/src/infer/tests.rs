@@ -76,7 +76,7 @@ fn the_rows_keep_the_contract_made_from_them() {
         let encoder = RowEncoder::compile(&contract, FLIGHTS[0], &["", "NA"]).unwrap();
         for row in &FLIGHTS[1..] {
             let mut out = Vec::new();
-            encoder.encode(row.iter().map(|text| text.as_bytes()), &mut out).unwrap();
+            encoder.encode(row, &mut out).unwrap();
             assert!(!out.is_empty());
         }
     }

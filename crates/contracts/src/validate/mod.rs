@@ -9,6 +9,7 @@ mod row;
 mod rule;
 
 pub use json::write_json;
+pub(crate) use row::shown;
 pub use row::{RowEncoder, cast_text, cast_word};
 pub(crate) use row::{boolean, float, integer};
 

@@ -3,8 +3,6 @@
 //! A text is null where it is one of the null markers and the field may be null or left out. `12.0` passes for an integer
 //! because spreadsheets write whole columns so; nothing else is repaired.
 
-use std::sync::Arc;
-
 use base::{Contract, Kind, Value};
 use serde_json::Value as Json;
 
@@ -28,7 +26,7 @@ pub struct RowEncoder {
 #[derive(Debug)]
 enum Plan {
     Json { columns: Vec<Column>, missing: Option<Violation>, rest: Option<Box<Validator>> },
-    Avro { columns: Vec<(Arc<str>, Option<Cast>)>, encoder: avro::Encoder },
+    Avro { width: usize, row: avro::TextRow, encoder: avro::Encoder },
 }
 
 #[derive(Debug)]
@@ -38,14 +36,6 @@ struct Column {
     rule: Rule,
     /// The schema allows no such member.
     refused: bool,
-}
-
-/// What a text becomes under Avro.
-#[derive(Debug, Clone)]
-struct Cast {
-    kind: Kind,
-    optional: bool,
-    default: bool,
 }
 
 impl RowEncoder {
@@ -66,11 +56,7 @@ impl RowEncoder {
     }
 
     /// Appends one row's bytes (without the wire format's five); on a violation `out` is as before.
-    pub fn encode<'a>(
-        &self,
-        row: impl IntoIterator<Item = &'a [u8]>,
-        out: &mut Vec<u8>,
-    ) -> Result<(), Violation> {
+    pub fn encode<T: AsRef<[u8]>>(&self, row: &[T], out: &mut Vec<u8>) -> Result<(), Violation> {
         let before = out.len();
         let written = match &self.plan {
             Plan::Json { columns, missing, rest } => {
@@ -80,22 +66,22 @@ impl RowEncoder {
                     (None, None) => Ok(()),
                 })
             }
-            Plan::Avro { columns, encoder } => self.encode_avro(columns, encoder, row, out),
+            Plan::Avro { width, row: plan, encoder } => short(row.len(), *width)
+                .and_then(|()| encoder.encode_texts(plan, row, |text| self.is_null(text), out)),
         };
         written.inspect_err(|_| out.truncate(before))
     }
 
-    fn encode_json<'a>(
+    fn encode_json<T: AsRef<[u8]>>(
         &self,
         columns: &[Column],
-        row: impl IntoIterator<Item = &'a [u8]>,
+        row: &[T],
         out: &mut Vec<u8>,
     ) -> Result<(), Violation> {
         out.push(b'{');
         let start = out.len();
-        let mut count = 0;
         for (column, text) in columns.iter().zip(row) {
-            count += 1;
+            let text = text.as_ref();
             let rule = &column.rule;
             let before = out.len();
             if before > start {
@@ -127,42 +113,12 @@ impl RowEncoder {
             write_cell(rule, text, out)?;
         }
         out.push(b'}');
-        short(count, columns.len())
-    }
-
-    fn encode_avro<'a>(
-        &self,
-        columns: &[(Arc<str>, Option<Cast>)],
-        encoder: &avro::Encoder,
-        row: impl IntoIterator<Item = &'a [u8]>,
-        out: &mut Vec<u8>,
-    ) -> Result<(), Violation> {
-        let mut fields = Vec::with_capacity(columns.len());
-        let mut count = 0;
-        for ((name, cast), text) in columns.iter().zip(row) {
-            count += 1;
-            let Some(cast) = cast else { continue };
-            if self.is_null(text) && (cast.optional || cast.default) {
-                if cast.optional {
-                    fields.push((name.clone(), Value::Null));
-                }
-                continue;
-            }
-            match cast_text(&cast.kind, text) {
-                Some(value) => fields.push((name.clone(), value)),
-                None => {
-                    let null = if cast.optional { " or null" } else { "" };
-                    let expected = format!("{}{null}", cast_word(&cast.kind));
-                    return Err(Violation { field: name.to_string(), expected, found: shown(text) });
-                }
-            }
-        }
-        short(count, columns.len())?;
-        encoder.encode(&Value::Struct(fields), out)
+        short(row.len(), columns.len())
     }
 
     fn is_null(&self, text: &[u8]) -> bool {
-        self.nulls.iter().any(|null| **null == *text)
+        // Twelve times a row: the first byte tells nearly always, without a call.
+        self.nulls.iter().any(|null| null.first() == text.first() && **null == *text)
     }
 }
 
@@ -212,19 +168,8 @@ fn json_plan(contract: &Contract, json: &Json, header: &[&str]) -> Result<(Plan,
 
 fn avro_plan(contract: &Contract, avro: &avro::Avro, header: &[&str]) -> Result<(Plan, Vec<String>), Error> {
     let encoder = avro::Encoder::of(&contract.subject, avro)?;
-    let mut unmatched = Vec::new();
-    let columns = header.iter().map(|name| {
-        let cast = encoder.schema().field(name).map(|field| Cast {
-            kind: field.schema.kind.clone(),
-            optional: field.schema.optional,
-            default: field.schema.default.is_some(),
-        });
-        if cast.is_none() {
-            unmatched.push((*name).to_owned());
-        }
-        ((*name).into(), cast)
-    });
-    Ok((Plan::Avro { columns: columns.collect(), encoder }, unmatched))
+    let (row, unmatched) = encoder.text_row(header);
+    Ok((Plan::Avro { width: header.len(), row, encoder }, unmatched))
 }
 
 /// Writes a text as the first of the rule's types that it can be.
@@ -269,7 +214,7 @@ fn refuse(rule: &Rule, text: &[u8]) -> Violation {
     Violation { field: rule.name.to_string(), expected: rule.expected(), found: shown(text) }
 }
 
-fn shown(text: &[u8]) -> String {
+pub(crate) fn shown(text: &[u8]) -> String {
     match std::str::from_utf8(text) {
         Ok(text) => format!("{:?}", shorten(text, 60)),
         Err(_) => format!("bytes that are not UTF-8 ({:?})", shorten(&String::from_utf8_lossy(text), 40)),
@@ -332,10 +277,12 @@ fn write_float(text: &[u8], number: f64, out: &mut Vec<u8>) {
 /// A text as a value of this kind; `None` where it is none.
 pub fn cast_text(kind: &Kind, text: &[u8]) -> Option<Value> {
     let narrow = |min: i64, max: i64| {
-        let whole = float(text)
-            .filter(|number| number.fract() == 0.0 && number.abs() < 9e15)
-            .map(|number| number as i64);
-        integer(text).or(whole).filter(|number| (min..=max).contains(number))
+        let whole = || {
+            float(text)
+                .filter(|number| number.fract() == 0.0 && number.abs() < 9e15)
+                .map(|number| number as i64)
+        };
+        integer(text).or_else(whole).filter(|number| (min..=max).contains(number))
     };
     let utf8 = || std::str::from_utf8(text).ok();
     Some(match kind {

@@ -127,7 +127,7 @@ fn check_row(schema: &str, header: &str, row: &str, expected: &str) {
     let header: Vec<&str> = header.split(',').collect();
     let encoder = RowEncoder::compile(&flight(schema), &header, &["NA", ""]).unwrap();
     let mut out = b"kept".to_vec();
-    let found = match encoder.encode(row.split(',').map(str::as_bytes), &mut out) {
+    let found = match encoder.encode(&row.split(',').collect::<Vec<_>>(), &mut out) {
         Ok(()) => String::from_utf8(out.split_off(4)).unwrap(),
         Err(violation) => violation.to_string(),
     };
@@ -169,9 +169,9 @@ fn rows_become_avro_too() {
     let encoder = RowEncoder::compile(&contract, &["d", "a", "n", "x"], &["NA"]).unwrap();
     assert_eq!(encoder.unmatched(), ["x"]);
     let mut out = Vec::new();
-    encoder.encode([&b"1970-01-02"[..], b"7", b"NA", b"?"], &mut out).unwrap();
+    encoder.encode(&["1970-01-02", "7", "NA", "?"], &mut out).unwrap();
     assert_eq!(out, [14, 2, 0]);
-    let refused = encoder.encode([&b"1970-01-02"[..], b"x", b"NA", b"?"], &mut out).unwrap_err();
+    let refused = encoder.encode(&["1970-01-02", "x", "NA", "?"], &mut out).unwrap_err();
     assert_eq!(refused.to_string(), "a: expected int, found \"x\"");
 }
 

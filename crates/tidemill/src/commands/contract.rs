@@ -247,7 +247,8 @@ fn validate(path: &Path, rows: Option<&Path>, nulls: &[String]) -> Result<(), Fa
                 if encoder.is_none() {
                     encoder = Some(contracts::RowEncoder::compile(&contract, header, &nulls)?);
                 }
-                encoder.as_ref().map_or(Ok(()), |encoder| encoder.encode(record, &mut out))
+                let record: Vec<&[u8]> = record.iter().collect();
+                encoder.as_ref().map_or(Ok(()), |encoder| encoder.encode(&record, &mut out))
             }
             Row::Json(text) => {
                 if validator.is_none() {

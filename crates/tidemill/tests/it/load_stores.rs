@@ -62,6 +62,37 @@ fn planes_become_documents_and_a_second_load_changes_nothing() {
     assert_eq!(compare(server, "-", &["by_place".to_owned()]).as_deref(), Some(PLANES));
 }
 
+/// What `mongoexport` wrote: ids, dates and decimals are those again, with a key or without.
+#[test]
+fn exported_documents_come_back_with_their_types() {
+    let Some(server) = testkit::mongod() else { return };
+    let Some(python) = testkit::venv_python("dlt") else { return };
+    let world = world();
+    let lines: String = (0..3)
+        .map(|number| {
+            format!(
+                "{{\"_id\":{{\"$oid\":\"65010203040506070809000{number}\"}},\"at\":{{\"$date\":\"2024-02-29T12:00:00Z\"}},\
+                 \"price\":{{\"$numberDecimal\":\"1.10\"}},\"n\":{{\"$numberLong\":\"{number}\"}}}}\n"
+            )
+        })
+        .collect();
+    world.write("exported.jsonl", &lines);
+    for (name, more) in [("exported", &[][..]), ("exported_by_key", &["--key", "n"][..])] {
+        let target = target(server, name);
+        world.ok(&[&["load", "exported.jsonl", &target][..], more].concat());
+        let script = "import sys, pymongo\n\
+                      found = pymongo.MongoClient(sys.argv[1]).load_stores[sys.argv[2]].find().sort('_id')\n\
+                      print([[type(value).__name__ for value in one.values()] + [str(one['_id']), one['n']] for one in found])";
+        let found = testkit::run_python(&python, script, &[&server.uri(""), name]);
+        let of = |number: u8| {
+            format!(
+                "['ObjectId', 'datetime', 'Decimal128', 'Int64', '65010203040506070809000{number}', {number}]"
+            )
+        };
+        assert_eq!(found.trim(), format!("[{}, {}, {}]", of(0), of(1), of(2)), "{name}");
+    }
+}
+
 #[test]
 fn rows_that_are_no_good_are_said_or_kept_aside() {
     let Some(server) = testkit::mongod() else { return };

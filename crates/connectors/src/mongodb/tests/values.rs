@@ -156,6 +156,25 @@ fn json_becomes_what_mongoimport_makes_of_it() {
 }
 
 #[test]
+fn of_a_name_that_comes_twice_the_last_value_counts() {
+    let written = |json: &str| {
+        let mut out = vec![0; 4];
+        encode::append_json(json.as_bytes(), &mut out).expect("it is JSON");
+        encode::close(&mut out, 0);
+        shown(&decoded(&out))
+    };
+    for (twice, once) in [
+        (r#"{"a":1,"b":2,"a":{"c":3}}"#, r#"{"a":{"c":3},"b":2}"#),
+        (r#"{"a":[{"b":1,"b":"x"}],"ab":1}"#, r#"{"a":[{"b":"x"}],"ab":1}"#),
+    ] {
+        assert_eq!(written(twice), written(once), "{twice}");
+    }
+    let wide: Vec<String> = (0..200).map(|number| format!("\"f{number}\":{}", number % 7)).collect();
+    let [once, twice] = [wide.join(","), format!("{},\"f3\":3", wide.join(","))];
+    assert_eq!(written(&format!("{{{twice}}}")), written(&format!("{{{once}}}")));
+}
+
+#[test]
 fn an_id_is_a_short_text() {
     let text = |id: Bson| {
         let document = doc! { "_id": id }.to_vec().expect("it can be written");

@@ -230,7 +230,8 @@ pub(super) async fn prepare(
         .map(|index| kinds_of(&names_of(index), &planned, contract.as_deref()))
         .collect();
     let has_contract = contract.is_some();
-    let plan = Plan { contract, keys: args.key.clone(), nulls, stamp };
+    let keeps_json = store.connector.spec.takes_json;
+    let plan = Plan { contract, keys: args.key.clone(), nulls, stamp, keeps_json };
     let stage: Arc<dyn Stage> = match (input, input.watched()) {
         // A store's rows have their types already; a contract is for the text that they would be.
         (Input::Records(_), _) if !has_contract => Arc::new(Rekeyed { keys: plan.keys, stamp: plan.stamp }),

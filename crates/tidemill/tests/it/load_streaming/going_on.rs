@@ -160,7 +160,10 @@ fn a_killed_load_into_a_store_goes_on_and_ends_whole() {
     let Some(server) = testkit::mongod() else { return };
     let Some(python) = testkit::venv_python("dlt") else { return };
     let world = world();
-    world.write("numbers.jsonl", numbers(20_000));
+    // Long enough for several batches.
+    let padding = "x".repeat(800);
+    let line = |number: usize| format!("{{\"n\":{number},\"padding\":\"{padding}\"}}\n");
+    world.write("numbers.jsonl", (0..20_000).map(line).collect::<String>());
     let script = "import sys, pymongo\n\
                   documents = pymongo.MongoClient(sys.argv[1]).going_on[sys.argv[2]]\n\
                   print(documents.count_documents({}), sum(one['n'] for one in documents.find()))";
