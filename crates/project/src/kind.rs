@@ -95,36 +95,44 @@ pub fn address(text: &str) -> Option<SocketAddr> {
     }
 }
 
-/// `1 KiB` is 1,024 bytes, `1 KB` 1,000; without a unit: bytes.
+/// `1 KiB` (or `1K`) is 1,024 bytes, `1 KB` 1,000; without a unit: bytes.
 pub fn bytes(text: &str) -> Option<i64> {
     let (number, unit) = split_unit(text)?;
-    let scale: i64 = match unit.to_ascii_lowercase().as_str() {
-        "" | "b" => 1,
-        "kib" => 1 << 10,
-        "mib" => 1 << 20,
-        "gib" => 1 << 30,
-        "tib" => 1 << 40,
+    number.checked_mul(if unit.is_empty() { 1 } else { unit_bytes(unit)? })
+}
+
+/// What stands behind a number of bytes.
+pub fn unit_bytes(unit: &str) -> Option<i64> {
+    Some(match unit.to_ascii_lowercase().as_str() {
+        "b" => 1,
+        "k" | "kib" => 1 << 10,
+        "m" | "mib" => 1 << 20,
+        "g" | "gib" => 1 << 30,
+        "t" | "tib" => 1 << 40,
         "kb" => 1_000,
         "mb" => 1_000_000,
         "gb" => 1_000_000_000,
         "tb" => 1_000_000_000_000,
         _ => return None,
-    };
-    number.checked_mul(scale)
+    })
 }
 
 /// `500`, `500 ms`, `30 s`, `5 min`, `12 h`, `7 d`.
 pub fn milliseconds(text: &str) -> Option<i64> {
     let (number, unit) = split_unit(text)?;
-    let scale = match unit {
-        "" | "ms" => 1,
+    number.checked_mul(if unit.is_empty() { 1 } else { unit_ms(unit)? })
+}
+
+/// What stands behind a number of a time.
+pub fn unit_ms(unit: &str) -> Option<i64> {
+    Some(match unit {
+        "ms" => 1,
         "s" => 1_000,
         "min" | "m" => 60_000,
         "h" => 3_600_000,
         "d" => 86_400_000,
         _ => return None,
-    };
-    number.checked_mul(scale)
+    })
 }
 
 fn split_unit(text: &str) -> Option<(i64, &str)> {

@@ -30,7 +30,7 @@ pub use documents::{ConnectorFile, ContractFile};
 pub use errors::Error;
 pub use explain::{explain, show, show_json};
 pub use folder::{Outside, Project, SETTINGS_FILE};
-pub use kind::{Kind, bytes};
+pub use kind::{Kind, bytes, unit_bytes, unit_ms};
 pub use lock::ProjectLock;
 pub use origin::{Origin, TextFile};
 pub use running::{Running, RunningPart};

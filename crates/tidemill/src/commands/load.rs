@@ -17,7 +17,6 @@ mod http;
 mod input;
 mod job;
 mod kafka;
-mod limited;
 mod look;
 mod objects;
 mod pace;

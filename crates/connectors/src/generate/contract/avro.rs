@@ -83,14 +83,7 @@ impl Reader {
                 let rest = members
                     .get("items")
                     .map(|items| self.node(items, space, &format!("{at}/items"), singular(name)));
-                Shape::List(List {
-                    prefix: Vec::new(),
-                    rest,
-                    count_min: 0,
-                    count_max: usize::MAX,
-                    contains: None,
-                    is_set: false,
-                })
+                Shape::List(List::of(rest))
             }
             "map" => {
                 let values = members.get("values").unwrap_or(&Json::Null);

@@ -113,15 +113,7 @@ impl Reader {
         }
         let name = field.name();
         let rest = Some(self.value(&kind, name.strip_suffix('s').unwrap_or(name)));
-        let list = List {
-            prefix: Vec::new(),
-            rest,
-            count_min: 0,
-            count_max: usize::MAX,
-            contains: None,
-            is_set: false,
-        };
-        self.add(Shape::List(list), name)
+        self.add(Shape::List(List::of(rest)), name)
     }
 
     fn value(&mut self, kind: &Kind, name: &str) -> NodeId {
@@ -155,14 +147,7 @@ impl Reader {
             }
             "ListValue" => {
                 let rest = Some(self.add(word_text(""), "ListValue"));
-                Shape::List(List {
-                    prefix: Vec::new(),
-                    rest,
-                    count_min: 0,
-                    count_max: usize::MAX,
-                    contains: None,
-                    is_set: false,
-                })
+                Shape::List(List::of(rest))
             }
             "Any" => Shape::Impossible("an Any may hold every message there is".to_owned()),
             _ => return None,

@@ -44,6 +44,14 @@ pub(super) struct List {
     pub(super) is_set: bool,
 }
 
+impl List {
+    /// Of any length.
+    pub(super) fn of(rest: Option<NodeId>) -> Self {
+        let (count_min, count_max) = (0, usize::MAX);
+        Self { prefix: Vec::new(), rest, count_min, count_max, contains: None, is_set: false }
+    }
+}
+
 pub(super) struct Object {
     /// Those that the contract names.
     pub(super) fields: Vec<Field>,

@@ -73,21 +73,14 @@ impl Rate {
             amount.find(|one: char| !one.is_ascii_digit() && !"._".contains(one)).unwrap_or(amount.len());
         let (number, unit) = amount.split_at(at);
         let number: f64 = number.replace('_', "").parse().ok()?;
-        let each = match unit.trim().to_ascii_lowercase().as_str() {
-            "" => None,
-            "k" => return positive(number * 1_000.0 / per_ms).map(Rate::Records),
-            "b" => Some(1.0),
-            "kb" => Some(1e3),
-            "mb" => Some(1e6),
-            "gb" => Some(1e9),
-            "kib" => Some(1_024.0),
-            "mib" => Some(1_048_576.0),
-            "gib" => Some(1_073_741_824.0),
-            _ => return None,
-        };
-        match each {
-            None => positive(number / per_ms).map(Rate::Records),
-            Some(bytes) => positive(number * bytes / per_ms).map(Rate::Bytes),
+        match unit.trim() {
+            "" => positive(number / per_ms).map(Rate::Records),
+            "k" | "K" => positive(number * 1_000.0 / per_ms).map(Rate::Records),
+            // `5M/s` may be records as well as bytes.
+            unit if unit.ends_with(['b', 'B']) => {
+                positive(number * project::unit_bytes(unit)? as f64 / per_ms).map(Rate::Bytes)
+            }
+            _ => None,
         }
     }
 }
@@ -101,15 +94,7 @@ fn time_ms(text: &str) -> Option<f64> {
     let text = text.trim();
     let at = text.find(|one: char| !one.is_ascii_digit() && one != '.')?;
     let (number, unit) = text.split_at(at);
-    let unit_ms = match unit.trim() {
-        "ms" => 1.0,
-        "s" => 1_000.0,
-        "m" | "min" => 60_000.0,
-        "h" => 3_600_000.0,
-        "d" => 86_400_000.0,
-        _ => return None,
-    };
-    positive(number.parse::<f64>().ok()? * unit_ms)
+    positive(number.parse::<f64>().ok()? * project::unit_ms(unit.trim())? as f64)
 }
 
 /// What may be read now.
@@ -212,6 +197,13 @@ impl PaceArgs {
 }
 
 impl Plan {
+    /// As fast as it goes, once, and so many records.
+    pub(super) fn only(limit: u64) -> Self {
+        let (rate, interval_ms, batch_records, jitter) = (None, None, BATCH_RECORDS, 0.0);
+        let pace = Pace { rate, interval_ms, batch_records, jitter, due_ms: None, left: 0, random: 0 };
+        Self { pace, rounds: 1, duration: None, limit: Some(limit), is_watch: false }
+    }
+
     /// `is_counted`: the source itself keeps to the limit.
     pub(super) fn of(
         args: &PaceArgs,

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use base::{BoxError, Code, Problem, Source, code};
+use base::{BoxError, Code, Problem, Source, SystemClock, code};
 use cloud::registry::{Authority, Registry};
 use connectors::{
     Selection, TableForm,
@@ -13,8 +13,15 @@ use connectors::{
     kafka::{SourceConfig, TopicSource, Topics},
 };
 use engine::Stage;
+use tokio_util::sync::CancellationToken;
 
-use super::{Args, Target, input::Input, kafka::Topic, stores::Store};
+use super::{
+    Args, Target,
+    input::Input,
+    kafka::Topic,
+    pace::{Paced, Plan},
+    stores::Store,
+};
 use crate::context::{Context, Failure};
 
 /// What is asked of a store.
@@ -112,7 +119,10 @@ impl Records {
         let source =
             store.source(&selection).map_err(|source| Error::Store { what: what.clone(), source })?;
         let source = match args.limit {
-            Some(limit) => Arc::new(super::limited::Limited::new(source, limit)) as Arc<dyn Source>,
+            Some(limit) => {
+                let (clock, never) = (Arc::new(SystemClock), CancellationToken::new());
+                Arc::new(Paced::new(source, Plan::only(limit), clock, never)) as Arc<dyn Source>
+            }
             None => source,
         };
         Ok(Self { source, name: what.into(), is_topic: false, table_form: store.table_form() })
