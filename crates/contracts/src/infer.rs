@@ -75,11 +75,14 @@ impl Inference {
         self.rows_count += 1;
         let mut decided = Vec::new();
         for (number, (name, text)) in header.iter().zip(row).enumerate() {
-            if !self.columns.contains_key(*name) {
-                self.columns.insert((*name).to_owned(), Seen { is_text: true, ..Seen::default() });
-            }
+            // Columns stand in the order of the header, unless others were seen before it.
+            let is_there = self.columns.get_index(number).is_some_and(|(known, _)| known == name);
+            let known = if is_there { Some(number) } else { self.columns.get_index_of(*name) };
+            let place = known.unwrap_or_else(|| {
+                self.columns.insert_full((*name).to_owned(), Seen { is_text: true, ..Seen::default() }).0
+            });
             let is_null = self.nulls.iter().any(|null| **null == *text);
-            let seen = &mut self.columns[*name];
+            let seen = &mut self.columns[place];
             let before = seen.counted();
             seen.add_text(text, is_null);
             let after = seen.counted();
