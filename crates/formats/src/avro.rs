@@ -8,10 +8,10 @@ mod schema;
 
 use std::{ops::Range, sync::Arc};
 
-use base::{Batch, Body, Rejects, Schema, Value, code};
+use base::{Batch, Body, Rejects, Schema, code};
 use flate2::{Compress, Compression, Crc, FlushCompress};
 
-use crate::{Encoder, Error, columns, reject};
+use crate::{Encoder, Error, columns::views, reject};
 
 pub(crate) use encode::kind_name;
 pub use schema::avro_schema_text;
@@ -90,9 +90,13 @@ impl AvroEncoder {
         self.header.take().unwrap_or_default()
     }
 
-    fn append_value(&mut self, value: &Value) -> Result<(), String> {
+    /// What `encode` appends is one record, unless it refuses.
+    fn append_record(
+        &mut self,
+        encode: impl FnOnce(&Schema, &mut Vec<u8>) -> Result<(), String>,
+    ) -> Result<(), String> {
         let start = self.block.len();
-        let encoded = encode::append(value, &self.schema, &mut self.block);
+        let encoded = encode(&self.schema, &mut self.block);
         match encoded {
             Ok(()) => self.block_records_count += 1,
             Err(_) => self.block.truncate(start),
@@ -120,18 +124,20 @@ impl AvroEncoder {
 
 impl Encoder for AvroEncoder {
     fn append(&mut self, batch: &Batch, rows: Range<usize>, out: &mut Vec<u8>) -> Result<Rejects, Error> {
-        let made;
-        let values: &[Value] = match &batch.body {
-            Body::Rows(values) => &values[rows.clone()],
-            Body::Columns(record_batch) => {
-                made = columns::values(&record_batch.slice(rows.start, rows.len()))?;
-                &made
-            }
+        let views = match &batch.body {
+            Body::Columns(columns) => views(columns)?,
+            Body::Rows(_) => Vec::new(),
             Body::Raw(_) => return Err(Error::Form { format: "Avro", form: "raw bytes" }),
         };
         let mut rejects = Rejects::default();
-        for (row, value) in rows.zip(values) {
-            if let Err(reason) = self.append_value(value) {
+        for row in rows {
+            let written = self.append_record(|schema, block| match &batch.body {
+                Body::Rows(values) => encode::append(&values[row], schema, block),
+                Body::Columns(_) | Body::Raw(_) => {
+                    encode::append_record(views.iter().map(|view| view.cell(row)), schema, block)
+                }
+            });
+            if let Err(reason) = written {
                 rejects.0.push(reject(batch, row, code::TM0601, "TASK_PUT", reason));
             }
             if self.block.len() >= BLOCK_BYTES {

@@ -1,5 +1,7 @@
 //! Rows into Arrow columns by their schema: checked row by row first, so that building columns cannot fail on data.
 
+mod cell;
+mod document;
 mod values;
 
 use std::sync::Arc;
@@ -17,6 +19,8 @@ use base::{Kind, Schema, Value};
 
 use crate::{Error, avro::kind_name};
 
+pub(crate) use cell::{Cell, views};
+pub use document::DocumentColumns;
 pub use values::{schema_of_columns, values};
 
 /// The widest decimal that 128 bits hold.

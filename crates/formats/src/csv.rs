@@ -3,11 +3,12 @@
 
 use std::{ops::Range, sync::Arc};
 
-use base::{Batch, Body, Rejects, Schema, Value, code};
+use base::{Batch, Body, Field, Rejects, Schema, Value, code};
 
 use crate::{
-    Encoder, Error, columns,
-    json::{Style, append_value, times},
+    Encoder, Error,
+    columns::{Cell, views},
+    json::{Style, append_cell, times},
     reject,
 };
 
@@ -35,70 +36,80 @@ impl CsvEncoder {
                 if place > 0 {
                     out.push(self.delimiter);
                 }
-                append_cell(field.name.as_bytes(), self.delimiter, out);
+                append_text(field.name.as_bytes(), self.delimiter, out);
             }
             out.push(b'\n');
         }
     }
 
-    fn line(&mut self, value: &Value, out: &mut Vec<u8>) -> Result<(), String> {
-        for (place, field) in self.schema.fields().iter().enumerate() {
+    fn line<'a>(&mut self, cells: impl Iterator<Item = Cell<'a>>, out: &mut Vec<u8>) -> Result<(), String> {
+        let Self { schema, delimiter, cell: text, .. } = self;
+        for (place, (field, cell)) in schema.fields().iter().zip(cells).enumerate() {
             if place > 0 {
-                out.push(self.delimiter);
+                out.push(*delimiter);
             }
-            match value.get(&field.name).map(Value::plain) {
-                None | Some(Value::Null) => {}
-                Some(Value::String(text)) => append_cell(text.as_bytes(), self.delimiter, out),
-                Some(
-                    time
-                    @ (Value::Date(_) | Value::TimeMs(_) | Value::TimestampMs(_) | Value::TimestampUs(_)),
-                ) => {
-                    times::append(time, out);
+            match cell {
+                Cell::Null => {}
+                Cell::Text(text) => append_text(text.as_bytes(), *delimiter, out),
+                Cell::Date(_) | Cell::TimeMs(_) | Cell::TimestampMs(_) | Cell::TimestampUs(_) => {
+                    times::append(cell, out);
                 }
-                Some(other) => {
-                    self.cell.clear();
-                    append_value(other, Some(&field.schema), Style::PLAIN, &mut self.cell)?;
+                other => {
+                    text.clear();
+                    append_cell(other, &field.schema, Style::PLAIN, text)?;
                     match other {
                         // Bytes are base64 text, without the quotes of JSON.
-                        Value::Bytes(_) => out.extend_from_slice(&self.cell[1..self.cell.len() - 1]),
-                        _ => append_cell(&self.cell, self.delimiter, out),
+                        Cell::Bytes(_) => out.extend_from_slice(&text[1..text.len() - 1]),
+                        _ => append_text(text, *delimiter, out),
                     }
                 }
             }
         }
         // A line that is empty would be passed over by whoever reads it.
-        if self.schema.fields().len() == 1 && out.last().is_none_or(|byte| *byte == b'\n') {
+        if schema.fields().len() == 1 && out.last().is_none_or(|byte| *byte == b'\n') {
             out.extend_from_slice(b"\"\"");
         }
         out.push(b'\n');
         Ok(())
     }
+
+    fn row(&mut self, value: &Value, out: &mut Vec<u8>) -> Result<(), String> {
+        if !matches!(value.plain(), Value::Struct(_) | Value::Map(_)) {
+            return Err(format!("expected a record with fields, found {}", value.kind_name()));
+        }
+        let schema = self.schema.clone();
+        let cell = |field: &Field| value.get(&field.name).map_or(Cell::Null, Cell::of);
+        self.line(schema.fields().iter().map(cell), out)
+    }
 }
 
 impl Encoder for CsvEncoder {
     fn append(&mut self, batch: &Batch, rows: Range<usize>, out: &mut Vec<u8>) -> Result<Rejects, Error> {
-        let made;
-        let values: &[Value] = match &batch.body {
-            Body::Rows(values) => &values[rows.clone()],
-            Body::Columns(record_batch) => {
-                made = columns::values(&record_batch.slice(rows.start, rows.len()))?;
-                &made
-            }
-            Body::Raw(_) => return Err(Error::Form { format: "CSV", form: "raw bytes" }),
-        };
         self.header(out);
         let mut rejects = Rejects::default();
-        for (row, value) in rows.zip(values) {
-            let start = out.len();
-            let written = if matches!(value.plain(), Value::Struct(_) | Value::Map(_)) {
-                self.line(value, out)
-            } else {
-                Err(format!("expected a record with fields, found {}", value.kind_name()))
-            };
+        let mut keep = |row: usize, written: Result<(), String>, start: usize, out: &mut Vec<u8>| {
             if let Err(reason) = written {
                 out.truncate(start);
                 rejects.0.push(reject(batch, row, code::TM0601, "TASK_PUT", reason));
             }
+        };
+        match &batch.body {
+            Body::Rows(values) => {
+                for row in rows {
+                    let start = out.len();
+                    let written = self.row(&values[row], out);
+                    keep(row, written, start, out);
+                }
+            }
+            Body::Columns(columns) => {
+                let views = views(columns)?;
+                for row in rows {
+                    let start = out.len();
+                    let written = self.line(views.iter().map(|view| view.cell(row)), out);
+                    keep(row, written, start, out);
+                }
+            }
+            Body::Raw(_) => return Err(Error::Form { format: "CSV", form: "raw bytes" }),
         }
         Ok(rejects)
     }
@@ -109,7 +120,7 @@ impl Encoder for CsvEncoder {
     }
 }
 
-fn append_cell(cell: &[u8], delimiter: u8, out: &mut Vec<u8>) {
+fn append_text(cell: &[u8], delimiter: u8, out: &mut Vec<u8>) {
     let needs_quotes = cell.iter().any(|byte| matches!(byte, b'"' | b'\n' | b'\r') || *byte == delimiter);
     if !needs_quotes {
         return out.extend_from_slice(cell);

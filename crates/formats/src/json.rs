@@ -10,15 +10,18 @@ mod value;
 use std::ops::Range;
 
 use arrow_array::Array;
-use arrow_json::{WriterBuilder, writer::LineDelimited};
 use base::{Batch, Body, Rejects, code};
 
-use crate::{Encoder, Error, RawAs, reject};
+use crate::{
+    Encoder, Error, RawAs,
+    columns::{schema_of_columns, views},
+    reject,
+};
 
 pub use compact::append as compact_json;
 pub use times::time_text;
 pub use value::json_value;
-pub(crate) use value::{append as append_value, append_base64, unscaled_bytes};
+pub(crate) use value::{append_base64, append_cell, append_plain, unscaled_bytes};
 
 /// How a decimal looks: `decimal.format` of JsonConverter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -103,6 +106,7 @@ impl JsonEncoder {
 impl Encoder for JsonEncoder {
     fn append(&mut self, batch: &Batch, rows: Range<usize>, out: &mut Vec<u8>) -> Result<Rejects, Error> {
         let mut rejects = Rejects::default();
+        let style = Style { decimal: self.settings.decimal, times: self.settings.times };
         let mut line =
             |row: usize, written: Result<(), String>, start: usize, out: &mut Vec<u8>| match written {
                 Ok(()) => out.push(b'\n'),
@@ -126,7 +130,6 @@ impl Encoder for JsonEncoder {
             }
             Body::Rows(values) => {
                 let schema = batch.contract.as_ref().map(|contract| &*contract.schema);
-                let style = Style { decimal: self.settings.decimal, times: self.settings.times };
                 for row in rows {
                     let start = out.len();
                     let written = value::append(&values[row], schema, style, out);
@@ -134,14 +137,25 @@ impl Encoder for JsonEncoder {
                 }
             }
             Body::Columns(columns) => {
-                let failed = |source: arrow_schema::ArrowError| Error::Encoder {
-                    format: "JSON",
-                    source: source.into(),
-                };
-                let build = WriterBuilder::new().with_explicit_nulls(true);
-                let mut writer = build.build::<_, LineDelimited>(&mut *out);
-                writer.write(&columns.slice(rows.start, rows.len())).map_err(failed)?;
-                writer.finish().map_err(failed)?;
+                let columns = columns.slice(rows.start, rows.len());
+                let schema = schema_of_columns(columns.schema_ref())?;
+                let (views, fields) = (views(&columns)?, schema.fields());
+                let heads: Vec<Vec<u8>> = fields.iter().map(|field| value::head(&field.name)).collect();
+                for row in rows.clone() {
+                    let start = out.len();
+                    let cells = views.iter().map(|view| view.cell(row - rows.start));
+                    let mut written = Ok(());
+                    out.push(b'{');
+                    for ((head, field), cell) in heads.iter().zip(fields).zip(cells) {
+                        if out.len() > start + 1 {
+                            out.push(b',');
+                        }
+                        out.extend_from_slice(head);
+                        written = written.and_then(|()| append_cell(cell, &field.schema, style, out));
+                    }
+                    out.push(b'}');
+                    line(row, written, start, out);
+                }
             }
         }
         Ok(rejects)

@@ -20,7 +20,7 @@ mod reader;
 mod reject;
 
 pub use avro::{AvroCodec, avro_schema_text};
-pub use columns::{arrow_schema, schema_of_columns, values};
+pub use columns::{DocumentColumns, arrow_schema, schema_of_columns, values};
 pub use encoder::{Compression, Encoder, Format, ParquetCodec, RawAs, Settings, encoder};
 pub use errors::Error;
 pub use json::{DecimalAs, JsonSettings, TimesAs, compact_json, json_value, time_text};

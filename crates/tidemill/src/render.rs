@@ -112,10 +112,13 @@ impl Diagnostic for Report<'_> {
 const EXIT_BROKEN_PIPE: i32 = 141;
 
 /// `tidemill … | head`: when nobody reads any more, a command ends as others do, not with a panic. The signal itself stays
-/// ignored, since a client that closes its connection must not end the environment.
+/// ignored, since a client that closes its connection must not end the environment. A panic that becomes an error is told as one.
 pub fn end_quietly_without_a_reader() {
     let otherwise = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
+        if base::panics::is_contained() {
+            return;
+        }
         let text = panic.payload_as_str().unwrap_or("");
         if text.starts_with("failed printing to stdout") && text.contains("Broken pipe") {
             std::process::exit(EXIT_BROKEN_PIPE);

@@ -9,7 +9,7 @@ use std::{
     sync::Arc,
 };
 
-use base::{Lease, Read, Value};
+use base::{Body, Lease, Read, Value};
 use contracts::avro::Decoder;
 
 use super::{Error, rows::Rows, stream::Stream};
@@ -182,7 +182,7 @@ impl AvroReader {
                 values.push(value);
             }
         }
-        Ok(self.rows.batch(values, lease))
+        Ok(self.rows.batch(Body::Rows(values.into()), lease))
     }
 }
 

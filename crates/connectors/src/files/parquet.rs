@@ -1,8 +1,10 @@
-//! Parquet files: row groups, read as batches of rows; those before the position are never unpacked.
+//! Parquet files: row groups, read as columns or as rows; those before the position are never unpacked.
 
 use std::{fs::File, sync::Arc};
 
-use base::{Lease, Read, Value};
+use arrow_array::RecordBatch;
+use arrow_schema::SchemaRef;
+use base::{Body, Lease, Read, panics::contained};
 use parquet::{
     arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder},
     file::reader::ChunkReader,
@@ -19,8 +21,9 @@ pub(super) struct ParquetReader {
     reader: ParquetRecordBatchReader,
     rows: Rows,
     row_bytes: usize,
+    pub(super) in_columns: bool,
     /// Unpacked and not yet given.
-    pending: std::vec::IntoIter<Value>,
+    pending: Option<RecordBatch>,
 }
 
 /// A file, or parts of an object as they are asked for.
@@ -32,12 +35,17 @@ pub(super) enum Bytes {
 impl ParquetReader {
     pub(super) fn open(bytes: Bytes, mut rows: Rows) -> Result<Self, Error> {
         let path = rows.path.clone();
-        let opened = match bytes {
+        let opened = sound(&path, 1, || match bytes {
             Bytes::File(file) => open(file, &mut rows),
             Bytes::Parts(parts) => open(*parts, &mut rows),
-        };
-        let (reader, row_bytes) = opened.map_err(|error| broken(&path, 1, error.to_string()))?;
-        Ok(Self { reader, rows, row_bytes, pending: Vec::new().into_iter() })
+        });
+        let (reader, row_bytes) = opened?;
+        Ok(Self { reader, rows, row_bytes, in_columns: false, pending: None })
+    }
+
+    /// What its columns are.
+    pub(super) fn schema(&self) -> SchemaRef {
+        arrow_array::RecordBatchReader::schema(&self.reader)
     }
 
     pub(super) fn read(
@@ -48,19 +56,44 @@ impl ParquetReader {
     ) -> Result<Read, Error> {
         let left = usize::try_from(self.rows.left_count).unwrap_or(usize::MAX);
         let count = (bytes_max / self.row_bytes).clamp(1, records_max.max(1)).min(left);
-        if self.pending.len() == 0 && left > 0 {
-            let number = self.rows.number;
-            let wrong = |reason: String| broken(&self.rows.path, number, reason);
-            let Some(batch) = self.reader.next() else { return Ok(Read::End) };
-            let batch = batch.map_err(|error| wrong(error.to_string()))?;
-            self.pending = columns::rows(&batch).map_err(wrong)?.into_iter();
+        if count == 0 {
+            return Ok(Read::End);
         }
-        let values: Vec<Value> = self.pending.by_ref().take(count).collect();
-        values.iter().for_each(|_| {
-            self.rows.take();
-        });
-        Ok(self.rows.batch(values, lease))
+        let (path, number) = (self.rows.path.clone(), self.rows.number);
+        let batch = match self.pending.take() {
+            Some(batch) => batch,
+            None => match sound(&path, number, || self.reader.next().transpose())? {
+                Some(batch) => batch,
+                None => return Ok(Read::End),
+            },
+        };
+        let count = count.min(batch.num_rows());
+        if count < batch.num_rows() {
+            self.pending = Some(batch.slice(count, batch.num_rows() - count));
+        }
+        let batch = batch.slice(0, count);
+        let body = match self.in_columns {
+            true => Body::Columns(batch),
+            false => {
+                Body::Rows(columns::rows(&batch).map_err(|reason| broken(&path, number, reason))?.into())
+            }
+        };
+        self.rows.pass(count as u64);
+        Ok(self.rows.batch(body, lease))
     }
+}
+
+/// Calls the library. It checks most of what a file says, and takes the rest for granted: of a damaged file it may panic, where
+/// arrow's buffers find that they were promised more. That is no mistake of ours, but a broken file as all others.
+fn sound<T, E: ToString>(
+    path: &Arc<str>,
+    record: u64,
+    call: impl FnOnce() -> Result<T, E>,
+) -> Result<T, Error> {
+    let called = contained(call).map_err(|words| format!("its reader gave up: {words}"));
+    called
+        .and_then(|called| called.map_err(|error| error.to_string()))
+        .map_err(|reason| broken(path, record, reason))
 }
 
 fn broken(path: &Arc<str>, record: u64, reason: String) -> Error {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow_buffer::ScalarBuffer;
-use base::{Batch, Body, Envelope, Lease, Place, Position, Read, Shared, Value};
+use base::{Batch, Body, Envelope, Lease, Place, Position, Read};
 
 /// Where a reader of typed records is.
 pub(super) struct Rows {
@@ -31,16 +31,22 @@ impl Rows {
         is_kept
     }
 
+    /// Counts so many records that are all kept.
+    pub(super) fn pass(&mut self, count: u64) {
+        self.number += count;
+        self.left_count -= count;
+    }
+
     /// The records up to here; none are the end, where all were asked for.
-    pub(super) fn batch(&self, values: Vec<Value>, lease: &Arc<Lease>) -> Read {
-        if values.is_empty() {
+    pub(super) fn batch(&self, body: Body, lease: &Arc<Lease>) -> Read {
+        if body.is_empty() {
             return Read::End;
         }
         let end = self.number as i64;
-        let marks = (end - values.len() as i64..end).collect::<Vec<i64>>();
+        let marks = (end - body.len() as i64..end).collect::<Vec<i64>>();
         let envelope = Envelope { marks: Some(ScalarBuffer::from(marks)), ..Envelope::default() };
         Read::Batch(Batch {
-            body: Body::Rows(Shared::from(values)),
+            body,
             envelope,
             contract: None,
             place: self.place.clone(),

@@ -2,6 +2,7 @@
 
 use std::{collections::HashMap, io, io::Read as _, sync::Arc};
 
+use arrow_schema::SchemaRef;
 use async_trait::async_trait;
 use base::{Ask, Discovery, Fault, Lease, Place, Position, Read, Reader, Source, Split};
 use parking_lot::Mutex;
@@ -23,6 +24,7 @@ use super::{
 pub struct FileSource {
     config: Config,
     is_look: bool,
+    in_columns: bool,
     files: Arc<HashMap<Arc<str>, Known>>,
     told: Mutex<bool>,
     stdin: Stdin,
@@ -56,18 +58,49 @@ impl FileSource {
             Ok((input.name.clone(), know(&config, input, raw)?))
         };
         let files = Arc::new(config.inputs.iter().map(known).collect::<Result<_, Error>>()?);
-        Ok(Self { config, is_look: false, files, told: Mutex::new(false), stdin })
+        Ok(Self { config, is_look: false, in_columns: false, files, told: Mutex::new(false), stdin })
     }
 
     /// The same source from its start, for a look that takes nothing away.
     pub fn looking(&self) -> Self {
+        Self { is_look: true, ..self.again() }
+    }
+
+    /// The same source from its start, which gives Parquet as columns: for a target that takes them.
+    pub fn in_columns(&self) -> Self {
+        Self { in_columns: true, ..self.again() }
+    }
+
+    fn again(&self) -> Self {
         Self {
             config: self.config.clone(),
-            is_look: true,
+            is_look: self.is_look,
+            in_columns: self.in_columns,
             files: self.files.clone(),
             told: Mutex::new(false),
             stdin: self.stdin.clone(),
         }
+    }
+
+    /// The columns of all files; `None` where one of them is no Parquet, or has others. Waits for files that are not here.
+    ///
+    /// # Errors
+    /// `Open`, `Fetch`, `Broken`.
+    pub fn arrow(&self) -> Result<Option<SchemaRef>, Error> {
+        let mut common: Option<SchemaRef> = None;
+        for input in &self.config.inputs {
+            let known = self.known(&input.name)?;
+            if known.format != Format::Parquet {
+                return Ok(None);
+            }
+            let schema = parquet_reader(&self.config, known, &self.stdin, 0, true)?.schema();
+            match &common {
+                Some(common) if common.fields() != schema.fields() => return Ok(None),
+                Some(_) => {}
+                None => common = Some(schema),
+            }
+        }
+        Ok(common)
     }
 
     fn known(&self, name: &str) -> Result<&Known, Error> {
@@ -122,8 +155,14 @@ impl FileSource {
         };
         let (config, stdin) = (self.config.clone(), self.stdin.clone());
         let known = self.known(name).map_err(|error| Fault::Fatal(Box::new(error)))?.clone();
-        let opened =
-            tokio::task::spawn_blocking(move || AnyReader::open(&config, &known, &stdin, from, is_look));
+        let in_columns = self.in_columns;
+        let opened = tokio::task::spawn_blocking(move || {
+            let mut reader = AnyReader::open(&config, &known, &stdin, from, is_look)?;
+            if let AnyReader::Parquet(reader) = &mut reader {
+                reader.in_columns = in_columns;
+            }
+            Ok::<_, Error>(reader)
+        });
         let reader = opened.await.map_err(|panicked| Fault::Fatal(Box::new(panicked)))?;
         Ok(Box::new(LaneReader { reader: reader.map(Some).map_err(|error| Fault::Fatal(Box::new(error)))? }))
     }
@@ -246,6 +285,29 @@ fn utf8(mut plain: Stream, config: &Config) -> io::Result<Stream> {
     })
 }
 
+fn parquet_reader(
+    config: &Config,
+    known: &Known,
+    stdin: &Stdin,
+    from: u64,
+    is_look: bool,
+) -> Result<ParquetReader, Error> {
+    let (name, is_remote) = (known.input.name.clone(), known.input.is_remote());
+    let rows = Rows::new(name.clone(), is_remote, from, config.records_count_max);
+    let parts = match (is_remote, known.packing) {
+        (true, None) => {
+            let remote = Remote::new(name.clone(), known.input.kind.clone())?;
+            Parts::of(remote).map_err(|source| Error::broken(name, 1, source, is_remote))?
+        }
+        _ => None,
+    };
+    let bytes = match parts {
+        Some(parts) => Bytes::Parts(Box::new(parts)),
+        None => Bytes::File(stream::seekable(&known.input, known.packing, stdin, is_look)?),
+    };
+    ParquetReader::open(bytes, rows)
+}
+
 /// The reader of one file.
 enum AnyReader {
     Text(Box<TextReader>),
@@ -274,18 +336,8 @@ impl AnyReader {
                 AvroReader::open(plain, rows()).map(|reader| AnyReader::Avro(Box::new(reader)))
             }
             Format::Parquet => {
-                let parts = match (is_remote, known.packing) {
-                    (true, None) => {
-                        let remote = Remote::new(name.clone(), known.input.kind.clone())?;
-                        Parts::of(remote).map_err(opened)?
-                    }
-                    _ => None,
-                };
-                let bytes = match parts {
-                    Some(parts) => Bytes::Parts(Box::new(parts)),
-                    None => Bytes::File(stream::seekable(&known.input, known.packing, stdin, is_look)?),
-                };
-                ParquetReader::open(bytes, rows()).map(|reader| AnyReader::Parquet(Box::new(reader)))
+                let reader = parquet_reader(config, known, stdin, from, is_look)?;
+                Ok(AnyReader::Parquet(Box::new(reader)))
             }
         }
     }

@@ -3,7 +3,7 @@
 use std::{io::Write, path::Path, sync::Arc, time::Duration};
 
 use arrow_array::Array;
-use base::{Ask, Body, Lease, Position, Read, Source, Split};
+use base::{Ask, Batch, Body, Lease, Position, Read, Source, Split};
 use proptest::prelude::*;
 
 use super::*;
@@ -23,29 +23,45 @@ fn split_of(path: &Path) -> Split {
     Split { id: path.clone(), place: Arc::new(base::Place::File { path }) }
 }
 
-/// All records with their lines: `2:a,b`.
-async fn read_from(config: Config, from: Position, bytes_max: u64) -> Result<Vec<String>, String> {
-    let path = std::path::PathBuf::from(&**config.inputs[0].name());
-    let source = FileSource::open(config).map_err(|error| base::problem::plain(&error))?;
+/// What `tell` says of all batches from a position on.
+async fn told_from(
+    source: FileSource,
+    path: &Path,
+    from: Position,
+    bytes_max: u64,
+    tell: impl Fn(&Batch, &mut Vec<String>),
+) -> Result<Vec<String>, String> {
     let plain = |fault: base::Fault| match fault.into_inner().downcast::<Error>() {
         Ok(error) => base::problem::plain(&*error),
         Err(error) => error.to_string(),
     };
-    let mut reader = source.open(&split_of(&path), &from).await.map_err(plain)?;
+    let mut reader = source.open(&split_of(path), &from).await.map_err(plain)?;
     let mut records = Vec::new();
     loop {
         match reader.read(&ask(bytes_max)).await.map_err(plain)? {
-            Read::Batch(batch) => {
-                let Body::Raw(values) = &batch.body else { panic!("raw") };
-                for row in 0..values.len() {
-                    let text = String::from_utf8_lossy(values.value(row)).into_owned();
-                    records.push(format!("{}:{text}", batch.envelope.mark(row).expect("a line")));
-                }
-            }
+            Read::Batch(batch) => tell(&batch, &mut records),
             Read::Idle => {}
             Read::End => return Ok(records),
         }
     }
+}
+
+fn opened(config: Config) -> Result<(FileSource, std::path::PathBuf), String> {
+    let path = std::path::PathBuf::from(&**config.inputs[0].name());
+    Ok((FileSource::open(config).map_err(|error| base::problem::plain(&error))?, path))
+}
+
+/// All records with their lines: `2:a,b`.
+async fn read_from(config: Config, from: Position, bytes_max: u64) -> Result<Vec<String>, String> {
+    let (source, path) = opened(config)?;
+    let tell = |batch: &Batch, records: &mut Vec<String>| {
+        let Body::Raw(values) = &batch.body else { panic!("raw") };
+        for row in 0..values.len() {
+            let text = String::from_utf8_lossy(values.value(row)).into_owned();
+            records.push(format!("{}:{text}", batch.envelope.mark(row).expect("a line")));
+        }
+    };
+    told_from(source, &path, from, bytes_max, tell).await
 }
 
 async fn read(name: &str, content: &[u8]) -> Result<Vec<String>, String> {

@@ -135,6 +135,9 @@ impl TextReader {
         let passed = &self.buffer[self.start..self.start + next];
         if self.counts == Counts::Rows {
             self.line += 1;
+        } else if passed.last() == Some(&b'\n') {
+            self.line += memchr::memchr_iter(b'\n', passed).count() as u64;
+            self.column = 0;
         } else if let Some(last) = memchr::memrchr(b'\n', passed) {
             self.line += memchr::memchr_iter(b'\n', passed).count() as u64;
             self.column = (next - last - 1) as u64;

@@ -1,19 +1,21 @@
-//! The short ways: CSV to JSON Lines or to columns, cell by cell, and JSON to JSON as it stands. No cell becomes a value.
+//! The short ways: CSV to JSON Lines or to columns, cell by cell; JSON to columns, field by field, or to JSON as it stands. Nothing of them
+//! becomes a value.
 //!
 //! They know no errors: whatever is not plain sailing is left to the stages, which tell what is wrong and where.
 
 use std::{borrow::Cow, collections::HashMap, sync::Arc};
 
 use arrow_array::{
-    Array, ArrayRef, BinaryViewArray, RecordBatch,
+    Array, ArrayRef, BinaryViewArray, RecordBatch, StringArray,
     builder::{
-        BooleanBuilder, Date32Builder, Float64Builder, Int64Builder, StringBuilder,
+        BinaryBuilder, BooleanBuilder, Date32Builder, Decimal128Builder, Float64Builder, Int64Builder,
         TimestampMillisecondBuilder,
     },
 };
-use base::{Batch, Body, Kind, Place, Value};
+use arrow_schema::{DECIMAL128_MAX_PRECISION, SchemaRef};
+use base::{Batch, Body, Envelope, Kind, Place, Value};
 use contracts::validate::{RowEncoder, cast_text};
-use formats::{Part, Parts};
+use formats::{DocumentColumns, Part, Parts};
 
 use crate::mapping::Cells;
 
@@ -22,6 +24,8 @@ pub(super) enum Direct {
     /// By the file's name.
     CsvLines(HashMap<Arc<str>, CsvLines>),
     CsvColumns(CsvColumns),
+    /// JSON as these columns.
+    Documents(SchemaRef),
     /// JSON is checked, and rid of white space.
     Json,
 }
@@ -37,6 +41,7 @@ pub(super) struct CsvLines {
 pub(super) struct CsvColumns {
     /// Of all files.
     pub(super) kinds: Vec<Kind>,
+    pub(super) arrow: SchemaRef,
     pub(super) files: HashMap<Arc<str>, CsvFile>,
     pub(super) nulls: Vec<String>,
 }
@@ -63,13 +68,8 @@ impl Direct {
                 }
                 parts.of_text(text, records_count).ok()
             }
-            Direct::CsvColumns(columns) => {
-                let mut blocks = Vec::new();
-                for batch in batches {
-                    columns.blocks(batch, parts, &mut blocks)?;
-                }
-                parts.of_blocks(&blocks).ok()
-            }
+            Direct::CsvColumns(columns) => encoded(batches, parts, |batch, made| columns.blocks(batch, made)),
+            Direct::Documents(arrow) => encoded(batches, parts, |batch, made| documents(batch, arrow, made)),
             Direct::Json => {
                 let is_raw = batches.iter().all(|batch| matches!(batch.body, Body::Raw(_)));
                 let (part, rejects) = parts.of_batches(batches).ok().filter(|_| is_raw)?;
@@ -77,6 +77,34 @@ impl Direct {
             }
         }
     }
+}
+
+/// The part of batches of columns, as `make` appends them for each batch.
+fn encoded(
+    batches: &[Batch],
+    parts: &Parts,
+    make: impl Fn(&Batch, &mut Vec<Batch>) -> Option<()>,
+) -> Option<Part> {
+    let mut made = Vec::new();
+    batches.iter().try_for_each(|batch| make(batch, &mut made))?;
+    let (part, rejects) = parts.of_batches(&made).ok()?;
+    rejects.is_empty().then_some(part)
+}
+
+/// Some records of a batch as columns. What is encoded asks for no marks.
+fn in_columns(batch: &Batch, columns: RecordBatch) -> Batch {
+    Batch { body: Body::Columns(columns), envelope: Envelope::default(), ..batch.clone() }
+}
+
+fn documents(batch: &Batch, arrow: &SchemaRef, made: &mut Vec<Batch>) -> Option<()> {
+    let records = records(batch)?;
+    for start in (0..records.len()).step_by(BLOCK_ROWS_COUNT) {
+        let end = (start + BLOCK_ROWS_COUNT).min(records.len());
+        let mut columns = DocumentColumns::new(arrow, end - start)?;
+        (start..end).try_for_each(|row| columns.push(records.value(row)))?;
+        made.push(in_columns(batch, columns.finish().ok()?));
+    }
+    Some(())
 }
 
 fn records(batch: &Batch) -> Option<&BinaryViewArray> {
@@ -107,12 +135,13 @@ impl CsvLines {
 }
 
 impl CsvColumns {
-    fn blocks(&self, batch: &Batch, parts: &Parts, blocks: &mut Vec<RecordBatch>) -> Option<()> {
+    fn blocks(&self, batch: &Batch, made: &mut Vec<Batch>) -> Option<()> {
         let file = self.files.get(name_of(&batch.place)?)?;
         let records = records(batch)?;
         let mut cells: Vec<Cow<'_, [u8]>> = Vec::with_capacity(file.places.len());
         let missing: Vec<usize> =
             (0..self.kinds.len()).filter(|place| !file.places.contains(place)).collect();
+        let null_bytes_max = self.nulls.iter().map(String::len).max().unwrap_or(0);
         for start in (0..records.len()).step_by(BLOCK_ROWS_COUNT) {
             let end = (start + BLOCK_ROWS_COUNT).min(records.len());
             let mut columns: Vec<Column> =
@@ -121,15 +150,17 @@ impl CsvColumns {
                 cells.clear();
                 file.cells.split(records.value(row), &mut cells).ok()?;
                 for (place, cell) in file.places.iter().zip(&cells) {
-                    let is_null = self.nulls.iter().any(|null| null.as_bytes() == &**cell);
+                    // Nearly all cells are longer than what stands for none.
+                    let is_null = cell.len() <= null_bytes_max
+                        && self.nulls.iter().any(|null| null.as_bytes() == &**cell);
                     columns[*place].push((!is_null).then_some(cell))?;
                 }
                 for place in &missing {
                     columns[*place].push(None)?;
                 }
             }
-            let arrays = columns.into_iter().map(Column::finish).collect();
-            blocks.push(RecordBatch::try_new(parts.arrow()?.clone(), arrays).ok()?);
+            let arrays = columns.into_iter().map(Column::finish).collect::<Option<_>>()?;
+            made.push(in_columns(batch, RecordBatch::try_new(self.arrow.clone(), arrays).ok()?));
         }
         Some(())
     }
@@ -140,7 +171,9 @@ enum Column {
     Integer(Int64Builder),
     Float(Float64Builder),
     Boolean(BooleanBuilder),
-    Text(StringBuilder),
+    Decimal(Decimal128Builder, Kind),
+    /// Whether it is UTF-8 is asked once, of all of it.
+    Text(BinaryBuilder),
     Date(Date32Builder),
     Moment(TimestampMillisecondBuilder),
 }
@@ -155,7 +188,13 @@ impl Column {
             Kind::Int64 => Column::Integer(Int64Builder::with_capacity(rows_count)),
             Kind::Float64 => Column::Float(Float64Builder::with_capacity(rows_count)),
             Kind::Boolean => Column::Boolean(BooleanBuilder::with_capacity(rows_count)),
-            Kind::String => Column::Text(StringBuilder::with_capacity(rows_count, rows_count * TEXT_BYTES)),
+            Kind::String => Column::Text(BinaryBuilder::with_capacity(rows_count, rows_count * TEXT_BYTES)),
+            Kind::Decimal { scale } => {
+                let column = Decimal128Builder::with_capacity(rows_count);
+                let scale = i8::try_from(*scale).ok()?;
+                let column = column.with_precision_and_scale(DECIMAL128_MAX_PRECISION, scale).ok()?;
+                Column::Decimal(column, kind.clone())
+            }
             Kind::Date => Column::Date(Date32Builder::with_capacity(rows_count)),
             Kind::TimestampMs => {
                 Column::Moment(TimestampMillisecondBuilder::with_capacity(rows_count).with_timezone("UTC"))
@@ -186,9 +225,16 @@ impl Column {
                     _ => return None,
                 },
             },
+            Column::Decimal(column, kind) => match cell {
+                None => column.append_null(),
+                Some(text) => match cast_text(kind, text)? {
+                    Value::Decimal { unscaled, .. } => column.append_value(unscaled),
+                    _ => return None,
+                },
+            },
             Column::Text(column) => match cell {
                 None => column.append_null(),
-                Some(text) => column.append_value(std::str::from_utf8(text).ok()?),
+                Some(text) => column.append_value(text),
             },
             Column::Date(column) => match cell {
                 None => column.append_null(),
@@ -208,15 +254,17 @@ impl Column {
         Some(())
     }
 
-    fn finish(self) -> ArrayRef {
-        match self {
+    /// `None`: a text is none.
+    fn finish(self) -> Option<ArrayRef> {
+        Some(match self {
             Column::Integer(mut column) => Arc::new(column.finish()),
             Column::Float(mut column) => Arc::new(column.finish()),
             Column::Boolean(mut column) => Arc::new(column.finish()),
-            Column::Text(mut column) => Arc::new(column.finish()),
+            Column::Decimal(mut column, _) => Arc::new(column.finish()),
+            Column::Text(mut column) => Arc::new(StringArray::try_from_binary(column.finish()).ok()?),
             Column::Date(mut column) => Arc::new(column.finish()),
             Column::Moment(mut column) => Arc::new(column.finish()),
-        }
+        })
     }
 }
 

@@ -6,6 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use arrow_array::Array;
 use base::{Ask, Batch, Body, BoxError, Discovery, Fault, Lease, Position, Read, Source, Split, Value};
 use engine::Stage;
 
@@ -64,13 +65,14 @@ async fn covered(source: &dyn Source, split: &Split, end: &Position) -> Result<(
     source.covered(split, end).await.map_err(refuse)
 }
 
-/// What the first records of all splits have in common, as the stages make them; `records_max` of each split.
+/// What the first records of all splits have in common, as the stages make them; `records_max` of each split. Without stages they are
+/// JSON, which is looked at as it stands: `false` where one of them is no plain record, and has to be made a value of.
 pub(super) async fn values(
     source: &dyn Source,
-    stages: &[Arc<dyn Stage>],
+    stages: Option<&[Arc<dyn Stage>]>,
     seen: &mut Seen,
     records_max: u64,
-) -> Result<(), Error> {
+) -> Result<bool, Error> {
     let mut splits = Splits::of(source);
     while let Some(split) = splits.next().await.map_err(refuse)? {
         let mut reader = source.open(&split, &Position::Start).await.map_err(refuse)?;
@@ -89,16 +91,33 @@ pub(super) async fn values(
             };
             end.clone_from(&batch.end);
             // Stages may ask a registry, and wait for it.
-            let stages = stages.to_vec();
-            let made = tokio::task::spawn_blocking(move || rows(&stages, batch)).await;
-            let rows = made.unwrap_or_else(|panicked| Err(panicked.into()));
-            let rows = rows.map_err(|source| Error::Look { source })?;
-            rows.iter().take(left).for_each(|row| seen.add(row));
-            left = left.saturating_sub(rows.len());
+            let (stages, mut so_far) = (stages.map(<[_]>::to_vec), std::mem::take(seen));
+            let looked = tokio::task::spawn_blocking(move || {
+                let count = match stages {
+                    Some(stages) => rows(&stages, batch).map(|rows| {
+                        rows.iter().take(left).for_each(|row| so_far.add(row));
+                        Some(rows.len())
+                    }),
+                    None => Ok(documents(&batch, left, &mut so_far)),
+                };
+                (count, so_far)
+            });
+            let (count, so_far) =
+                looked.await.unwrap_or_else(|panicked| (Err(panicked.into()), Seen::default()));
+            *seen = so_far;
+            let Some(count) = count.map_err(|source| Error::Look { source })? else { return Ok(false) };
+            left = left.saturating_sub(count);
         }
         covered(source, &split, &end).await?;
     }
-    Ok(())
+    Ok(true)
+}
+
+/// How many there were; `None`: one of them is no plain record.
+fn documents(batch: &Batch, records_max: usize, seen: &mut Seen) -> Option<usize> {
+    let Body::Raw(records) = &batch.body else { return None };
+    let count = records.len().min(records_max);
+    (0..count).all(|row| seen.add_document(records.value(row))).then_some(count)
 }
 
 fn rows(stages: &[Arc<dyn Stage>], batch: Batch) -> Result<Vec<Value>, BoxError> {

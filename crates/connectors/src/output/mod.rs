@@ -2,7 +2,7 @@
 //!
 //! `format` what a file is, by its name and the arguments; `place` where files lie and how they appear; `schema` the columns of records
 //! that no contract describes; `look` finds them by looking at the first records; `direct` the short ways of CSV and JSON,
-//! without a value for each cell; `plan` the way from a source to a format; `run` many hands, one order.
+//! without a value for each cell; records that come as columns stay such; `plan` the way from a source to a format; `run` many hands, one order.
 //!
 //! It is no sink of the engine's: there a lane writes one batch at a time, and here all cores encode and compress parts of one
 //! file. What it promises is less than a checkpoint, and enough: a file appears whole, under its name, or not at all; a run that was

@@ -2,6 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
+use arrow_schema::SchemaRef;
 use base::{Batch, Body, Contract, ContractKind, Fault, Kind, Rejects, Schema, Source, Value, code};
 use contracts::validate::RowEncoder;
 use engine::Stage;
@@ -25,6 +26,8 @@ use crate::{
 pub enum Form {
     /// Files with the kinds of their columns, and what becomes of records that are no CSV before they are rows.
     Files { planned: Vec<Planned>, stages: Vec<Arc<dyn Stage>> },
+    /// Columns, which stay such.
+    Columns(SchemaRef),
     /// Rows of a store, or what the stages make of its records.
     Rows { stages: Vec<Arc<dyn Stage>>, table_form: TableForm },
 }
@@ -82,6 +85,7 @@ pub async fn plan(
             stages.push(Arc::new(Rows::new(plan, planned.clone())?));
             (planned, stages)
         }
+        Form::Columns(arrow) => return Plan::of_columns(&format, arrow),
         Form::Rows { mut stages, table_form } => {
             stages.push(Arc::new(Plain { table_form, stamp: stamp.clone() }));
             (Vec::new(), stages)
@@ -101,8 +105,15 @@ pub async fn plan(
                     seen.add_column(name, &Kind::TimestampMs);
                 }
             } else {
-                let source = open().map_err(|source| Error::Look { source })?;
-                look::values(&*source, &stages, &mut seen, records_max).await?;
+                let source = || open().map_err(|source| Error::Look { source });
+                let is_plain = is_json
+                    && contract.is_none()
+                    && stamp.is_none()
+                    && look::values(&*source()?, None, &mut seen, records_max).await?;
+                if !is_plain {
+                    seen = Seen::default();
+                    look::values(&*source()?, Some(&stages), &mut seen, records_max).await?;
+                }
             }
             let schema = seen.schema().map(Arc::new).ok_or_else(|| no_columns(format.word))?;
             stages.push(Arc::new(Fit { schema: schema.clone() }));
@@ -114,7 +125,8 @@ pub async fn plan(
         _ if stamp.is_some() => None,
         (Word::JsonLines | Word::Json, None) if is_json => Some(Direct::Json),
         (Word::JsonLines | Word::Json, contract) if is_csv => csv_lines(&files, contract.as_deref(), &nulls),
-        (Word::Parquet, None) if is_csv => csv_columns(&files, schema.as_deref(), &nulls),
+        (_, None) if is_csv => csv_columns(&files, schema.as_deref(), &nulls),
+        (_, None) if is_json => schema.as_deref().and_then(arrow_of).map(Direct::Documents),
         _ => None,
     };
     let is_staged = direct.is_none();
@@ -125,12 +137,34 @@ fn no_columns(word: Word) -> Error {
     Error::NoColumns { format: word.name(), reason: "there are no records with fields".to_owned() }
 }
 
+impl Plan {
+    fn of_columns(format: &FileFormat, arrow: SchemaRef) -> Result<Self, base::BoxError> {
+        let schema = Arc::new(formats::schema_of_columns(&arrow)?.named("row"));
+        let (settings, contract) = (format.settings.clone(), row_contract(&schema));
+        let parts = Parts::of_columns(settings, contract, format.word == Word::Json, arrow)?;
+        Ok(Self {
+            stages: Vec::new(),
+            direct: None,
+            parts: Arc::new(parts),
+            is_grouped: format.word == Word::Parquet,
+            is_staged: false,
+            schema: Some(schema),
+        })
+    }
+}
+
+fn row_contract(schema: &Arc<Schema>) -> Arc<Contract> {
+    let (kind, subject, text) = (ContractKind::Avro, "row".into(), "".into());
+    Arc::new(Contract { kind, subject, id: None, text, schema: schema.clone() })
+}
+
 fn parts(format: &FileFormat, schema: Option<&Arc<Schema>>) -> Result<Parts, formats::Error> {
-    let contract = schema.map(|schema| {
-        let (kind, subject, text) = (ContractKind::Avro, "row".into(), "".into());
-        Arc::new(Contract { kind, subject, id: None, text, schema: schema.clone() })
-    });
-    Parts::new(format.settings.clone(), contract, format.word == Word::Json)
+    Parts::new(format.settings.clone(), schema.map(row_contract), format.word == Word::Json)
+}
+
+/// `None`: a format that has no columns of its own takes what they cannot hold.
+fn arrow_of(schema: &Schema) -> Option<SchemaRef> {
+    formats::arrow_schema(schema).ok()
 }
 
 /// The columns of all CSV files: a name that several have comes once for each kind that it has.
@@ -185,22 +219,24 @@ fn csv_lines(files: &[Planned], contract: Option<&Contract>, nulls: &[String]) -
 fn contract_of(header: &[String], kinds: &[Kind]) -> Option<Contract> {
     let property = |(name, kind): (&String, &Kind)| {
         let schema = match kind {
+            Kind::String => json!({ "type": ["null", "string"] }),
             Kind::Int64 => json!({ "type": ["null", "integer"] }),
             Kind::Float64 => json!({ "type": ["null", "number"] }),
             Kind::Boolean => json!({ "type": ["null", "boolean"] }),
             Kind::Date => json!({ "type": ["null", "string"], "format": "date" }),
             Kind::TimestampMs => json!({ "type": ["null", "string"], "format": "date-time" }),
-            _ => json!({ "type": ["null", "string"] }),
+            // Decimals have their scale, which no schema of JSON says.
+            _ => return None,
         };
-        (name.clone(), schema)
+        Some((name.clone(), schema))
     };
-    let properties: serde_json::Map<_, _> = header.iter().zip(kinds).map(property).collect();
+    let properties: serde_json::Map<_, _> = header.iter().zip(kinds).map(property).collect::<Option<_>>()?;
     let text = json!({ "title": "row", "type": "object", "properties": properties }).to_string();
     contracts::contract(ContractKind::JsonSchema, "row", None, &text).ok()
 }
 
 fn csv_columns(files: &[Planned], schema: Option<&Schema>, nulls: &[String]) -> Option<Direct> {
-    let fields = schema?.fields();
+    let (fields, arrow) = (schema?.fields(), arrow_of(schema?)?);
     let mut of_files = HashMap::new();
     for Planned { path, shape, kinds } in files {
         let Shape::Csv { header, cells } = shape else { return None };
@@ -209,7 +245,7 @@ fn csv_columns(files: &[Planned], schema: Option<&Schema>, nulls: &[String]) -> 
         of_files.insert(path.clone(), CsvFile { places, cells: cells.for_kinds(kinds) });
     }
     let kinds = fields.iter().map(|field| field.schema.kind.clone()).collect();
-    Some(Direct::CsvColumns(CsvColumns { kinds, files: of_files, nulls: nulls.to_vec() }))
+    Some(Direct::CsvColumns(CsvColumns { kinds, arrow, files: of_files, nulls: nulls.to_vec() }))
 }
 
 /// Rows without what only their store has, and with the stamp.

@@ -3,6 +3,8 @@
 //! Numbers that are whole and others are numbers; a date beside moments is a moment; what has no common type is JSON text. Every
 //! column may be empty. Memory is bounded by the fields, not the records.
 
+mod document;
+
 use std::{cmp::Ordering, sync::Arc};
 
 use base::{Field, Kind, Schema, Value};

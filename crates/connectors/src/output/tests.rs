@@ -29,8 +29,26 @@ fn config(paths: &[&Path]) -> Config {
 
 /// Converts files into one, or into a folder where the target has no extension.
 async fn convert(paths: &[&Path], target: &Path, name: &str, cut: Cut) -> Result<Summary, String> {
+    convert_by(Way::Short, paths, target, name, cut).await
+}
+
+/// How records become parts: by values in any case, without them where that goes, or as the columns that they come as.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Way {
+    Long,
+    Short,
+    Columns,
+}
+
+async fn convert_by(
+    way: Way,
+    paths: &[&Path],
+    target: &Path,
+    name: &str,
+    cut: Cut,
+) -> Result<Summary, String> {
     let config = config(paths);
-    let source = Arc::new(FileSource::open(config.clone()).map_err(|error| error.to_string())?);
+    let mut source = Arc::new(FileSource::open(config.clone()).map_err(|error| error.to_string())?);
     let shapes = record::shapes(&source, &config, &Mapping::default()).map_err(|error| error.to_string())?;
     let format = FileFormat::new(name, None, None, None, None).map_err(|error| error.to_string())?;
     let extension = format.extension();
@@ -42,9 +60,19 @@ async fn convert(paths: &[&Path], target: &Path, name: &str, cut: Cut) -> Result
         records_max: 1_000,
     };
     let open = || -> Result<Arc<dyn Source>, base::BoxError> { Ok(Arc::new(source.looking())) };
-    let planned = planned(&source, shapes, wanted.format.word).await;
-    let form = Form::Files { planned, stages: Vec::new() };
-    let plan = plan(&open, form, wanted).await.map_err(|error| error.to_string())?;
+    let form = match way {
+        Way::Columns => Form::Columns(source.arrow().expect("it can be read").expect("columns")),
+        Way::Long | Way::Short => {
+            let planned = planned(&source, shapes, wanted.format.word).await;
+            Form::Files { planned, stages: Vec::new() }
+        }
+    };
+    let mut plan = plan(&open, form, wanted).await.map_err(|error| error.to_string())?;
+    match way {
+        Way::Long => plan.direct = None,
+        Way::Short => {}
+        Way::Columns => source = Arc::new(source.in_columns()),
+    }
     let place = match target.extension() {
         Some(_) => Place::file(target),
         None => Place::folder(target, extension),
@@ -119,6 +147,60 @@ async fn csv_becomes_every_format() {
         texts.push(format!("{name}\n{}", lines(&out).join("\n")));
     }
     insta::assert_snapshot!(texts.join("\n\n"));
+}
+
+const JSON: &str = r#"{"id":1,"tags":["a",null],"in":{"x":1.5},"big":18446744073709551615,"is":true}
+{"in":{"x":2,"y":"\u00e9"},"id":2,"odd":true,"big":7}
+{"id":3,"odd":"text","tags":[],"none":null}
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn short_ways_and_long_ways_give_the_same() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let csv = written(&folder, "in.csv", CSV);
+    let jsonl = written(&folder, "in.jsonl", JSON);
+    let parquet = folder.path().join("in.parquet");
+    convert(&[&jsonl], &parquet, "in.parquet", Cut::default()).await.expect("converts");
+    let columns = ["out.csv", "out.tsv.zst", "out.parquet", "out.avro"];
+    // From text to text what is written stays as it is.
+    let all = ["out.jsonl", "out.json.gz", "out.csv", "out.tsv.zst", "out.parquet", "out.avro"];
+    for (path, other, names) in [
+        (&csv, Way::Short, &columns[..]),
+        (&jsonl, Way::Short, &columns[..]),
+        (&parquet, Way::Columns, &all[..]),
+    ] {
+        for name in names {
+            let mut told = Vec::new();
+            for way in [Way::Long, other] {
+                let out = folder.path().join(format!("{way:?}-{name}"));
+                let ended = convert_by(way, &[path], &out, name, Cut::default()).await.expect(name);
+                assert_eq!(ended.records_count, 3);
+                told.push(lines(&out));
+            }
+            assert_eq!(told[0], told[1], "{} to {name}", path.display());
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn parquet_keeps_types_that_we_have_no_word_for() {
+    use arrow_array::{ArrayRef, DictionaryArray, RecordBatch, TimestampMicrosecondArray, types::Int8Type};
+    let folder = tempfile::tempdir().expect("a folder");
+    let words: DictionaryArray<Int8Type> = ["a", "b", "a"].into_iter().collect();
+    let columns: [(&str, ArrayRef); 2] = [
+        ("at", Arc::new(TimestampMicrosecondArray::from(vec![1, 2, 3]).with_timezone("UTC"))),
+        ("word", Arc::new(words)),
+    ];
+    let batch = RecordBatch::try_from_iter(columns).expect("columns");
+    let path = folder.path().join("in.parquet");
+    let file = fs::File::create(&path).expect("a file");
+    let mut writer = parquet::arrow::ArrowWriter::try_new(file, batch.schema(), None).expect("a writer");
+    writer.write(&batch).and_then(|()| writer.close()).expect("writes");
+    let out = folder.path().join("out.parquet");
+    convert_by(Way::Columns, &[&path], &out, "out.parquet", Cut::default()).await.expect("converts");
+    let arrow = |path: &Path| FileSource::open(config(&[path])).expect("opens").arrow().expect("reads");
+    assert_eq!(arrow(&out).expect("columns").fields(), batch.schema().fields());
+    assert_eq!(lines(&out), lines(&path));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -116,7 +116,7 @@ macro_rules! texts {
     }};
 }
 
-fn column(field: &ArrowField, array: &ArrayRef) -> Result<Vec<Value>, Error> {
+pub(super) fn column(field: &ArrowField, array: &ArrayRef) -> Result<Vec<Value>, Error> {
     let bytes = |bytes: &[u8]| Value::Bytes(Bytes::copy_from_slice(bytes));
     let text = |text: &str| Value::string(text);
     let time = |us: i64| Value::TimeMs((us / 1_000) as i32);

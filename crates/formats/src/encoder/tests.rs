@@ -138,6 +138,30 @@ fn how_records_were_batched_leaves_no_trace() {
     }
 }
 
+/// Columns of every kind there is give the file that their rows give.
+#[test]
+fn columns_are_written_as_rows_are() {
+    let contract = contract();
+    let rows: Vec<Value> = (0..300).map(row).collect();
+    let arrow = crate::arrow_schema(&contract.schema).unwrap();
+    let columns = crate::columns::record_batch(&rows, &contract.schema, &arrow).unwrap();
+    let of_rows = batch(rows, &contract);
+    let of_columns = of_rows.with_body(Body::Columns(columns));
+    let settings =
+        settings().into_iter().filter(|settings| !matches!(settings.format, Format::Parquet { .. }));
+    for settings in settings {
+        let written = |batch: &Batch| {
+            let (mut encoder, mut out) = (encoder(&settings, Some(&contract)).unwrap(), Vec::new());
+            for rows in [0..100, 100..101, 101..300] {
+                assert!(encoder.append(batch, rows, &mut out).unwrap().is_empty());
+            }
+            encoder.finish(&mut out).unwrap();
+            out
+        };
+        assert!(written(&of_rows) == written(&of_columns), "{settings:?}");
+    }
+}
+
 #[test]
 fn files_are_read_back_by_other_code() {
     let json = &settings()[0];

@@ -2,15 +2,17 @@
 
 use base::Value;
 
+use crate::columns::Cell;
+
 const US_PER_DAY: i64 = 86_400_000_000;
 
-/// A date, a time of day or a moment; nothing for any other value.
-pub(crate) fn append(value: &Value, out: &mut Vec<u8>) {
-    match value {
-        Value::Date(days) => append_date(i64::from(*days), out),
-        Value::TimeMs(ms) => append_time(i64::from(*ms) * 1_000, out),
-        Value::TimestampMs(ms) => append_moment(ms.saturating_mul(1_000), out),
-        Value::TimestampUs(us) => append_moment(*us, out),
+/// A date, a time of day or a moment; nothing for any other cell.
+pub(crate) fn append(cell: Cell<'_>, out: &mut Vec<u8>) {
+    match cell {
+        Cell::Date(days) => append_date(i64::from(days), out),
+        Cell::TimeMs(ms) => append_time(i64::from(ms) * 1_000, out),
+        Cell::TimestampMs(ms) => append_moment(ms.saturating_mul(1_000), out),
+        Cell::TimestampUs(us) => append_moment(us, out),
         _ => {}
     }
 }
@@ -18,7 +20,7 @@ pub(crate) fn append(value: &Value, out: &mut Vec<u8>) {
 /// The text of a date, a time of day or a moment; empty for any other value.
 pub fn time_text(value: &Value) -> String {
     let mut out = Vec::new();
-    append(value, &mut out);
+    append(Cell::of(value), &mut out);
     String::from_utf8_lossy(&out).into_owned()
 }
 
@@ -86,7 +88,7 @@ mod tests {
     fn times_are_written_as_the_rfc_says() {
         let text = |value: Value| {
             let mut out = Vec::new();
-            append(&value, &mut out);
+            append(Cell::of(&value), &mut out);
             String::from_utf8(out).expect("ASCII")
         };
         let days = [0, -1, 15_736, -719_528, 2_932_896, 2_932_897].map(|days| text(Value::Date(days)));

@@ -1,11 +1,12 @@
 //! Values as JSON text, by a schema or by themselves, as JsonConverter and Jackson write them.
 
-use std::io::Write;
+use std::io::{self, Write};
 
 use base::{Kind, Schema, Value};
 use base64::{Engine, engine::general_purpose::STANDARD};
 
 use super::{DecimalAs, Style, TimesAs, times};
+use crate::columns::Cell;
 
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
@@ -22,30 +23,19 @@ pub(crate) fn append(
             Some(default) if !default.is_null() => append(default, None, style, out)?,
             _ => out.extend_from_slice(b"null"),
         },
-        Value::Boolean(true) => out.extend_from_slice(b"true"),
-        Value::Boolean(false) => out.extend_from_slice(b"false"),
-        Value::Int(number) => append_integer(i128::from(*number), out),
-        Value::Float(number) => {
-            let is_single = schema.is_some_and(|schema| schema.kind == Kind::Float32);
-            append_float(*number, is_single, out);
+        Value::Float(number) if schema.is_some_and(|schema| schema.kind == Kind::Float32) => {
+            append_plain(Cell::Single(*number as f32), style, out);
         }
-        Value::Decimal { unscaled, scale } => match style.decimal {
-            DecimalAs::Base64 => append_base64(&unscaled_bytes(*unscaled), out),
-            DecimalAs::Number => append_decimal(*unscaled, *scale, out),
-        },
-        Value::String(text) => append_string(text, out),
-        Value::Bytes(bytes) => append_base64(bytes, out),
-        Value::Date(_) | Value::TimeMs(_) | Value::TimestampMs(_) | Value::TimestampUs(_)
-            if style.times == TimesAs::Text =>
-        {
-            out.push(b'"');
-            times::append(value, out);
-            out.push(b'"');
-        }
-        Value::Date(days) => append_integer(i128::from(*days), out),
-        Value::TimeMs(ms) => append_integer(i128::from(*ms), out),
-        Value::TimestampMs(ms) => append_integer(i128::from(*ms), out),
-        Value::TimestampUs(us) => append_integer(i128::from(us.div_euclid(1_000)), out),
+        Value::Boolean(_)
+        | Value::Int(_)
+        | Value::Float(_)
+        | Value::Decimal { .. }
+        | Value::String(_)
+        | Value::Bytes(_)
+        | Value::Date(_)
+        | Value::TimeMs(_)
+        | Value::TimestampMs(_)
+        | Value::TimestampUs(_) => append_plain(Cell::of(value), style, out),
         Value::Tagged { value, .. } => append(value, schema, style, out)?,
         Value::List(items) => {
             let item_schema = match schema.map(|schema| &schema.kind) {
@@ -79,6 +69,52 @@ pub(crate) fn append(
         },
     }
     Ok(())
+}
+
+/// A cell, whose schema says no more than it does itself unless it is nested.
+pub(crate) fn append_cell(
+    cell: Cell<'_>,
+    schema: &Schema,
+    style: Style,
+    out: &mut Vec<u8>,
+) -> Result<(), String> {
+    match cell {
+        Cell::Nested(value) => append(value, Some(schema), style, out)?,
+        Cell::Float(number) if schema.kind == Kind::Float32 => {
+            append_plain(Cell::Single(number as f32), style, out);
+        }
+        plain => append_plain(plain, style, out),
+    }
+    Ok(())
+}
+
+/// Everything but what is nested.
+pub(crate) fn append_plain(cell: Cell<'_>, style: Style, out: &mut Vec<u8>) {
+    match cell {
+        Cell::Null | Cell::Nested(_) => out.extend_from_slice(b"null"),
+        Cell::Boolean(true) => out.extend_from_slice(b"true"),
+        Cell::Boolean(false) => out.extend_from_slice(b"false"),
+        Cell::Int(number) => append_integer(number, out),
+        Cell::Float(number) => append_float(number, |out| write!(out, "{number:?}"), out),
+        Cell::Single(number) => append_float(number.into(), |out| write!(out, "{number:?}"), out),
+        Cell::Decimal { unscaled, scale } => match style.decimal {
+            DecimalAs::Base64 => append_base64(&unscaled_bytes(unscaled), out),
+            DecimalAs::Number => append_decimal(unscaled, scale, out),
+        },
+        Cell::Text(text) => append_string(text, out),
+        Cell::Bytes(bytes) => append_base64(bytes, out),
+        Cell::Date(_) | Cell::TimeMs(_) | Cell::TimestampMs(_) | Cell::TimestampUs(_)
+            if style.times == TimesAs::Text =>
+        {
+            out.push(b'"');
+            times::append(cell, out);
+            out.push(b'"');
+        }
+        Cell::Date(days) => append_integer(days.into(), out),
+        Cell::TimeMs(ms) => append_integer(ms.into(), out),
+        Cell::TimestampMs(ms) => append_integer(ms, out),
+        Cell::TimestampUs(us) => append_integer(us.div_euclid(1_000), out),
+    }
 }
 
 /// One value as JSON text; for messages, tests and `cat`.
@@ -134,6 +170,13 @@ fn append_all<T>(
     Ok(())
 }
 
+/// A field's name with its colon.
+pub(super) fn head(name: &str) -> Vec<u8> {
+    let mut head = Vec::new();
+    append_name(name, &mut head);
+    head
+}
+
 fn append_name(name: &str, out: &mut Vec<u8>) {
     append_string(name, out);
     out.push(b':');
@@ -179,12 +222,24 @@ pub(crate) fn append_base64(bytes: &[u8], out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
-fn append_integer(number: i128, out: &mut Vec<u8>) {
-    write!(out, "{number}").expect("writing to memory does not fail");
+fn append_integer(number: i64, out: &mut Vec<u8>) {
+    let (mut digits, mut at, mut rest) = ([0; 20], 20, number.unsigned_abs());
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    if number < 0 {
+        out.push(b'-');
+    }
+    out.extend_from_slice(&digits[at..]);
 }
 
 /// Whole numbers keep their `.0`; what JSON has no number for is a text, as Jackson writes it.
-fn append_float(number: f64, is_single: bool, out: &mut Vec<u8>) {
+fn append_float(number: f64, finite: impl Fn(&mut Vec<u8>) -> io::Result<()>, out: &mut Vec<u8>) {
     if !number.is_finite() {
         let word = if number.is_nan() {
             "NaN"
@@ -195,8 +250,7 @@ fn append_float(number: f64, is_single: bool, out: &mut Vec<u8>) {
         };
         return append_string(word, out);
     }
-    let written = if is_single { write!(out, "{:?}", number as f32) } else { write!(out, "{number:?}") };
-    written.expect("writing to memory does not fail");
+    finite(out).expect("writing to memory does not fail");
 }
 
 fn append_decimal(unscaled: i128, scale: i32, out: &mut Vec<u8>) {

@@ -142,3 +142,22 @@ fn a_row_that_does_not_fit_is_refused_and_the_others_stay() {
     assert_eq!(part.records_count, 4);
     assert_eq!(rejects.0[0].reason, "id: expected int64, found string");
 }
+
+/// Which columns of the first row group have a dictionary.
+fn dictionaries(file: Vec<u8>) -> Vec<bool> {
+    use parquet::file::reader::{FileReader, SerializedFileReader};
+    let reader = SerializedFileReader::new(Bytes::from(file)).expect("it is Parquet");
+    let group = reader.metadata().row_group(0);
+    group.columns().iter().map(|column| column.dictionary_page_offset().is_some()).collect()
+}
+
+#[test]
+fn values_that_all_differ_get_no_dictionary() {
+    let settings =
+        Settings { format: Format::Parquet { codec: ParquetCodec::Snappy }, compression: Compression::None };
+    // The numbers, a third of the texts' rows being null, the days and the moments differ; the tags are all one.
+    let many = file(&settings, false, &[20_000, 20_003]);
+    assert_eq!(dictionaries(many.clone()), [false, false, false, false, true]);
+    assert_eq!(lines("a.parquet", many).len(), 20_003);
+    assert_eq!(dictionaries(file(&settings, false, &[100])), [true; 5]);
+}

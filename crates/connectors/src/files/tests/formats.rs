@@ -9,35 +9,34 @@ use super::*;
 
 /// `number: fields` of all records from a position on.
 async fn rows(config: Config, from: Position, bytes_max: u64) -> Result<Vec<String>, String> {
-    let path = std::path::PathBuf::from(&**config.inputs[0].name());
-    let source = FileSource::open(config).map_err(|error| base::problem::plain(&error))?;
-    let plain = |fault: base::Fault| match fault.into_inner().downcast::<Error>() {
-        Ok(error) => base::problem::plain(&*error),
-        Err(error) => error.to_string(),
-    };
-    let mut reader = source.open(&split_of(&path), &from).await.map_err(plain)?;
-    let mut told = Vec::new();
-    loop {
-        match reader.read(&ask(bytes_max)).await.map_err(plain)? {
-            Read::Batch(batch) => {
-                let Body::Rows(rows) = &batch.body else { panic!("rows") };
-                for (row, value) in rows.iter().enumerate() {
-                    let Value::Struct(fields) = value else { panic!("a struct") };
-                    let fields = fields.iter().map(|(name, value)| format!("{name}={value:?}"));
-                    let fields: Vec<String> = fields.collect();
-                    told.push(format!(
-                        "{}: {}",
-                        batch.envelope.mark(row).expect("a number"),
-                        fields.join(" ")
-                    ));
-                }
-                let last = batch.envelope.mark(batch.len() - 1).expect("a number");
-                assert_eq!(batch.end, Position::Mark(last + 1));
-            }
-            Read::Idle => {}
-            Read::End => return Ok(told),
-        }
+    let (source, path) = opened(config)?;
+    told_from(source, &path, from, bytes_max, |batch, told| {
+        let Body::Rows(rows) = &batch.body else { panic!("rows") };
+        tell(batch, rows, told);
+    })
+    .await
+}
+
+/// The same of Parquet that is read as columns.
+async fn columns(config: Config, from: Position, bytes_max: u64) -> Result<Vec<String>, String> {
+    let (source, path) = opened(config)?;
+    assert!(source.arrow().expect("it can be read").is_some());
+    told_from(source.in_columns(), &path, from, bytes_max, |batch, told| {
+        let Body::Columns(columns) = &batch.body else { panic!("columns") };
+        tell(batch, &super::columns::rows(columns).expect("they have values"), told);
+    })
+    .await
+}
+
+fn tell(batch: &Batch, rows: &[Value], told: &mut Vec<String>) {
+    for (row, value) in rows.iter().enumerate() {
+        let Value::Struct(fields) = value else { panic!("a struct") };
+        let fields = fields.iter().map(|(name, value)| format!("{name}={value:?}"));
+        let fields: Vec<String> = fields.collect();
+        told.push(format!("{}: {}", batch.envelope.mark(row).expect("a number"), fields.join(" ")));
     }
+    let last = batch.envelope.mark(batch.len() - 1).expect("a number");
+    assert_eq!(batch.end, Position::Mark(last + 1));
 }
 
 const AVRO: &str = r#"{"type":"record","name":"r","fields":[
@@ -146,8 +145,13 @@ async fn parquet_is_read_from_any_row() {
         let rest = rows(config.clone(), Position::Mark(from), 1 << 20).await.expect("reads");
         assert_eq!(rest, read[from as usize - 1..], "from {from}");
     }
-    let limited = Config { records_count_max: Some(60), ..config };
-    assert_eq!(rows(limited, Position::Mark(51), 1 << 20).await.expect("reads"), read[50..60]);
+    let limited = Config { records_count_max: Some(60), ..config.clone() };
+    assert_eq!(rows(limited.clone(), Position::Mark(51), 1 << 20).await.expect("reads"), read[50..60]);
+    // The same as columns, cut by slicing them.
+    for bytes_max in [1, 64, 1 << 20] {
+        assert_eq!(columns(config.clone(), Position::Mark(31), bytes_max).await.expect("reads"), read[30..]);
+        assert_eq!(columns(limited.clone(), Position::Start, bytes_max).await.expect("reads"), read[..60]);
+    }
     insta::assert_snapshot!(read[..3].join("\n"));
     // Packed as a whole it is unpacked first; without an ending it is known by its bytes.
     let packed = folder.path().join("b.parquet.zst");
@@ -156,6 +160,17 @@ async fn parquet_is_read_from_any_row() {
     let odd = folder.path().join("odd");
     std::fs::write(&odd, parquet(3)).expect("writes");
     assert_eq!(rows(Config::new(vec![odd]), Position::Start, 1 << 20).await.expect("reads"), read[..3]);
+}
+
+/// Found by fuzzing: of the one a buffer is empty, of the other a length negative.
+#[tokio::test]
+async fn a_panic_of_the_library_is_a_broken_file() {
+    for name in ["empty-slice", "negative-length"] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus/parquet").join(name);
+        let config = Config { format: Some(Format::Parquet), ..Config::new(vec![path]) };
+        let told = rows(config, Position::Start, 1 << 20).await.expect_err(name);
+        assert!(told.contains("its reader gave up: ") && told.starts_with("TM0725"), "{name}: {told}");
+    }
 }
 
 /// A book of two sheets, as few bytes as Excel opens.

@@ -6,11 +6,12 @@ use std::{
     sync::Arc,
 };
 
+use arrow_schema::SchemaRef;
 use base::{BoxError, Source, Value};
 use cloud::store::Address;
 use connectors::{
     files::{self, FileSource, Format},
-    generate::GeneratedSource,
+    generate::{Config as Generated, GeneratedSource},
     mapping::{Mapped, Mapping},
     record::{self, Shape},
     rows::{Planned, seen::Seen},
@@ -38,8 +39,8 @@ pub(super) enum Input {
     Made {
         source: Arc<dyn Source>,
         name: Arc<str>,
-        /// It ends by itself after as many as are wanted.
-        is_counted: bool,
+        /// What a generator makes: it ends by itself after as many as are wanted.
+        generated: Option<Generated>,
         mapping: Mapping,
     },
     /// Files that appear while it runs, each read so.
@@ -145,7 +146,7 @@ impl Input {
         }
         let Some(source) = http::source(args, context, sources)? else { return Ok(None) };
         let mapping = args.reading.mapping(args)?;
-        Ok(Some(Input::Made { name: source.name(), source, is_counted: false, mapping }))
+        Ok(Some(Input::Made { name: source.name(), source, generated: None, mapping }))
     }
 
     /// `--limit` is its count, where that is not said.
@@ -156,7 +157,8 @@ impl Input {
             (count, limit) => count.or(limit),
         };
         let (name, mapping) = (config.name(), args.reading.mapping(args)?);
-        Ok(Input::Made { name, source: Arc::new(GeneratedSource::new(config)), is_counted: true, mapping })
+        let source = Arc::new(GeneratedSource::new(config.clone()));
+        Ok(Input::Made { name, source, generated: Some(config), mapping })
     }
 
     pub(super) fn source(&self) -> Arc<dyn Source> {
@@ -189,6 +191,33 @@ impl Input {
         })
     }
 
+    /// The same records as columns, and what those are: where the source has such, and nothing is to be made of single fields.
+    pub(super) async fn in_columns(&self) -> Result<Option<(Arc<dyn Source>, SchemaRef)>, Failure> {
+        if self.mapping().is_none_or(|mapping| !mapping.is_empty()) {
+            return Ok(None);
+        }
+        let (source, arrow) = match self {
+            Input::Files(files) => {
+                let (source, asked) = (Arc::new(files.source.in_columns()), files.source.clone());
+                let arrow = tokio::task::spawn_blocking(move || asked.arrow()).await;
+                let arrow = arrow.map_err(|panicked| LoadError::Plan { source: Box::new(panicked) });
+                let arrow = arrow.map_err(Box::new)?.map_err(|error| Box::new(error) as Failure)?;
+                (source as Arc<dyn Source>, arrow)
+            }
+            Input::Made { generated: Some(config), .. } => {
+                let source = GeneratedSource::new(config.clone()).in_columns();
+                let arrow = source.schema().and_then(|schema| formats::arrow_schema(&schema).ok());
+                (Arc::new(source) as Arc<dyn Source>, arrow)
+            }
+            Input::Made { .. } | Input::Watched { .. } | Input::Given { .. } | Input::Records(_) => {
+                return Ok(None);
+            }
+        };
+        // What has no word in our schema is told by values.
+        let arrow = arrow.filter(|arrow| formats::schema_of_columns(arrow).is_ok());
+        Ok(arrow.map(|arrow| (source, arrow)))
+    }
+
     /// The files it reads, `-` among them.
     pub(super) fn paths(&self) -> &[PathBuf] {
         match self {
@@ -207,7 +236,7 @@ impl Input {
 
     /// It counts its records itself.
     pub(super) fn is_counted(&self) -> bool {
-        matches!(self, Input::Made { is_counted: true, .. })
+        matches!(self, Input::Made { generated: Some(_), .. })
     }
 
     fn mapping(&self) -> Option<&Mapping> {

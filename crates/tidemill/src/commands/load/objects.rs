@@ -61,22 +61,8 @@ fn rows(text: &str) -> Result<u64, String> {
 }
 
 fn bytes(text: &str) -> Result<u64, String> {
-    let digits = text.trim_end_matches(|one: char| one.is_ascii_alphabetic());
-    let factor: u64 = match &text[digits.len()..].to_ascii_lowercase()[..] {
-        "" | "b" => 1,
-        "kb" => 1_000,
-        "mb" => 1_000_000,
-        "gb" => 1_000_000_000,
-        "k" | "kib" => 1 << 10,
-        "m" | "mib" => 1 << 20,
-        "g" | "gib" => 1 << 30,
-        _ => 0,
-    };
-    let count: Option<u64> = digits.parse().ok();
-    count
-        .and_then(|count| count.checked_mul(factor))
-        .filter(|bytes| *bytes > 0)
-        .ok_or_else(|| "write it as 268435456, 256MB or 256MiB".to_owned())
+    let bytes = project::bytes(text).and_then(|bytes| u64::try_from(bytes).ok());
+    bytes.filter(|bytes| *bytes > 0).ok_or_else(|| "write it as 268435456, 256MB or 256MiB".to_owned())
 }
 
 /// Where files go.
@@ -255,7 +241,7 @@ pub(super) async fn run(
     if args.reading.infer {
         return look::infer(&input, args, context).await;
     }
-    let plan = planned(args, context, &input, sources, format).await?;
+    let (source, plan) = planned(args, context, &input, sources, format).await?;
     if let Some(count) = args.reading.preview {
         return look::preview(&input, plan.stages(), count, context).await;
     }
@@ -268,7 +254,7 @@ pub(super) async fn run(
     };
     let progress = Arc::new(Progress::default());
     let job = Job {
-        source: input.source(),
+        source,
         plan,
         place,
         cut: Cut { bytes: args.files.file_bytes, records: args.files.file_rows },
@@ -324,7 +310,7 @@ async fn planned(
     input: &Input,
     sources: &[String],
     format: FileFormat,
-) -> Result<Plan, Failure> {
+) -> Result<(Arc<dyn Source>, Plan), Failure> {
     let contract = match contract_text(args, context)? {
         Some((path, kind, text)) => {
             let contract = contracts::contract(kind, &path.to_string_lossy(), None, &text);
@@ -332,8 +318,15 @@ async fn planned(
         }
         None => None,
     };
-    let form = match input {
-        Input::Records(records) => {
+    // Generators make JSON as fast as it can be made of columns; what is looked at is shown record by record.
+    let is_json = matches!(format.word, Word::JsonLines | Word::Json) && input.is_counted();
+    let is_plain = contract.is_none() && args.stamp.is_none() && args.reading.preview.is_none();
+    let columns = if is_plain && !is_json { input.in_columns().await? } else { None };
+    let (source, columns) =
+        columns.map_or_else(|| (input.source(), None), |(source, arrow)| (source, Some(arrow)));
+    let form = match (input, columns) {
+        (_, Some(arrow)) => Form::Columns(arrow),
+        (Input::Records(records), None) => {
             Form::Rows { stages: records.rows(args, context)?, table_form: records.table_form() }
         }
         _ => {
@@ -357,5 +350,6 @@ async fn planned(
         opened.map_err(|problem| base::problem::plain(&*problem).into())
     };
     let planned = plan(&open, form, wanted).await;
-    planned.map_err(|source| Box::new(LoadError::Plan { source }) as Failure)
+    let plan = planned.map_err(|source| Box::new(LoadError::Plan { source }) as Failure)?;
+    Ok((source, plan))
 }
