@@ -11,6 +11,17 @@ mod targets;
 pub use mutate::{Corpus, Mutator};
 pub use targets::{TARGETS, Target};
 
+/// A panic that the reader of a library expects, and makes an error of, is no failure: whoever prints or counts panics calls it after
+/// it has set its own hook.
+pub fn leave_contained_panics_alone() {
+    let otherwise = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if !base::panics::is_contained() {
+            otherwise(panic);
+        }
+    }));
+}
+
 /// Bytes of a file under `corpus/`, by its target's name.
 pub fn corpus_folder() -> std::path::PathBuf {
     std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus")

@@ -131,6 +131,15 @@ pub const TARGETS: &[Target] = &[
         words: &[],
     },
     Target {
+        name: "parquet",
+        corpus: "parquet",
+        run: readers::parquet,
+        input_bytes_max: 16 << 10,
+        memory_bytes: readers::MEMORY_BYTES,
+        memory_per_byte: 4 << 10,
+        words: &[],
+    },
+    Target {
         name: "excel",
         corpus: "excel",
         run: readers::excel,

@@ -105,6 +105,10 @@ pub(super) fn avro(input: &[u8]) {
     read(Format::Avro, input, |_| {});
 }
 
+pub(super) fn parquet(input: &[u8]) {
+    read(Format::Parquet, input, |_| {});
+}
+
 pub(super) fn excel(input: &[u8]) {
     read(Format::Excel, input, |_| {});
 }
