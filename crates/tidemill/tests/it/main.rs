@@ -23,6 +23,7 @@ mod kafka_python;
 mod kcat;
 mod lifecycle;
 mod load_generate;
+mod load_pairs;
 mod load_reading;
 mod load_stores;
 mod load_streaming;
