@@ -8,10 +8,12 @@ mod header;
 mod records;
 #[cfg(test)]
 mod tests;
+mod walk;
 
 pub use build::{BatchBuilder, control_batch};
 pub use header::{BATCH_HEADER_BYTES, Batch, BatchHeader, Batches, PREFIX_BYTES, Patch, batch_size, batches};
 pub use records::{HeaderIter, Record, RecordIter, Records};
+pub use walk::Passed;
 
 use crate::compression::CompressionError;
 

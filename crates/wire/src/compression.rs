@@ -5,7 +5,7 @@
 #[cfg(test)]
 mod tests;
 
-use std::io::{self, Read, Write};
+use std::io::{self, BufRead, BufReader, Cursor, Read, Write};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Compression {
@@ -30,6 +30,8 @@ const XERIAL_MAGIC: &[u8; 16] = b"\x82SNAPPY\x00\x00\x00\x00\x01\x00\x00\x00\x01
 /// Only the first eight bytes are the mark; the versions behind it are not looked at, as in Java.
 const XERIAL_MARK_BYTES: usize = 8;
 const XERIAL_BLOCK_BYTES: usize = 32 << 10;
+/// What a reader unpacks at a time: fits a core's nearest memory.
+const READ_BYTES: usize = 32 << 10;
 
 impl Compression {
     /// The three lowest bits of a batch's attributes.
@@ -49,24 +51,32 @@ impl Compression {
     }
 
     pub fn decompress(self, data: &[u8], bytes_max: usize) -> Result<Vec<u8>, CompressionError> {
-        let corrupt = |error: io::Error| self.corrupt(error);
         match self {
             Compression::None if data.len() > bytes_max => {
                 Err(CompressionError::TooLarge { codec: self, bytes_max })
             }
             Compression::None => Ok(data.to_vec()),
-            Compression::Gzip => {
-                self.read_all(flate2::read::MultiGzDecoder::new(data), data.len(), bytes_max)
-            }
-            Compression::Lz4 => {
-                self.read_all(lz4::Decoder::new(data).map_err(corrupt)?, data.len(), bytes_max)
-            }
-            Compression::Zstd => {
-                let decoder = zstd::stream::read::Decoder::with_buffer(data).map_err(corrupt)?;
-                self.read_all(decoder, data.len(), bytes_max)
+            Compression::Gzip | Compression::Lz4 | Compression::Zstd => {
+                self.read_all(self.stream(data, bytes_max)?, data.len(), bytes_max)
             }
             Compression::Snappy => self.decompress_snappy(data, bytes_max),
         }
+    }
+
+    /// What `data` unpacks to, some KiB at a time. Only Snappy's, which cannot swell far, is unpacked as a whole, to at most `bytes_max`.
+    pub(crate) fn reader(self, data: &[u8], bytes_max: usize) -> Result<impl BufRead + '_, CompressionError> {
+        Ok(BufReader::with_capacity(READ_BYTES, self.stream(data, bytes_max)?))
+    }
+
+    fn stream<'a>(self, data: &'a [u8], bytes_max: usize) -> Result<Box<dyn Read + 'a>, CompressionError> {
+        let corrupt = |error: io::Error| self.corrupt(error);
+        Ok(match self {
+            Compression::None => Box::new(data),
+            Compression::Snappy => Box::new(Cursor::new(self.decompress_snappy(data, bytes_max)?)),
+            Compression::Gzip => Box::new(flate2::read::MultiGzDecoder::new(data)),
+            Compression::Lz4 => Box::new(lz4::Decoder::new(data).map_err(corrupt)?),
+            Compression::Zstd => Box::new(zstd::stream::read::Decoder::with_buffer(data).map_err(corrupt)?),
+        })
     }
 
     pub fn compress(self, data: &[u8]) -> io::Result<Vec<u8>> {
@@ -145,7 +155,7 @@ impl Compression {
         Ok(())
     }
 
-    fn corrupt(self, reason: impl ToString) -> CompressionError {
+    pub(crate) fn corrupt(self, reason: impl ToString) -> CompressionError {
         CompressionError::Corrupt { codec: self, reason: reason.to_string() }
     }
 }

@@ -1,6 +1,6 @@
 //! Record batches: as a producer sends them, as the log reads them back, and as compaction writes them anew.
 
-use wire::batch::{BATCH_HEADER_BYTES, Batch, BatchBuilder, BatchHeader, Patch, batches};
+use wire::batch::{BATCH_HEADER_BYTES, Batch, BatchBuilder, BatchError, BatchHeader, Patch, batches};
 
 /// What the records of a batch may become when they are unpacked.
 pub(super) const RECORDS_BYTES_MAX: usize = 256 << 10;
@@ -37,6 +37,12 @@ fn one(batch: &Batch<'_>) {
     let patch = Patch { base_offset: 5, leader_epoch: 1, append_time_ms: sound.then_some(7) };
     let patched = patch.header_of(batch);
     BatchHeader::parse(&[&patched[..], batch.body()].concat()).expect("a patched header is one");
+    if batch.walk::<BatchError>(RECORDS_BYTES_MAX, |_| Ok(())).is_ok() {
+        // The sizes before the records are not counted.
+        let records = batch.records(2 * RECORDS_BYTES_MAX).expect("what a broker takes can be unpacked");
+        let count = records.iter().filter(Result::is_ok).count();
+        assert_eq!(count as i32, header.records_count, "what a broker takes can be read");
+    }
     let Ok(records) = batch.records(RECORDS_BYTES_MAX) else { return };
     assert!(records.body().len() <= RECORDS_BYTES_MAX.max(batch.bytes.len()));
     let mut builder = BatchBuilder::rewriting(header, Some(9));

@@ -68,7 +68,11 @@ impl LogError {
             LogError::Batch { source, .. } => match source {
                 BatchError::Magic { .. } => ResponseError::UnsupportedForMessageFormat,
                 BatchError::Compression { .. } => ResponseError::UnsupportedCompressionType,
-                _ => ResponseError::CorruptMessage,
+                // What its client has packed wrongly is so the next time as well: final, where CORRUPT_MESSAGE is sent again.
+                BatchError::Record { .. } | BatchError::Decompress(_) => ResponseError::InvalidRecord,
+                BatchError::Short { .. } | BatchError::Crc { .. } | BatchError::Field { .. } => {
+                    ResponseError::CorruptMessage
+                }
             },
             LogError::BatchTooLarge { .. } => ResponseError::MessageTooLarge,
             LogError::InvalidRecord { .. } => ResponseError::InvalidRecord,
@@ -131,6 +135,9 @@ impl Problem for LogError {
             LogError::Closed { .. } | LogError::Deleted { .. } => "ask for the topic's metadata again".to_owned(),
             LogError::OffsetOutOfRange { .. } => {
                 "retention has removed the records: reset the offset to the earliest or latest".to_owned()
+            }
+            LogError::Batch { source: BatchError::Record { .. } | BatchError::Decompress(_), .. } => {
+                "the client packs records wrongly: use another version of it, or another compression.type".to_owned()
             }
             LogError::Batch { .. } => "use a client that writes record batches of magic 2 (Kafka 0.11 or later)".to_owned(),
             LogError::BatchTooLarge { .. } => {

@@ -136,7 +136,8 @@ impl Log {
         &self.name
     }
 
-    /// Queues `records` (checked here: CRC, sizes, counts), in the order of the calls; waits only while the queue is full.
+    /// Queues `records` (checked here: CRC, sizes, and a client's record by record), in the order of the calls; waits only while the
+    /// queue is full.
     pub async fn submit(
         self: &Arc<Self>,
         records: Bytes,
@@ -144,7 +145,7 @@ impl Log {
         writer: Writer,
     ) -> Result<Pending, LogError> {
         self.check_state()?;
-        self.check_records(&records, writer)?;
+        let records = self.check_records(records, writer)?;
         let permit = self.queue.room(records.len()).await;
         let (done, answer) = oneshot::channel();
         let append = Append { log: self.clone(), records, leader_epoch, writer, done, _permit: permit };

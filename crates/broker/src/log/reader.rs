@@ -126,9 +126,8 @@ impl Log {
     /// small, or on the disk alone, and have to be read.
     pub fn locate(&self, offset: i64, limit: ReadLimit) -> Option<Located> {
         self.check_range(offset).ok()?;
-        let segments = self.all_segments();
-        let found = segments.partition_point(|segment| segment.base_offset <= offset).checked_sub(1)?;
-        let segment = &segments[found];
+        let (segments, first) = self.segments_from(offset);
+        let segment = segments.get(first)?;
         let stop = self.hints.lock().find(offset, segment)?;
         let (start, visible) = (stop.position, segment.visible());
         if visible.saturating_sub(start) < LOCATED_BYTES_MIN {
@@ -202,12 +201,18 @@ impl Log {
         Err(LogError::OffsetOutOfRange { log: self.name.clone(), offset, start, end })
     }
 
+    /// All segments, and the place of the one in which an offset lies, or would.
+    fn segments_from(&self, offset: i64) -> (Arc<[Arc<Segment>]>, usize) {
+        let segments = self.all_segments();
+        let first = segments.partition_point(|segment| segment.base_offset <= offset).saturating_sub(1);
+        (segments, first)
+    }
+
     fn read_once(&self, offset: i64, limit: ReadLimit, wait: Wait) -> Result<(Bytes, i64), Trouble> {
         if offset >= self.high_watermark().min(limit.before) {
             return Ok((Bytes::new(), offset));
         }
-        let segments = self.all_segments();
-        let first = segments.partition_point(|segment| segment.base_offset <= offset).saturating_sub(1);
+        let (segments, first) = self.segments_from(offset);
         for segment in &segments[first..] {
             match self.read_segment(segment, offset, limit, wait)? {
                 Found::Records(records, next_offset) => return Ok((records, next_offset)),

@@ -9,7 +9,7 @@ use std::{
 use base::crash_point;
 use bytes::Bytes;
 use parking_lot::MutexGuard;
-use wire::batch::{BATCH_HEADER_BYTES, Batch, BatchHeader, Patch, batches};
+use wire::batch::{BATCH_HEADER_BYTES, Batch, BatchError, BatchHeader, Patch, batches};
 
 use super::{
     aborted::Aborted,
@@ -22,8 +22,10 @@ use super::{
     segment::Segment,
 };
 
-/// Records are decompressed to at most this, where a compacted topic asks for their keys.
+/// Records are decompressed to at most this.
 pub(crate) const RECORDS_BYTES_MAX: usize = 256 << 20;
+/// A record that has no time.
+const NO_TIMESTAMP: i64 = -1;
 /// Kafka's bound on offsets within one segment: the indices write four bytes, signed there.
 const SEGMENT_OFFSETS_MAX: i64 = i32::MAX as i64;
 
@@ -48,6 +50,19 @@ pub(crate) struct Tail {
     pub(crate) snapshot_at: i64,
 }
 
+/// Why a client's record is not taken.
+enum Unfit {
+    Batch(BatchError),
+    Keyless,
+    Time(i64),
+}
+
+impl From<BatchError> for Unfit {
+    fn from(error: BatchError) -> Self {
+        Unfit::Batch(error)
+    }
+}
+
 /// Where a segment ends after a write.
 pub(crate) struct Written {
     segment: Arc<Segment>,
@@ -70,13 +85,13 @@ struct Run<'a> {
 type Answers = Vec<Result<Appended, LogError>>;
 
 impl Log {
-    /// What can be refused before queueing, on the caller's thread.
-    pub(crate) fn check_records(&self, records: &Bytes, writer: Writer) -> Result<(), LogError> {
+    /// What can be refused before queueing, on the caller's thread: gives what is to be stored.
+    pub(crate) fn check_records(&self, records: Bytes, writer: Writer) -> Result<Bytes, LogError> {
         let options = self.options();
         let log = || self.name.clone();
         let invalid = |why| Err(LogError::InvalidRecord { log: log(), why });
-        let mut count = 0;
-        for batch in batches(records) {
+        let (mut count, mut mended) = (0, None);
+        for batch in batches(&records) {
             let batch = batch.map_err(|source| LogError::Batch { log: log(), source })?;
             batch.check_crc().map_err(|source| LogError::Batch { log: log(), source })?;
             let (bytes, bytes_max) = (batch.bytes.len() as u64, u64::from(options.message_bytes_max));
@@ -85,25 +100,24 @@ impl Log {
             }
             count += 1;
             if writer != Writer::Broker {
-                self.check_client_batch(&batch, &options, writer)?;
+                self.check_client_batch(&batch, writer)?;
+                let latest_ms = self.check_client_records(&batch, &options)?;
+                // A time that no record has would mislead whoever looks for one: it is put right, as Kafka does.
+                mended =
+                    (latest_ms != batch.header.max_timestamp_ms).then(|| batch.with_max_timestamp(latest_ms));
             }
         }
         match count {
             0 => invalid("there is no record batch"),
-            1 => Ok(()),
+            1 => Ok(mended.unwrap_or(records)),
             _ if writer != Writer::Broker => {
                 invalid("a produce request has more than one batch for the partition")
             }
-            _ => Ok(()),
+            _ => Ok(records),
         }
     }
 
-    fn check_client_batch(
-        &self,
-        batch: &Batch<'_>,
-        options: &LogOptions,
-        writer: Writer,
-    ) -> Result<(), LogError> {
+    fn check_client_batch(&self, batch: &Batch<'_>, writer: Writer) -> Result<(), LogError> {
         let (log, header) = (|| self.name.clone(), &batch.header);
         let invalid = |why| Err(LogError::InvalidRecord { log: log(), why });
         if header.is_control() {
@@ -121,26 +135,44 @@ impl Log {
         if header.is_transactional() && writer != Writer::Transaction {
             return Err(LogError::NoTransaction { log: log(), producer_id: header.producer_id });
         }
-        if options.timestamp_type == TimestampType::CreateTime && header.max_timestamp_ms >= 0 {
-            let now_ms = self.clock.now_ms();
-            let from_ms = now_ms.saturating_sub(options.timestamp_before_ms_max);
-            let to_ms = now_ms.saturating_add(options.timestamp_after_ms_max);
-            let timestamp_ms = header.max_timestamp_ms;
-            if !(from_ms..=to_ms).contains(&timestamp_ms) {
-                return Err(LogError::InvalidTimestamp { log: log(), timestamp_ms, from_ms, to_ms });
-            }
-        }
-        if options.cleanup.compact {
-            let records = batch.records(RECORDS_BYTES_MAX);
-            let records = records.map_err(|source| LogError::Batch { log: log(), source })?;
-            for record in &records {
-                let record = record.map_err(|source| LogError::Batch { log: log(), source })?;
-                if record.key.is_none() {
-                    return invalid("a compacted topic takes no record without a key");
-                }
-            }
-        }
         Ok(())
+    }
+
+    /// Every record, as Kafka's LogValidator does: they unpack, are as many as the batch says, and fit the topic. What lies in the log
+    /// can be read, then, by compaction as by consumers. Gives the latest of their times.
+    fn check_client_records(&self, batch: &Batch<'_>, options: &LogOptions) -> Result<i64, LogError> {
+        let now_ms = self.clock.now_ms();
+        let times = match options.timestamp_type {
+            TimestampType::CreateTime => {
+                now_ms.saturating_sub(options.timestamp_before_ms_max)
+                    ..=now_ms.saturating_add(options.timestamp_after_ms_max)
+            }
+            TimestampType::LogAppendTime => i64::MIN..=i64::MAX,
+        };
+        let mut latest_ms = NO_TIMESTAMP;
+        let walked = batch.walk(RECORDS_BYTES_MAX, |record| {
+            latest_ms = latest_ms.max(record.timestamp_ms);
+            if options.cleanup.compact && !record.has_key {
+                Err(Unfit::Keyless)
+            } else if record.timestamp_ms != NO_TIMESTAMP && !times.contains(&record.timestamp_ms) {
+                Err(Unfit::Time(record.timestamp_ms))
+            } else {
+                Ok(())
+            }
+        });
+        let log = self.name.clone();
+        match walked {
+            Ok(()) => Ok(latest_ms),
+            Err(Unfit::Batch(source)) => Err(LogError::Batch { log, source }),
+            Err(Unfit::Keyless) => {
+                let why = "a compacted topic takes no record without a key";
+                Err(LogError::InvalidRecord { log, why })
+            }
+            Err(Unfit::Time(timestamp_ms)) => {
+                let (from_ms, to_ms) = times.into_inner();
+                Err(LogError::InvalidTimestamp { log, timestamp_ms, from_ms, to_ms })
+            }
+        }
     }
 
     /// Writes appends in their order; nothing is visible before `publish`. One answer for each.

@@ -1,5 +1,6 @@
 //! The 61 bytes before the records, what can be checked without decompressing, and patches.
 
+use bytes::Bytes;
 use crc32c::{crc32c, crc32c_append};
 
 use super::BatchError;
@@ -192,6 +193,13 @@ impl<'a> Batch<'a> {
     pub fn check_crc(&self) -> Result<(), BatchError> {
         let (expected, found) = (self.header.crc, crc32c(&self.bytes[ATTRIBUTES_AT..]));
         if expected == found { Ok(()) } else { Err(BatchError::Crc { expected, found }) }
+    }
+
+    /// The same batch with the latest time of its records in its header, which is under the CRC.
+    pub fn with_max_timestamp(&self, time_ms: i64) -> Bytes {
+        let mut header = BatchHeader { max_timestamp_ms: time_ms, ..self.header };
+        header.crc = crc_of(&header, self.body());
+        Bytes::from([&header.to_bytes()[..], self.body()].concat())
     }
 
     /// The records' bytes, compressed as they are.

@@ -169,25 +169,37 @@ fn nullable<'a>(rest: &mut &'a [u8]) -> Result<Option<&'a [u8]>, &'static str> {
 }
 
 fn varint(rest: &mut &[u8]) -> Result<i32, &'static str> {
-    let raw = unsigned(rest, 5)?;
-    let raw = u32::try_from(raw).map_err(|_| "a number has more than 32 bits")?;
-    Ok((raw >> 1) as i32 ^ -((raw & 1) as i32))
+    let number = zigzag(unsigned(5, || next(rest))?);
+    i32::try_from(number).map_err(|_| "a number has more than 32 bits")
 }
 
 fn varlong(rest: &mut &[u8]) -> Result<i64, &'static str> {
-    let raw = unsigned(rest, 10)?;
-    Ok((raw >> 1) as i64 ^ -((raw & 1) as i64))
+    Ok(zigzag(unsigned(10, || next(rest))?))
+}
+
+fn next(rest: &mut &[u8]) -> Result<u8, &'static str> {
+    let (byte, after) = rest.split_first().ok_or("a number does not end")?;
+    *rest = after;
+    Ok(*byte)
+}
+
+/// Small numbers of both signs are small without one.
+pub(super) fn zigzag(raw: u64) -> i64 {
+    (raw >> 1) as i64 ^ -((raw & 1) as i64)
 }
 
 /// Seven bits a byte, the lowest first; the top bit says that more follow.
-fn unsigned(rest: &mut &[u8], bytes_max: usize) -> Result<u64, &'static str> {
+pub(super) fn unsigned<E: From<&'static str>>(
+    bytes_max: usize,
+    mut next: impl FnMut() -> Result<u8, E>,
+) -> Result<u64, E> {
     let mut number = 0_u64;
-    for (index, &byte) in rest.iter().take(bytes_max).enumerate() {
+    for index in 0..bytes_max {
+        let byte = next()?;
         number |= u64::from(byte & 0x7f) << (7 * index);
         if byte < 0x80 {
-            *rest = &rest[index + 1..];
             return Ok(number);
         }
     }
-    Err("a number does not end")
+    Err("a number does not end".into())
 }

@@ -12,7 +12,7 @@ use kafka_protocol::{
 use proptest::prelude::*;
 
 use super::*;
-use crate::compression::Compression;
+use crate::compression::{Compression, CompressionError};
 
 const BYTES_MAX: usize = 1 << 20;
 const CODECS: [(Compression, TheirCompression); 5] = [
@@ -103,6 +103,7 @@ proptest! {
             prop_assert_eq!(batch.bytes.len(), bytes.len());
             prop_assert_eq!((batch.header.producer_id, batch.header.producer_epoch), (9, 3));
             prop_assert_eq!(plain_of(&batch.records(BYTES_MAX).unwrap()), records.clone());
+            prop_assert_eq!(passed(&batch, BYTES_MAX).unwrap().len(), records.len());
         }
     }
 
@@ -162,10 +163,104 @@ fn walk(bytes: &[u8]) {
     for batch in batches(bytes) {
         let Ok(batch) = batch else { return };
         let _ = batch.check_crc();
-        let Ok(records) = batch.records(10_000) else { continue };
+        let passed = passed(&batch, 10_000);
+        let Ok(records) = batch.records(10_000) else {
+            assert!(passed.is_err());
+            continue;
+        };
         for record in records.iter().flatten() {
             record.headers().count();
         }
+        if let Ok(passed) = passed {
+            let kept: Vec<_> = records.iter().map(|record| place_of(record.unwrap())).collect();
+            let passed: Vec<_> =
+                passed.into_iter().map(|passed| (passed.timestamp_ms, passed.has_key)).collect();
+            assert_eq!(passed, kept);
+        }
+    }
+}
+
+fn place_of(record: Record<'_>) -> (i64, bool) {
+    (record.timestamp_ms, record.key.is_some())
+}
+
+fn passed(batch: &Batch<'_>, bytes_max: usize) -> Result<Vec<Passed>, BatchError> {
+    let mut all = Vec::new();
+    batch.walk::<BatchError>(bytes_max, |record| {
+        all.push(record);
+        Ok(())
+    })?;
+    Ok(all)
+}
+
+/// A batch of these records' bytes, packed; `change` may spoil the header before the CRC is made.
+fn packed(codec: Compression, body: &[u8], change: impl FnOnce(&mut BatchHeader)) -> Vec<u8> {
+    let sample = sample();
+    let mut header = Batch::first(&sample).unwrap().header;
+    header.attributes = header.attributes & !7 | codec.attribute_bits();
+    header.length = (BATCH_HEADER_BYTES - PREFIX_BYTES + body.len()) as i32;
+    change(&mut header);
+    header.crc = header::crc_of(&header, body);
+    [&header.to_bytes()[..], body].concat()
+}
+
+#[test]
+fn a_walk_finds_what_is_packed_wrongly() {
+    let plain = sample()[BATCH_HEADER_BYTES..].to_vec();
+    let refused = |bytes: &[u8]| {
+        let batch = Batch::first(bytes).unwrap();
+        batch.check_crc().unwrap();
+        passed(&batch, BYTES_MAX).unwrap_err()
+    };
+    for (codec, _) in CODECS {
+        let whole = codec.compress(&plain).unwrap();
+        assert_eq!(
+            passed(&Batch::first(&packed(codec, &whole, |_| {})).unwrap(), BYTES_MAX).unwrap().len(),
+            3
+        );
+        // The counts are lower or higher than what is packed; the records end too early; they are not packed at all.
+        let fewer = packed(codec, &whole, |header| (header.records_count, header.last_offset_delta) = (2, 1));
+        assert_eq!(
+            refused(&fewer),
+            BatchError::Record { index: 2, what: "it is one more than the batch counts" }
+        );
+        let more = packed(codec, &whole, |header| (header.records_count, header.last_offset_delta) = (4, 3));
+        assert_eq!(refused(&more), BatchError::Record { index: 3, what: "it is cut off" });
+        let cut = codec.compress(&plain[..plain.len() - 1]).unwrap();
+        assert_eq!(
+            refused(&packed(codec, &cut, |_| {})),
+            BatchError::Record { index: 2, what: "it is cut off" }
+        );
+        if codec != Compression::None {
+            let unpacked = refused(&packed(codec, &plain, |_| {}));
+            assert!(
+                matches!(unpacked, BatchError::Decompress(CompressionError::Corrupt { .. })),
+                "{unpacked}"
+            );
+            let nothing = refused(&packed(codec, &codec.compress(b"").unwrap(), |_| {}));
+            assert_eq!(nothing, BatchError::Record { index: 0, what: "it is cut off" }, "{codec:?}");
+        }
+        // The second record says that it is the third.
+        let size = 1 + usize::from(plain[0] >> 1);
+        let mut jumps = plain.clone();
+        jumps[size + 3] += 2;
+        let jumps = refused(&packed(codec, &codec.compress(&jumps).unwrap(), |_| {}));
+        let what = "its offset does not follow the one before";
+        assert_eq!(jumps, BatchError::Record { index: 1, what });
+    }
+}
+
+#[test]
+fn a_walk_ends_at_its_bound() {
+    let mut builder = BatchBuilder::new(0);
+    (0..8).for_each(|offset| builder.push(offset, 5, None, Some(&[0; 100_000]), []));
+    for (codec, _) in CODECS {
+        let bytes = builder.clone().compression(codec).finish().unwrap();
+        let batch = Batch::first(&bytes).unwrap();
+        assert_eq!(passed(&batch, BYTES_MAX).unwrap().len(), 8, "{codec:?}");
+        let error = passed(&batch, 500_000).unwrap_err();
+        let expected = CompressionError::TooLarge { codec, bytes_max: 500_000 };
+        assert_eq!(error, BatchError::Decompress(expected));
     }
 }
 

@@ -20,6 +20,10 @@ fn every_error_says_what_why_and_what_to_do() {
         LogError::Deleted { log: log.clone() },
         LogError::OffsetOutOfRange { log: log.clone(), offset: 7, start: 10, end: 20 },
         LogError::Batch { log: log.clone(), source: BatchError::Magic { magic: 1 } },
+        LogError::Batch {
+            log: log.clone(),
+            source: BatchError::Record { index: 2, what: "its size is beyond the batch" },
+        },
         LogError::BatchTooLarge { log: log.clone(), bytes: 2_000_000, bytes_max: 1_048_588 },
         LogError::InvalidRecord { log: log.clone(), why: "a compacted topic takes no record without a key" },
         LogError::InvalidTimestamp { log: log.clone(), timestamp_ms: 9, from_ms: 1, to_ms: 5 },

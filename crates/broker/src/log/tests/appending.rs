@@ -228,6 +228,81 @@ fn what_does_not_fit_the_topic_is_refused() {
     assert_eq!(log.high_watermark(), 0);
 }
 
+/// The CRC that belongs to what was changed.
+fn sealed(mut bytes: Vec<u8>) -> Bytes {
+    let crc = crc32c::crc32c(&bytes[21..]);
+    bytes[17..21].copy_from_slice(&crc.to_be_bytes());
+    bytes.into()
+}
+
+#[test]
+fn what_its_client_has_packed_wrongly_is_refused() {
+    use wire::compression::Compression;
+    let world = World::new();
+    let logs = world.start();
+    let log = logs.log("t", 0, LogOptions::default()).unwrap();
+    let mut builder = BatchBuilder::new(0);
+    (0..50).for_each(|place| builder.push(place, NOW_MS + place, None, Some(&[7; 100]), []));
+    let (mut ends, mut taken) = (vec![], 0);
+    let codecs =
+        [Compression::None, Compression::Gzip, Compression::Snappy, Compression::Lz4, Compression::Zstd];
+    for codec in codecs {
+        let sound = builder.clone().compression(codec).finish().unwrap();
+        let with = |change: &dyn Fn(&mut Vec<u8>)| {
+            let mut bytes = sound.to_vec();
+            change(&mut bytes);
+            let error = append(&log, sealed(bytes)).unwrap_err();
+            assert_eq!(base::Problem::code(&error).id, "TM0354");
+            error.answer()
+        };
+        // One record less than there are, one more, and nothing that unpacks.
+        let count = |count: i32| {
+            move |bytes: &mut Vec<u8>| {
+                bytes[23..27].copy_from_slice(&(count - 1).to_be_bytes());
+                bytes[57..61].copy_from_slice(&count.to_be_bytes());
+            }
+        };
+        ends.push(with(&count(49)));
+        ends.push(with(&count(51)));
+        ends.push(with(&|bytes| bytes[61..].fill(0xff)));
+        assert_eq!(append(&log, sound.clone()).unwrap().base_offset, taken);
+        taken += 50;
+    }
+    assert!(ends.iter().all(|answer| *answer == kafka_protocol::ResponseError::InvalidRecord), "{ends:?}");
+    assert_eq!(log.high_watermark(), taken);
+}
+
+#[test]
+fn one_record_out_of_time_is_enough() {
+    let world = World::new();
+    let logs = world.start();
+    let log = logs.log("t", 0, LogOptions::default()).unwrap();
+    let mut builder = BatchBuilder::new(0);
+    for (place, time_ms) in (0..).zip([NOW_MS, NOW_MS + 4_000_000, -1]) {
+        builder.push(place, time_ms, None, None, []);
+    }
+    let mut bytes = builder.finish().unwrap().to_vec();
+    // The header says that none is so late.
+    bytes[35..43].copy_from_slice(&NOW_MS.to_be_bytes());
+    let error = append(&log, sealed(bytes)).unwrap_err();
+    assert!(
+        matches!(error, LogError::InvalidTimestamp { timestamp_ms, .. } if timestamp_ms == NOW_MS + 4_000_000)
+    );
+}
+
+#[test]
+fn a_time_that_no_record_has_is_put_right() {
+    let world = World::new();
+    let logs = world.start();
+    let log = logs.log("t", 0, LogOptions::default()).unwrap();
+    let mut bytes = batch(&["a", "b"]).to_vec();
+    bytes[35..43].copy_from_slice(&(NOW_MS + 500).to_be_bytes());
+    append(&log, sealed(bytes)).unwrap();
+    append(&log, batch_at(NOW_MS + 100, &[("k", None)])).unwrap();
+    assert_eq!(log.offset_for_time(NOW_MS + 50).unwrap().unwrap().offset, 2);
+    assert_eq!(read_from(&log, 0, ALL).len(), 3); // whose CRCs are checked there
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
