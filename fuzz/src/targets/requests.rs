@@ -21,6 +21,9 @@ pub(super) fn decode(input: &[u8]) {
 
 /// What passes the shape the codec may refuse, but it may not panic, nor reserve what is not there.
 fn decode_body(key: i16, version: i16, mut body: Bytes) {
+    if broker::api::handmade::read(key, version, body.clone()).is_some() {
+        return;
+    }
     macro_rules! decode {
         ($($request:ident)*) => {
             $(if key == <$request as Request>::KEY {

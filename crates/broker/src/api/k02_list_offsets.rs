@@ -5,19 +5,19 @@
 
 use std::sync::Arc;
 
-use bytes::{Buf, BufMut, Bytes, BytesMut};
+use bytes::{BufMut, BytesMut};
 use kafka_protocol::{
     ResponseError,
     messages::{
-        ListOffsetsRequest, ListOffsetsResponse, TopicName,
-        list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic},
+        ListOffsetsRequest, ListOffsetsResponse,
+        list_offsets_request::ListOffsetsPartition,
         list_offsets_response::{ListOffsetsPartitionResponse, ListOffsetsTopicResponse},
     },
-    protocol::{Request, StrBytes},
+    protocol::Request,
 };
 
 use super::{
-    Call, Caller, Frame, Handler, Pending, Reply, Step,
+    Call, Caller, Frame, Handler, Pending, Reply, Step, handmade,
     k01_fetch::{READ_COMMITTED, check_epoch},
     shapes,
     shapes::Malformed,
@@ -52,34 +52,9 @@ fn first_version(broker: Arc<Broker>, call: Call) -> Pending {
     Box::pin(async move {
         let caller = call.caller;
         let reply = Reply { version: 0, correlation_id: caller.correlation_id };
-        let request = read_first_version(call.body)?;
+        let request = handmade::list_offsets(call.body)?;
         write_first_version(act(broker, request, caller).await, reply).map(Step::answer)
     })
-}
-
-/// As v1, but that each partition also says how many offsets it wants; one is all it gets.
-pub(super) fn read_first_version(mut body: Bytes) -> Result<ListOffsetsRequest, Malformed> {
-    fn short<T>(read: Result<T, bytes::TryGetError>) -> Result<T, Malformed> {
-        read.map_err(|_| Malformed::Short)
-    }
-    let mut request = ListOffsetsRequest::default().with_replica_id(short(body.try_get_i32())?.into());
-    for _ in 0..short(body.try_get_i32())? {
-        let length = usize::try_from(short(body.try_get_i16())?).map_err(|_| Malformed::Length)?;
-        if length > body.len() {
-            return Err(Malformed::Short);
-        }
-        let name = StrBytes::try_from(body.split_to(length)).map_err(|_| Malformed::Codec)?;
-        let mut topic = ListOffsetsTopic::default().with_name(TopicName(name));
-        for _ in 0..short(body.try_get_i32())? {
-            let partition = ListOffsetsPartition::default()
-                .with_partition_index(short(body.try_get_i32())?)
-                .with_timestamp(short(body.try_get_i64())?);
-            short(body.try_get_i32())?; // how many
-            topic.partitions.push(partition);
-        }
-        request.topics.push(topic);
-    }
-    Ok(request)
 }
 
 fn write_first_version(response: ListOffsetsResponse, reply: Reply) -> Result<Frame, Malformed> {

@@ -1,6 +1,7 @@
-//! OffsetCommit (key 8), versions 2-9.
+//! OffsetCommit (key 8), versions 2-10.
 //! v5 drops retention_time; v6 leader epoch (KIP-320, stored); v7 group_instance_id (KIP-345); v8 flexible; v9 what members
-//! of consumer groups use (KIP-848): their epoch stands where the generation did.
+//! of consumer groups use (KIP-848): their epoch stands where the generation did; v10 topics by their ids (KIP-848), so that nothing is
+//! committed for another topic that has the name by now.
 //! It has no error at the top: what is wrong with the member is repeated for each partition, as Kafka does.
 
 use std::sync::Arc;
@@ -15,7 +16,11 @@ use kafka_protocol::{
     protocol::Request,
 };
 
-use super::{Caller, Handler, shapes};
+use super::{
+    Caller, Handler,
+    handmade::{self, IDS_SINCE},
+    shapes,
+};
 use crate::{
     broker::Broker,
     groups::{Commit, group::Claim},
@@ -25,10 +30,15 @@ use crate::{
 pub const HANDLER: Handler = Handler {
     key: OffsetCommitRequest::KEY,
     name: "OffsetCommit",
-    versions: 2..=9,
+    versions: 2..=10,
     shape: &shapes::OFFSET_COMMIT,
     pipelined: false,
-    call: |broker, call| call.answer(move |request, caller| act(broker, request, caller)),
+    call: |broker, call| match call.caller.version {
+        IDS_SINCE.. => {
+            call.answer_handmade(handmade::offset_commit, move |request, caller| act(broker, request, caller))
+        }
+        _ => call.answer(move |request, caller| act(broker, request, caller)),
+    },
     notes: "metadata up to `offset_metadata_bytes_max` (4096); the retention time of v2-4 is not honoured",
 };
 
@@ -41,12 +51,23 @@ async fn act(broker: Arc<Broker>, request: OffsetCommitRequest, caller: Caller) 
     let group_allowed = broker.check(&caller, Operation::Read, Resource::Group(&request.group_id));
     let mut response = OffsetCommitResponse::default();
     for topic in &request.topics {
-        let mut answered = OffsetCommitResponseTopic::default().with_name(topic.name.clone());
-        let name: Arc<str> = topic.name.as_str().into();
-        let allowed =
-            group_allowed.and_then(|()| broker.check(&caller, Operation::Read, Resource::Topic(&name)));
+        let (name, mut answered) = match version >= IDS_SINCE {
+            true => {
+                let name = broker.topics.by_id(topic.topic_id).map(|found| found.name.clone());
+                (name, OffsetCommitResponseTopic::default().with_topic_id(topic.topic_id))
+            }
+            false => {
+                let name = Some(topic.name.as_str().into());
+                (name, OffsetCommitResponseTopic::default().with_name(topic.name.clone()))
+            }
+        };
+        let name: Result<Arc<str>, _> = name.ok_or(ResponseError::UnknownTopicId);
+        let allowed = group_allowed
+            .and(name)
+            .and_then(|name| broker.check(&caller, Operation::Read, Resource::Topic(&name)).map(|()| name));
         for partition in &topic.partitions {
-            let staged = allowed.and_then(|()| stage(&broker, &name, staging(partition)));
+            let staged = allowed.as_ref().map_err(|error| *error);
+            let staged = staged.and_then(|name| stage(&broker, name, staging(partition)));
             let staged = staged.map(|commit| commits.push(commit));
             answered.partitions.push(
                 OffsetCommitResponsePartition::default()

@@ -1,7 +1,8 @@
-//! OffsetFetch (key 9), versions 1-9.
+//! OffsetFetch (key 9), versions 1-10.
 //! v2 an error at the top, null topics mean all; v5 leader epoch; v6 flexible; v7 require_stable (KIP-447: an offset that an
 //! open transaction is about to change is UNSTABLE_OFFSET_COMMIT, and the client asks again); v8 several groups at once
-//! (KIP-709); v9 id and epoch of a member of a consumer group (KIP-848): an epoch that is over is STALE_MEMBER_EPOCH.
+//! (KIP-709); v9 id and epoch of a member of a consumer group (KIP-848): an epoch that is over is STALE_MEMBER_EPOCH; v10 topics by
+//! their ids (KIP-848): one that is not there is UNKNOWN_TOPIC_ID, and where all are asked for it is left out.
 //! A partition that was never committed has offset -1 and no error, as has a group that does not exist.
 
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use kafka_protocol::{
     ResponseError,
     messages::{
         OffsetFetchRequest, OffsetFetchResponse, TopicName,
+        offset_fetch_request::OffsetFetchRequestTopics,
         offset_fetch_response::{
             OffsetFetchResponseGroup, OffsetFetchResponsePartition, OffsetFetchResponsePartitions,
             OffsetFetchResponseTopic, OffsetFetchResponseTopics,
@@ -17,8 +19,13 @@ use kafka_protocol::{
     },
     protocol::{Request, StrBytes},
 };
+use uuid::Uuid;
 
-use super::{Caller, Handler, shapes};
+use super::{
+    Caller, Handler,
+    handmade::{self, IDS_SINCE},
+    shapes,
+};
 use crate::{
     broker::Broker,
     groups::records::Committed,
@@ -28,10 +35,15 @@ use crate::{
 pub const HANDLER: Handler = Handler {
     key: OffsetFetchRequest::KEY,
     name: "OffsetFetch",
-    versions: 1..=9,
+    versions: 1..=10,
     shape: &shapes::OFFSET_FETCH,
     pipelined: false,
-    call: |broker, call| call.answer(move |request, caller| act(broker, request, caller)),
+    call: |broker, call| match call.caller.version {
+        IDS_SINCE.. => {
+            call.answer_handmade(handmade::offset_fetch, move |request, caller| act(broker, request, caller))
+        }
+        _ => call.answer(move |request, caller| act(broker, request, caller)),
+    },
     notes: "",
 };
 
@@ -62,12 +74,18 @@ async fn act(broker: Arc<Broker>, request: OffsetFetchRequest, caller: Caller) -
         return response;
     }
     for group in request.groups {
-        let wanted =
-            group.topics.map(|topics| topics.into_iter().map(|t| (t.name, t.partition_indexes)).collect());
+        let by_id = caller.version >= IDS_SINCE;
+        let ids = group.topics.as_ref().map(|topics| topics.iter().map(|topic| topic.topic_id).collect());
+        let named = |topic: OffsetFetchRequestTopics| match by_id {
+            true => (name_of(&broker, topic.topic_id), topic.partition_indexes),
+            false => (topic.name, topic.partition_indexes),
+        };
+        let wanted = group.topics.map(|topics| topics.into_iter().map(named).collect());
         let member = group.member_id.as_ref().map(|id| (&**id, group.member_epoch));
         let found = find(&broker, &caller, &group.group_id, member, &wanted, stable);
         let answered = OffsetFetchResponseGroup::default().with_group_id(group.group_id);
         response.groups.push(match found {
+            Ok(found) if by_id => answered.with_topics(with_ids(&broker, found, ids)),
             Ok(found) => answered.with_topics(found.into_iter().map(new_topic).collect()),
             Err(error) => answered.with_error_code(error.code()),
         });
@@ -115,12 +133,30 @@ fn find(
     };
     let topic = |(name, partitions): &(TopicName, Vec<i32>)| {
         let key: Arc<str> = name.as_str().into();
-        let allowed = check(name);
+        let allowed = if name.is_empty() { Err(ResponseError::UnknownTopicId) } else { check(name) };
         let each = |partition| (partition, allowed.and_then(|()| known(&(key.clone(), partition))));
         let partitions = partitions.iter().copied().map(each).collect();
         (name.clone(), partitions)
     };
     Ok(wanted.iter().map(topic).collect())
+}
+
+/// Empty where no topic has the id.
+fn name_of(broker: &Broker, id: Uuid) -> TopicName {
+    let name = broker.topics.by_id(id).map(|found| found.name.to_string());
+    TopicName(StrBytes::from_string(name.unwrap_or_default()))
+}
+
+/// `ids` are those that were asked for. Without them all topics were, and one that is no more has no id to be told by.
+fn with_ids(broker: &Broker, found: Found, ids: Option<Vec<Uuid>>) -> Vec<OffsetFetchResponseTopics> {
+    let one = |(place, (name, partitions)): (usize, (TopicName, Vec<(i32, Known)>))| {
+        let id = match &ids {
+            Some(ids) => *ids.get(place)?,
+            None => broker.topics.get(&name)?.id,
+        };
+        Some(new_topic((TopicName::default(), partitions)).with_topic_id(id))
+    };
+    found.into_iter().enumerate().filter_map(one).collect()
 }
 
 fn old_topic((name, partitions): (TopicName, Vec<(i32, Known)>)) -> OffsetFetchResponseTopic {

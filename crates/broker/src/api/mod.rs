@@ -17,6 +17,7 @@ use crate::{
     security::peer::{Gate, Peer},
 };
 
+pub mod handmade;
 pub mod shapes;
 
 mod k00_produce;
@@ -235,6 +236,25 @@ impl Call {
             let (request, caller) = self.decode::<Q>()?;
             let reply = Reply { version: caller.version, correlation_id: caller.correlation_id };
             let response = act(request, caller).await;
+            reply.encode(&response).map(Step::answer)
+        })
+    }
+
+    /// As `answer`, for a version that the codec does not read.
+    pub fn answer_handmade<Q, F>(
+        self,
+        read: fn(Bytes) -> Result<Q, Malformed>,
+        act: impl FnOnce(Q, Caller) -> F + Send + 'static,
+    ) -> Pending
+    where
+        Q: Request + Send + 'static,
+        F: Future<Output = Q::Response> + Send,
+        Q::Response: Send,
+    {
+        Box::pin(async move {
+            let request = read(self.body)?;
+            let reply = Reply { version: self.caller.version, correlation_id: self.caller.correlation_id };
+            let response = act(request, self.caller).await;
             reply.encode(&response).map(Step::answer)
         })
     }

@@ -284,7 +284,8 @@ pub const OFFSET_COMMIT: Shape = Shape {
         since(7, Text),
         until(4, Fixed(8)),
         always(Items(&[
-            always(Text),
+            until(9, Text),
+            since(10, Fixed(16)),
             always(Items(&[always(Fixed(4)), always(Fixed(8)), since(6, Fixed(4)), always(Text)])),
         ])),
     ],
@@ -301,7 +302,7 @@ pub const OFFSET_FETCH: Shape = Shape {
                 since(8, Text),
                 since(9, Text),
                 since(9, Fixed(4)),
-                since(8, Items(&[since(8, Text), since(8, Plain(&Fixed(4)))])),
+                since(8, Items(&[between(8, 9, Text), since(10, Fixed(16)), since(8, Plain(&Fixed(4)))])),
             ]),
         ),
         since(7, Fixed(1)),

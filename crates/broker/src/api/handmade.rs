@@ -1,0 +1,142 @@
+//! Requests that are read by hand, because the codec does not know their versions: ListOffsets 0, which Kafka 4 has dropped, and
+//! OffsetCommit and OffsetFetch 10, which Kafka 4.1 has begun with. Their answers are the codec's, but for the first's.
+//!
+//! Each body has passed its shape's check.
+
+use bytes::{Buf, Bytes, TryGetError};
+use kafka_protocol::{
+    messages::{
+        GroupId, ListOffsetsRequest, OffsetCommitRequest, OffsetFetchRequest, TopicName,
+        list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic},
+        offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic},
+        offset_fetch_request::{OffsetFetchRequestGroup, OffsetFetchRequestTopics},
+    },
+    protocol::{Decodable, Request, StrBytes},
+};
+use uuid::Uuid;
+
+use super::shapes::Malformed;
+
+/// From this version on OffsetCommit and OffsetFetch name topics by their ids (KIP-848).
+pub const IDS_SINCE: i16 = 10;
+
+/// Whether a request is read here, and then whether it can be: for those who want to see that no bytes do harm.
+pub fn read(key: i16, version: i16, body: Bytes) -> Option<Result<(), Malformed>> {
+    match (key, version) {
+        (ListOffsetsRequest::KEY, 0) => Some(list_offsets(body).map(drop)),
+        (OffsetCommitRequest::KEY, IDS_SINCE..) => Some(offset_commit(body).map(drop)),
+        (OffsetFetchRequest::KEY, IDS_SINCE..) => Some(offset_fetch(body).map(drop)),
+        _ => None,
+    }
+}
+
+/// As v1, but that each partition also says how many offsets it wants; one is all it gets.
+pub fn list_offsets(mut body: Bytes) -> Result<ListOffsetsRequest, Malformed> {
+    let mut request = ListOffsetsRequest::default().with_replica_id(short(body.try_get_i32())?.into());
+    for _ in 0..short(body.try_get_i32())? {
+        let length = usize::try_from(short(body.try_get_i16())?).map_err(|_| Malformed::Length)?;
+        let name = StrBytes::try_from(take(&mut body, length)?).map_err(|_| Malformed::Codec)?;
+        let mut topic = ListOffsetsTopic::default().with_name(TopicName(name));
+        for _ in 0..short(body.try_get_i32())? {
+            let partition = ListOffsetsPartition::default()
+                .with_partition_index(short(body.try_get_i32())?)
+                .with_timestamp(short(body.try_get_i64())?);
+            short(body.try_get_i32())?; // how many
+            topic.partitions.push(partition);
+        }
+        request.topics.push(topic);
+    }
+    Ok(request)
+}
+
+/// As v9, but that topics have ids in place of names.
+pub fn offset_commit(mut body: Bytes) -> Result<OffsetCommitRequest, Malformed> {
+    let body = &mut body;
+    let mut request = OffsetCommitRequest::default()
+        .with_group_id(GroupId(text(body)?.unwrap_or_default()))
+        .with_generation_id_or_member_epoch(short(body.try_get_i32())?)
+        .with_member_id(text(body)?.unwrap_or_default())
+        .with_group_instance_id(text(body)?);
+    for _ in 0..count(body)?.unwrap_or(0) {
+        let mut topic = OffsetCommitRequestTopic::default().with_topic_id(id(body)?);
+        for _ in 0..count(body)?.unwrap_or(0) {
+            let partition = OffsetCommitRequestPartition::decode(body, IDS_SINCE - 1);
+            topic.partitions.push(partition.map_err(|_| Malformed::Codec)?);
+        }
+        skip_tags(body)?;
+        request.topics.push(topic);
+    }
+    Ok(request)
+}
+
+/// As v9, but that topics have ids in place of names.
+pub fn offset_fetch(mut body: Bytes) -> Result<OffsetFetchRequest, Malformed> {
+    let body = &mut body;
+    let mut request = OffsetFetchRequest::default();
+    for _ in 0..count(body)?.unwrap_or(0) {
+        let mut group = OffsetFetchRequestGroup::default()
+            .with_group_id(GroupId(text(body)?.unwrap_or_default()))
+            .with_member_id(text(body)?)
+            .with_member_epoch(short(body.try_get_i32())?)
+            .with_topics(None);
+        if let Some(topics_count) = count(body)? {
+            let mut topics = Vec::new();
+            for _ in 0..topics_count {
+                let mut topic = OffsetFetchRequestTopics::default().with_topic_id(id(body)?);
+                for _ in 0..count(body)?.unwrap_or(0) {
+                    topic.partition_indexes.push(short(body.try_get_i32())?);
+                }
+                skip_tags(body)?;
+                topics.push(topic);
+            }
+            group.topics = Some(topics);
+        }
+        skip_tags(body)?;
+        request.groups.push(group);
+    }
+    Ok(request.with_require_stable(short(body.try_get_u8())? != 0))
+}
+
+fn short<T>(read: Result<T, TryGetError>) -> Result<T, Malformed> {
+    read.map_err(|_| Malformed::Short)
+}
+
+fn take(body: &mut Bytes, length: usize) -> Result<Bytes, Malformed> {
+    if length > body.len() { Err(Malformed::Short) } else { Ok(body.split_to(length)) }
+}
+
+fn id(body: &mut Bytes) -> Result<Uuid, Malformed> {
+    short(body.try_get_u128()).map(Uuid::from_u128)
+}
+
+/// A compact string, which may be null.
+fn text(body: &mut Bytes) -> Result<Option<StrBytes>, Malformed> {
+    let Some(length) = count(body)? else { return Ok(None) };
+    StrBytes::try_from(take(body, length as usize)?).map(Some).map_err(|_| Malformed::Codec)
+}
+
+/// How many items an array has, or bytes a string; `None` where it is null.
+fn count(body: &mut Bytes) -> Result<Option<u32>, Malformed> {
+    Ok(varint(body)?.checked_sub(1))
+}
+
+fn varint(body: &mut Bytes) -> Result<u32, Malformed> {
+    let mut number = 0;
+    for place in 0..5 {
+        let byte = short(body.try_get_u8())?;
+        number |= u32::from(byte & 0x7f) << (7 * place);
+        if byte < 0x80 {
+            return Ok(number);
+        }
+    }
+    Err(Malformed::Length)
+}
+
+fn skip_tags(body: &mut Bytes) -> Result<(), Malformed> {
+    for _ in 0..varint(body)? {
+        varint(body)?; // which
+        let size = varint(body)?;
+        take(body, size as usize)?;
+    }
+    Ok(())
+}
