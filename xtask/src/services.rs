@@ -40,6 +40,7 @@ struct Pinned {
     kafka: Jars,
     #[serde(rename = "kafka-2")]
     kafka_2: Jars,
+    avro: Jars,
     peer: Jars,
 }
 
@@ -97,7 +98,7 @@ pub fn install(args: &Args) -> Result<Vec<String>> {
     let outcomes = std::thread::scope(|scope| {
         let python = scope.spawn(|| part("python", || python(&pinned.python)));
         let kafka = scope.spawn(|| {
-            [("kafka", &pinned.kafka), ("kafka-2", &pinned.kafka_2)]
+            [("kafka", &pinned.kafka), ("kafka-2", &pinned.kafka_2), ("avro", &pinned.avro)]
                 .map(|(name, wanted)| part(name, || jars(name, wanted)))
         });
         let clients = scope.spawn(|| clients::install(&pinned.clients, &pinned.suites));

@@ -51,6 +51,11 @@ pub fn kafka_2_tools() -> Option<Java> {
     Java::with(services().join("kafka-2/libs"))
 }
 
+/// Java with the jars of Avro.
+pub fn avro_tools() -> Option<Java> {
+    Java::with(services().join("avro/libs"))
+}
+
 /// The interpreter that has aiokafka.
 pub fn clients_python() -> Option<PathBuf> {
     crate::venv_python("clients")

@@ -37,7 +37,7 @@ pub use airflow::{AIRFLOW_PASSWORD, AIRFLOW_USER, Airflow, airflow_server};
 pub use aws::{Aws, ministack, moto, moto_that_denies};
 pub use certificates::certificates;
 pub use children::{Child, kill_marked, tied_to_us};
-pub use clients::{clients_python, go_program, kafka_2_tools, node, old_librdkafka};
+pub use clients::{avro_tools, clients_python, go_program, kafka_2_tools, node, old_librdkafka};
 pub use crash_points::crash_points;
 pub use firestore::{Firestore, firestore_emulator};
 pub use folders::run_folder;

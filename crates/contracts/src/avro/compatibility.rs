@@ -51,8 +51,8 @@ impl Check<'_> {
                 }
             }
             (_, Shape::Union(branches)) => {
-                for branch in branches {
-                    self.compare(reader, *branch);
+                for (index, branch) in branches.iter().enumerate() {
+                    self.within(&[&index.to_string()], |check| check.compare(reader, *branch));
                 }
             }
             (Shape::Union(_), _) => self.compare_branch(reader, writer),
@@ -66,7 +66,8 @@ impl Check<'_> {
             }
             (Shape::Fixed { size: read, .. }, Shape::Fixed { size: write, .. }) => {
                 let (read, write) = (*read, *write);
-                if self.same_name(reader, writer) && read != write {
+                self.same_name(reader, writer);
+                if read != write {
                     let text = "The size of FIXED type field at path '{path}' in the {reader} schema does not match \
                                 with the {writer} schema";
                     self.add(
@@ -116,18 +117,20 @@ impl Check<'_> {
         }
     }
 
-    fn same_name(&mut self, reader: NodeId, writer: NodeId) -> bool {
+    fn same_name(&mut self, reader: NodeId, writer: NodeId) {
         let (read, write) = (self.reader.shape(reader), self.writer.shape(writer));
-        let (Some(name), Some(other)) = (read.name(), write.name()) else { return true };
-        // Unqualified names decide, and an alias of the reader may stand for its name.
-        let alias = read.aliases().iter().any(|alias| alias == &other.full() || alias == &other.name);
+        let (Some(name), Some(other)) = (read.name(), write.name()) else { return };
+        // Unqualified names decide, and an alias of the reader, by its full name, may stand for its name.
+        let alias = read.aliases().iter().any(|alias| match &name.space {
+            Some(space) if !alias.contains('.') => format!("{space}.{alias}") == other.full(),
+            _ => *alias == other.full(),
+        });
         let same = name.name == other.name || alias;
         if !same {
             let text = "The name of the schema has changed (path '{path}')";
             let detail = format!("expected: {}", other.full());
             self.add("NAME_MISMATCH", &["name"], text, detail);
         }
-        same
     }
 
     fn compare_enums(&mut self, reader: NodeId, writer: NodeId) {
@@ -161,6 +164,11 @@ impl Check<'_> {
                     self.within(&["fields", &step, "type"], |check| check.compare(node, other));
                 }
                 None if field.default.is_some() => {}
+                // The enum's own default is none for the field: Java compares it with the record, which never fits.
+                None if has_default(self.reader.shape(field.node)) => {
+                    let node = field.node;
+                    self.within(&["fields", &step, "type"], |check| check.compare(node, writer));
+                }
                 None => {
                     let text = "The field '{field}' at path '{path}' in the {reader} schema has no default value and is \
                                 missing in the {writer} schema";
@@ -175,6 +183,10 @@ impl Check<'_> {
             }
         }
     }
+}
+
+fn has_default(shape: &Shape) -> bool {
+    matches!(shape, Shape::Enum { default: Some(_), .. })
 }
 
 fn find<'a>(fields: &'a [AvroField], reader: &AvroField) -> Option<&'a AvroField> {

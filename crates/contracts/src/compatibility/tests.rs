@@ -5,6 +5,7 @@ use base::ContractKind;
 use super::*;
 
 mod cases;
+mod java;
 
 fn document(text: &str) -> Document {
     let kind = if text.starts_with("avro ") { ContractKind::Avro } else { ContractKind::JsonSchema };
@@ -40,7 +41,7 @@ fn avro_reads_by_schema_resolution() {
     avro(r#""long""#, r#""int""#, "TYPE_MISMATCH /");
     avro(r#""string""#, r#""bytes""#, "");
     avro(r#""string""#, r#"["null","string"]"#, "");
-    avro(r#"["null","string"]"#, r#""string""#, "TYPE_MISMATCH /");
+    avro(r#"["null","string"]"#, r#""string""#, "TYPE_MISMATCH /0");
     avro(r#"["null","string","int"]"#, r#"["null","string"]"#, "MISSING_UNION_BRANCH /2");
     avro(&record(a), &record(r#"{"name":"a","type":"int"}"#), "TYPE_MISMATCH /fields/0/type");
     let symbols =
