@@ -3,6 +3,7 @@
 //!
 //! It knows no format and no connector; the rooms above get an `Arc<dyn ObjectStore>` and never see a key.
 
+pub mod answers;
 pub mod aws;
 mod calls;
 mod environment;

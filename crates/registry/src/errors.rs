@@ -4,6 +4,7 @@
 use std::{io, net::SocketAddr};
 
 use base::{Code, Problem, Spot, code};
+use cloud::answers::Refused;
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -51,7 +52,7 @@ pub enum Error {
          forward_transitive, and full_transitive"
     )]
     InvalidLevel,
-    #[error("Invalid mode. Valid values are READWRITE, READONLY, READONLY_OVERRIDE, IMPORT")]
+    #[error("Invalid mode. Valid values are READWRITE, READONLY, READONLY_OVERRIDE, IMPORT, FORWARD")]
     InvalidMode,
     #[error("The specified subject '{subject}' is not a valid subject.")]
     InvalidSubject { subject: String },
@@ -65,6 +66,10 @@ pub enum Error {
         "One or more references exist to the schema {{magic=1,keytype=SCHEMA,subject={subject},version={version}}}."
     )]
     Referenced { subject: String, version: i32 },
+    #[error("Context '{context}' not found.")]
+    ContextNotFound { context: String },
+    #[error("The specified context '{context}' is not empty.")]
+    ContextNotEmpty { context: String },
     #[error("{reason}")]
     NotPermitted { reason: String },
     #[error(
@@ -88,12 +93,8 @@ pub enum Error {
     NoContractFile { subject: String, looked: Vec<String> },
     #[error("the schema of {subject} is incompatible with the registered {version}")]
     CheckFailed { subject: String, version: String, messages: Vec<String> },
-    #[error("HTTP 404 Not Found")]
-    NoSuchPage,
-    #[error("HTTP 405 Method Not Allowed")]
-    NoSuchMethod,
-    #[error("HTTP 406 Not Acceptable")]
-    NotAcceptable,
+    #[error(transparent)]
+    Http(Refused),
     #[error("the request was not written, since no registry leads the topic: {reason}")]
     NoLeader { reason: String },
     #[error("the registry that leads the topic, {leader}, cannot be reached: {reason}")]
@@ -109,6 +110,8 @@ impl Error {
             Error::SubjectNotFound { .. } => (404, 40401),
             Error::VersionNotFound { .. } => (404, 40402),
             Error::SchemaNotFound | Error::IdNotFound { .. } | Error::GuidNotFound { .. } => (404, 40403),
+            Error::ContextNotFound { .. } => (404, 404),
+            Error::ContextNotEmpty { .. } => (422, 42211),
             Error::SubjectSoftDeleted { .. } => (404, 40404),
             Error::SubjectNotSoftDeleted { .. } => (404, 40405),
             Error::VersionSoftDeleted { .. } => (404, 40406),
@@ -123,13 +126,11 @@ impl Error {
             Error::NoReference { .. } => (422, 42201),
             Error::Referenced { .. } => (422, 42206),
             Error::InvalidSubject { .. } => (422, 42208),
-            Error::NotAcceptable => (406, 406),
             Error::Forward { .. } => (500, 50003),
             Error::NoLeader { .. } | Error::OtherKind { .. } => (500, 50004),
             Error::Incompatible { .. } => (409, 409),
             Error::Body { .. } => (400, 400),
-            Error::NoSuchPage => (404, 404),
-            Error::NoSuchMethod => (405, 405),
+            Error::Http(refused) => (refused.status(), i32::from(refused.status())),
             Error::Bind { .. } | Error::Kafka { .. } | Error::Topic { .. } | Error::Store { .. } => {
                 (500, 50001)
             }
@@ -178,8 +179,10 @@ impl Problem for Error {
             | Error::IdNotFound { .. }
             | Error::GuidNotFound { .. }
             | Error::NoSubjectLevel { .. }
+            | Error::ContextNotFound { .. }
             | Error::NoSubjectMode { .. } => code::TM0404,
             Error::SubjectSoftDeleted { .. }
+            | Error::ContextNotEmpty { .. }
             | Error::SubjectNotSoftDeleted { .. }
             | Error::VersionSoftDeleted { .. }
             | Error::VersionNotSoftDeleted { .. } => code::TM0405,
@@ -189,9 +192,7 @@ impl Problem for Error {
             | Error::InvalidMode
             | Error::InvalidSubject { .. }
             | Error::Body { .. }
-            | Error::NoSuchPage
-            | Error::NoSuchMethod
-            | Error::NotAcceptable => code::TM0407,
+            | Error::Http(_) => code::TM0407,
             Error::NoReference { .. } => code::TM0414,
             Error::Referenced { .. } => code::TM0415,
             Error::NoLeader { .. } | Error::Forward { .. } => code::TM0416,
@@ -237,6 +238,10 @@ impl Problem for Error {
             Error::SubjectSoftDeleted { .. } | Error::VersionSoftDeleted { .. } => {
                 "it is deleted already; permanent=true removes it for good"
             }
+            Error::ContextNotFound { .. } => "see which there are: GET /contexts",
+            Error::ContextNotEmpty { .. } => {
+                "delete its subjects first, softly and then with permanent=true: GET …/subjects?deleted=true has them"
+            }
             Error::SubjectNotSoftDeleted { .. } | Error::VersionNotSoftDeleted { .. } => {
                 "delete it without permanent=true first"
             }
@@ -247,7 +252,9 @@ impl Problem for Error {
                 "register what it refers to first, or name the version that is there"
             }
             Error::Referenced { .. } => "delete what refers to it first: GET …/referencedby has the ids",
-            Error::NotAcceptable => "accept application/json, or leave the header out",
+            Error::Http(Refused::Accept | Refused::MediaType) => {
+                "accept application/json, or leave the header out"
+            }
             Error::NoLeader { .. } => "try again; where it stays so, look at the consumer group's members",
             Error::Forward { .. } => {
                 "start it again, or set registry.advertised to an address that others reach"
@@ -273,7 +280,7 @@ impl Problem for Error {
                 "make one (tidemill contract infer DATA -o contracts/NAME.json), or give it with --file"
             }
             Error::CheckFailed { messages, .. } => return messages.join("\n        "),
-            Error::NoSuchPage | Error::NoSuchMethod => "see Confluent's Schema Registry API reference",
+            Error::Http(Refused::Page | Refused::Method) => "see Confluent's Schema Registry API reference",
         }
         .to_owned()
     }

@@ -33,6 +33,9 @@ pub(crate) enum Entry {
     Context {
         name: String,
     },
+    ContextGone {
+        name: String,
+    },
     /// `None` removes the settings; a subject of `None` is the global one.
     Config {
         subject: Option<String>,
@@ -153,7 +156,7 @@ impl Entry {
             },
             "CONTEXT" => match value {
                 Some(_) => Entry::Context { name: text("context")? },
-                None => Entry::Noop,
+                None => Entry::ContextGone { name: text("context")? },
             },
             "CONFIG" => {
                 let config = value.map(serde_json::from_slice).transpose().ok()?;
@@ -190,10 +193,11 @@ impl Entry {
                 let value = SubjectValue { subject: subject.clone(), version: None };
                 (of("CLEAR_SUBJECT", subject), Some(json(&value)))
             }
-            Entry::Context { name } => {
+            Entry::Context { name } | Entry::ContextGone { name } => {
                 let (tenant, context) = (Some(TENANT), Some(name.as_str()));
                 let key = Key { keytype: "CONTEXT", subject: None, version: None, tenant, context, magic: 0 };
-                (json(&key), Some(json(&ContextValue { tenant: TENANT, context: name })))
+                let is_there = matches!(self, Entry::Context { .. });
+                (json(&key), is_there.then(|| json(&ContextValue { tenant: TENANT, context: name })))
             }
             Entry::Config { subject, config } => {
                 let subject = subject.as_deref();
@@ -287,6 +291,7 @@ mod tests {
             r#"{"keytype":"DELETE_SUBJECT","subject":"s","magic":0}"#,
             Some(r#"{"subject":"s","version":3}"#),
         );
+        check(Entry::ContextGone { name: ".c".to_owned() }, CONTEXT, None);
         check(
             Entry::Context { name: ".c".to_owned() },
             CONTEXT,

@@ -200,6 +200,12 @@ impl State {
                 }
             }
             Entry::Context { name } => drop(self.contexts.entry(name).or_default()),
+            // One that has subjects is there whatever this says.
+            Entry::ContextGone { name } => {
+                if self.subjects.keys().all(|subject| context_of(subject) != name) {
+                    self.contexts.remove(&name);
+                }
+            }
             Entry::Config { subject, config } => match config {
                 Some(config) => drop(self.configs.insert(subject, *config)),
                 None => drop(self.configs.remove(&subject)),

@@ -239,7 +239,13 @@ fn invalid(path: &str, text: &str, error: &protox::Error) -> Error {
         length: length.max(usize::from(!text.is_empty())),
         label: "here".to_owned(),
     };
-    let reason = error.to_string();
+    let found = text[start..].strip_prefix("edition").map(str::trim_start);
+    let reason = match found.is_some_and(|rest| rest.starts_with('=')) {
+        true => {
+            "it is of an edition of Protobuf, and only syntax = \"proto2\" and \"proto3\" are read".to_owned()
+        }
+        false => error.to_string(),
+    };
     Error::Invalid { kind: ContractKind::Protobuf, path: path.into(), spot: Box::new(spot), reason }
 }
 

@@ -277,6 +277,11 @@ fn mistakes_are_told_with_their_place() {
         "fields must have a label with proto2 syntax (expected one of 'optional', 'repeated' or 'required')",
     );
     let deep = "message A {".repeat(5_000);
+    check_refused(
+        "// of today\nedition = \"2023\";\nmessage A {}",
+        "a.proto:2:1",
+        "it is of an edition of Protobuf, and only syntax = \"proto2\" and \"proto3\" are read",
+    );
     check_refused(&deep, "a.proto:1:1", "it is nested deeper than 64 levels");
     assert!(!is_too_deep(&format!("// {deep}\n/* {deep} */ 'a{deep}' \"\\\"{deep}\"")));
 }

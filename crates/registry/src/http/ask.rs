@@ -7,6 +7,7 @@ use axum::{
 };
 use base::ContractKind;
 use bytes::Bytes;
+use cloud::answers::Refused;
 use serde::de::DeserializeOwned;
 use serde_json::{Value as Json, json};
 
@@ -60,7 +61,7 @@ impl Ask {
         self.param(name).is_some_and(|value| value.eq_ignore_ascii_case("true"))
     }
 
-    fn context(&self) -> String {
+    pub(super) fn context(&self) -> String {
         self.named("context").map_or_else(|| DEFAULT_CONTEXT.to_owned(), context_from)
     }
 
@@ -99,7 +100,7 @@ impl Ask {
     }
 
     pub(super) fn id(&self) -> Result<i32, Error> {
-        self.named("id").and_then(|id| id.parse().ok()).ok_or(Error::NoSuchPage)
+        self.named("id").and_then(|id| id.parse().ok()).ok_or(Error::Http(Refused::Page))
     }
 
     pub(super) fn guid(&self) -> &str {

@@ -16,8 +16,9 @@ use axum::{
     http::{HeaderValue, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
-    routing::{get, post},
+    routing::{delete, get, post},
 };
+use cloud::answers::{Refused, accepted};
 use serde_json::{Value as Json, json};
 
 use crate::{Error, journal::Journal, state::Found};
@@ -39,12 +40,13 @@ pub(crate) fn router(journal: Arc<Journal>) -> Router {
     Router::new()
         .route("/", get(async || Answer(Ok(json!({})))).post(async || Answer(Ok(json!({})))))
         .route("/contexts", get(schemas::contexts))
+        .route("/contexts/{context}", delete(schemas::delete_context))
         .route("/v1/metadata/id", get(schemas::cluster))
         .route("/v1/metadata/version", get(schemas::server_version))
         .merge(of_a_context())
         .nest("/contexts/{context}", of_a_context())
-        .fallback(async || Answer(Err(Error::NoSuchPage)))
-        .method_not_allowed_fallback(async || Answer(Err(Error::NoSuchMethod)))
+        .fallback(async || Answer(Err(Error::Http(Refused::Page))))
+        .method_not_allowed_fallback(async || Answer(Err(Error::Http(Refused::Method))))
         .layer(middleware::from_fn_with_state(journal.clone(), forward::writes))
         .layer(middleware::from_fn(accept))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
@@ -85,32 +87,13 @@ fn of_a_context() -> Router<Arc<Journal>> {
 
 /// Answers with the media type that was asked for, of those that Confluent's has.
 async fn accept(request: Request, next: Next) -> Response {
-    let accepted = request.headers().get(header::ACCEPT).and_then(|value| value.to_str().ok());
-    let Some(content_type) = content_type(accepted) else {
-        return Answer(Err(Error::NotAcceptable)).into_response();
+    let wanted = request.headers().get(header::ACCEPT).and_then(|value| value.to_str().ok());
+    let Some(content_type) = accepted(wanted, &CONTENT_TYPES) else {
+        return Answer(Err(Error::Http(Refused::Accept))).into_response();
     };
     let mut response = next.run(request).await;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     response
-}
-
-/// The best of our media types by an Accept header, `a/b;q=0.5, */*`; the first of equals.
-fn content_type(accepted: Option<&str>) -> Option<&'static str> {
-    let Some(accepted) = accepted else { return Some(CONTENT_TYPE) };
-    let mut best: Option<(f32, &'static str)> = None;
-    for range in accepted.split(',') {
-        let mut parts = range.split(';').map(str::trim);
-        let name = parts.next().unwrap_or_default();
-        let weight = parts.find_map(|part| part.strip_prefix("q=")?.parse().ok()).unwrap_or(1.0);
-        let found = match name {
-            "*/*" | "application/*" | "" => Some(CONTENT_TYPE),
-            name => CONTENT_TYPES.into_iter().find(|known| known.eq_ignore_ascii_case(name)),
-        };
-        if let Some(found) = found.filter(|_| weight > 0.0 && best.is_none_or(|(known, _)| weight > known)) {
-            best = Some((weight, found));
-        }
-    }
-    best.map(|(_, found)| found)
 }
 
 /// A version with all that the API shows.
@@ -120,23 +103,4 @@ fn shown(found: &Found, text: Option<&str>) -> Json {
         members.extend(found.content.shown(text));
     }
     json
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_media_type_is_the_one_asked_for() {
-        for (accepted, expected) in [
-            (None, Some(CONTENT_TYPE)),
-            (Some("*/*"), Some(CONTENT_TYPE)),
-            (Some("application/json"), Some("application/json")),
-            (Some("text/html, application/json;q=0.9, */*;q=0.8"), Some("application/json")),
-            (Some("application/vnd.schemaregistry.v1+json, application/json; q=0.9"), Some(CONTENT_TYPE)),
-            (Some("text/html"), None),
-        ] {
-            assert_eq!(content_type(accepted), expected, "{accepted:?}");
-        }
-    }
 }

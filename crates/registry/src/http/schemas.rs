@@ -2,6 +2,7 @@
 
 use axum::{
     extract::State,
+    http::StatusCode,
     response::{IntoResponse, Response},
 };
 use serde_json::{Value as Json, json};
@@ -103,6 +104,14 @@ pub(super) async fn all(State(journal): Shared, ask: Ask) -> Answer {
 pub(super) async fn contexts(State(journal): Shared, ask: Ask) -> Answer {
     let contexts = journal.read(|state| state.contexts().into_iter().map(str::to_owned).collect());
     Answer(Ok(ask.page::<String>(contexts, NAMES_COUNT_MAX).collect()))
+}
+
+pub(super) async fn delete_context(State(journal): Shared, ask: Ask) -> Response {
+    let context = ask.context();
+    match journal.change(|state| Ok(((), state.delete_context(&context)?))).await {
+        Ok(()) => StatusCode::NO_CONTENT.into_response(),
+        Err(error) => Answer(Err(error)).into_response(),
+    }
 }
 
 pub(super) async fn cluster(State(journal): Shared) -> Answer {

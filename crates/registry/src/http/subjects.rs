@@ -5,6 +5,7 @@ use axum::{
     extract::State,
     response::{IntoResponse, Response},
 };
+use cloud::answers::Refused;
 use serde_json::{Value as Json, json};
 
 use super::{
@@ -62,7 +63,7 @@ fn found(journal: &Journal, ask: &Ask) -> Result<Found, Error> {
     journal.read(|state| {
         let all = state.everywhere(&subject);
         let mut answers = all.iter().map(|subject| state.version(subject, wanted, ask.is_on("deleted")));
-        let first = answers.next().ok_or(Error::NoSuchPage)?;
+        let first = answers.next().ok_or(Error::Http(Refused::Page))?;
         first.or_else(|error| answers.find_map(Result::ok).ok_or(error))
     })
 }

@@ -259,6 +259,15 @@ async fn refusals_and_modes(registry: &Handle) {
             ("DELETE", "/subjects/t", none.clone(), 422, json!(42205)),
             ("DELETE", "/mode/t", none.clone(), 200, mode("READONLY")),
             ("PUT", "/mode/t", mode("IMPORT"), 422, json!(42205)),
+            ("PUT", "/mode/forwarded", mode("FORWARD"), 200, mode("FORWARD")),
+            ("POST", "/subjects/forwarded/versions", schema(V2), 422, json!(42205)),
+            (
+                "POST",
+                "/subjects/forwarded/versions",
+                json!({ "schema": V2, "id": 400, "version": 2 }),
+                200,
+                json!({ "id": 400 }),
+            ),
             ("PUT", "/mode/imported", mode("IMPORT"), 200, mode("IMPORT")),
             ("POST", "/subjects/imported/versions", schema(V2), 422, json!(42205)),
             (

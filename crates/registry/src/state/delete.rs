@@ -1,7 +1,11 @@
 //! Taking versions and subjects out: softly first, then for good, and neither while a living schema refers to them.
 
 use super::{Found, State, Wanted};
-use crate::{Error, records::Entry};
+use crate::{
+    Error,
+    names::{DEFAULT_CONTEXT, context_of, qualified},
+    records::Entry,
+};
 
 impl State {
     /// The versions that go, and the entries that make them.
@@ -69,6 +73,25 @@ impl State {
             entries.extend(self.without_settings(subject));
         }
         Ok((number, entries))
+    }
+
+    /// An empty context goes with its settings, and its ids begin anew.
+    pub(crate) fn delete_context(&self, context: &str) -> Result<Vec<Entry>, Error> {
+        let owned = || context.to_owned();
+        if context == DEFAULT_CONTEXT {
+            let reason = "The default context cannot be deleted".to_owned();
+            return Err(Error::NotPermitted { reason });
+        }
+        if self.ids(context).is_none() {
+            return Err(Error::ContextNotFound { context: owned() });
+        }
+        if self.subjects.keys().any(|subject| context_of(subject) == context) {
+            return Err(Error::ContextNotEmpty { context: owned() });
+        }
+        self.check_writable(&qualified(context, ""))?;
+        let mut entries = self.without_settings(&qualified(context, ""));
+        entries.push(Entry::ContextGone { name: owned() });
+        Ok(entries)
     }
 
     fn without_settings(&self, subject: &str) -> Vec<Entry> {

@@ -186,7 +186,7 @@ impl State {
         let config = self.config_that_holds(Some(subject));
         let latest = self.newest_first(subject, false).next();
         let mut changed = false;
-        if let (None, Some(latest)) = (&asked.text, latest.as_ref().filter(|_| mode != Mode::Import)) {
+        if let (None, Some(latest)) = (&asked.text, latest.as_ref().filter(|_| !mode.takes_ids())) {
             asked.kind = latest.content.kind;
             asked.text = Some(latest.content.text.clone());
             asked.references.clone_from(&latest.content.references);
@@ -200,7 +200,7 @@ impl State {
             return Ok((Registered::of(same, changed), Vec::new()));
         }
         let next = self.newest_first(subject, true).next().map_or(0, |found| found.version) + 1;
-        if mode != Mode::Import {
+        if !mode.takes_ids() {
             changed |= complete(&mut given.content, &config, latest.as_ref(), asked.version != 0, next);
             if let Some(same) = self.same(subject, &given, false).filter(|_| is_plain) {
                 return Ok((Registered::of(same, changed), Vec::new()));
@@ -212,7 +212,7 @@ impl State {
         }
         let version = match asked.version {
             version if version <= 0 => next,
-            version if version != next && mode != Mode::Import => {
+            version if version != next && !mode.takes_ids() => {
                 let reason = "Version is not one more than previous version".to_owned();
                 return Err(Error::Unsupported { subject: subject.to_owned(), reason });
             }
@@ -227,7 +227,7 @@ impl State {
     fn check_importable(&self, subject: &str, mode: Mode, has_id: bool) -> Result<(), Error> {
         self.check_writable(subject)?;
         let what = match (mode, has_id) {
-            (Mode::Import, false) => "not in read-write mode",
+            (Mode::Import | Mode::Forward, false) => "not in read-write mode",
             (Mode::ReadWrite, true) => "not in import mode",
             _ => return Ok(()),
         };

@@ -18,6 +18,8 @@ pub(crate) enum Mode {
     /// Read-only whatever the subjects below say.
     ReadOnlyOverride,
     Import,
+    /// As `Import`, for a registry that another one keeps filled while clients register there.
+    Forward,
 }
 
 impl Mode {
@@ -27,11 +29,17 @@ impl Mode {
             Mode::ReadOnly => "READONLY",
             Mode::ReadOnlyOverride => "READONLY_OVERRIDE",
             Mode::Import => "IMPORT",
+            Mode::Forward => "FORWARD",
         }
     }
 
+    /// Whether schemas bring their ids and nothing is compared.
+    pub(super) fn takes_ids(self) -> bool {
+        matches!(self, Mode::Import | Mode::Forward)
+    }
+
     pub(crate) fn parse(text: &str) -> Result<Mode, Error> {
-        let all = [Mode::ReadWrite, Mode::ReadOnly, Mode::ReadOnlyOverride, Mode::Import];
+        let all = [Mode::ReadWrite, Mode::ReadOnly, Mode::ReadOnlyOverride, Mode::Import, Mode::Forward];
         all.into_iter().find(|mode| mode.name().eq_ignore_ascii_case(text)).ok_or(Error::InvalidMode)
     }
 }
@@ -88,7 +96,7 @@ impl State {
             Mode::ReadOnly | Mode::ReadOnlyOverride => {
                 Err(Error::NotPermitted { reason: format!("Subject {subject} is in read-only mode") })
             }
-            Mode::ReadWrite | Mode::Import => Ok(()),
+            Mode::ReadWrite | Mode::Import | Mode::Forward => Ok(()),
         }
     }
 
@@ -99,7 +107,7 @@ impl State {
             Some(context) if context == qualified(context_of(context), "") => begins_with(subject, context),
             Some(scope) => subject == scope,
         };
-        let is_new = self.mode_that_holds(scope) != Mode::Import;
+        let is_new = !self.mode_that_holds(scope).takes_ids();
         let taken = self.subjects("", false, false).into_iter().any(is_within);
         if mode == Mode::Import && is_new && !force && taken {
             return Err(Error::NotPermitted {

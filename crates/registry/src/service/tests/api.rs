@@ -310,3 +310,37 @@ async fn a_guid_is_the_same_in_every_context() {
     );
     assert_eq!(get("/subjects/s/versions/1").await["guid"], first["guid"]);
 }
+
+#[tokio::test]
+async fn an_empty_context_can_be_deleted() {
+    let folder = tempfile::tempdir().unwrap();
+    let broker = broker(folder.path()).await;
+    let first = registry(&broker).await;
+    let none = Json::Null;
+    let level = json!({ "compatibility": "NONE" });
+    let steps = [
+        ("POST", "/subjects/:.c:s/versions", schema("\"int\""), 200, json!({ "id": 1 })),
+        ("POST", "/subjects/:.c:s/versions", schema("\"long\""), 200, json!({ "id": 2 })),
+        ("PUT", "/config/:.c:", level.clone(), 200, level),
+        ("DELETE", "/contexts/.c", none.clone(), 422, json!(42211)),
+        ("DELETE", "/subjects/:.c:s", none.clone(), 200, json!([1, 2])),
+        ("DELETE", "/contexts/.c", none.clone(), 422, json!(42211)),
+        ("DELETE", "/subjects/:.c:s?permanent=true", none.clone(), 200, json!([1, 2])),
+        ("DELETE", "/contexts/.other", none.clone(), 404, json!(404)),
+        ("DELETE", "/contexts/:.:", none.clone(), 422, json!(42205)),
+        ("GET", "/contexts", none.clone(), 200, json!([".", ".c"])),
+    ];
+    play(&first, &steps).await;
+    let url = format!("http://{}/contexts/.c", first.addr);
+    let deleted = cloud::http::client().delete(url).send().await.unwrap();
+    assert_eq!((deleted.status().as_u16(), deleted.text().await.unwrap().as_str()), (204, ""));
+    first.stop(5_000).await.unwrap();
+    let registry = registry(&broker).await;
+    let steps = [
+        ("GET", "/contexts", none.clone(), 200, json!(["."])),
+        ("GET", "/config/:.c:", none.clone(), 404, json!(40408)),
+        ("POST", "/subjects/:.c:s/versions", schema("\"bytes\""), 200, json!({ "id": 1 })),
+        ("GET", "/contexts", none, 200, json!([".", ".c"])),
+    ];
+    play(&registry, &steps).await;
+}
