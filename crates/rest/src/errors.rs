@@ -3,7 +3,7 @@
 use std::{io, net::SocketAddr};
 
 use base::{Code, Problem, code};
-use cloud::registry::Failed;
+use cloud::{answers::Refused, registry::Failed};
 use kafka_protocol::error::ResponseError;
 
 #[derive(Debug, thiserror::Error)]
@@ -56,16 +56,14 @@ pub enum Error {
     Unprocessable { reason: String },
     #[error("the request is larger than {bytes_max} bytes")]
     TooLarge { bytes_max: usize },
+    #[error(
+        "Request rate limit exceeded: the requests that are worked on hold {bytes_max} bytes, which is all that they may"
+    )]
+    Busy { bytes_max: usize },
     #[error("there are {count_max} consumer instances already, which is the most that there may be")]
     TooManyInstances { count_max: usize },
-    #[error("HTTP 404 Not Found")]
-    NoSuchPage,
-    #[error("HTTP 405 Method Not Allowed")]
-    NoSuchMethod,
-    #[error("HTTP 406 Not Acceptable")]
-    NotAcceptable,
-    #[error("HTTP 415 Unsupported Media Type")]
-    MediaType,
+    #[error(transparent)]
+    Http(Refused),
 }
 
 impl Error {
@@ -88,7 +86,7 @@ impl Error {
             Error::TopicNotFound => (404, 40401),
             Error::PartitionNotFound => (404, 40402),
             Error::InstanceNotFound => (404, 40403),
-            Error::NotFound { .. } | Error::NoSuchPage => (404, 404),
+            Error::NotFound { .. } => (404, 404),
             Error::FormatMismatch => (406, 40601),
             Error::InstanceExists => (409, 40902),
             Error::IllegalState { .. } => (409, 40903),
@@ -101,10 +99,8 @@ impl Error {
             Error::Body { .. } => (400, 400),
             Error::Unprocessable { .. } => (422, 422),
             Error::TooLarge { .. } => (413, 413),
-            Error::TooManyInstances { .. } => (429, 429),
-            Error::NoSuchMethod => (405, 405),
-            Error::NotAcceptable => (406, 406),
-            Error::MediaType => (415, 415),
+            Error::TooManyInstances { .. } | Error::Busy { .. } => (429, 429),
+            Error::Http(refused) => (refused.status(), i32::from(refused.status())),
         }
     }
 
@@ -192,7 +188,7 @@ impl Problem for Error {
             | Error::PartitionNotFound
             | Error::InstanceNotFound
             | Error::NotFound { .. }
-            | Error::NoSuchPage => code::TM1334,
+            | Error::Http(Refused::Page) => code::TM1334,
             Error::KeySchemaMissing
             | Error::ValueSchemaMissing
             | Error::Conversion { .. }
@@ -202,12 +198,10 @@ impl Problem for Error {
             Error::Body { .. }
             | Error::Unprocessable { .. }
             | Error::ConsumerConfig { .. }
-            | Error::NoSuchMethod
-            | Error::NotAcceptable
-            | Error::MediaType => code::TM1336,
+            | Error::Http(Refused::Method | Refused::Accept | Refused::MediaType) => code::TM1336,
             Error::FormatMismatch | Error::InstanceExists | Error::IllegalState { .. } => code::TM1337,
             Error::Refused { .. } | Error::Client { .. } => code::TM1338,
-            Error::TooLarge { .. } | Error::TooManyInstances { .. } => code::TM1339,
+            Error::TooLarge { .. } | Error::TooManyInstances { .. } | Error::Busy { .. } => code::TM1339,
         }
     }
 
@@ -226,7 +220,9 @@ impl Problem for Error {
             Error::InstanceNotFound => {
                 "make the instance again: it was deleted, or left alone for rest.consumer_instance_timeout_ms"
             }
-            Error::NotFound { .. } | Error::NoSuchPage => "look at the address; docs/rest.md lists them",
+            Error::NotFound { .. } | Error::Http(Refused::Page) => {
+                "look at the address; docs/rest.md lists them"
+            }
             Error::FormatMismatch => "ask with the Accept header of the instance's own format",
             Error::InstanceExists => "take another name, or delete that instance first",
             Error::IllegalState { .. } => {
@@ -242,12 +238,15 @@ impl Problem for Error {
             Error::ConsumerConfig { .. } => "look up the settings of an instance in docs/rest.md",
             Error::Body { .. } | Error::Unprocessable { .. } => "mend the request; docs/rest.md shows each",
             Error::TooLarge { .. } => "send less at once, or set rest.request_bytes_max",
+            Error::Busy { .. } => "ask again in a moment, or set rest.request_memory_bytes_max",
             Error::TooManyInstances { .. } => {
                 "delete instances that are done, or set rest.consumer_instances_max"
             }
-            Error::NoSuchMethod => "look up the methods of that address in docs/rest.md",
-            Error::NotAcceptable => "accept application/vnd.kafka.v2+json, or application/json",
-            Error::MediaType => "name the content type, for example application/vnd.kafka.json.v2+json",
+            Error::Http(Refused::Method) => "look up the methods of that address in docs/rest.md",
+            Error::Http(Refused::Accept) => "accept application/vnd.kafka.v2+json, or application/json",
+            Error::Http(Refused::MediaType) => {
+                "name the content type, for example application/vnd.kafka.json.v2+json"
+            }
             Error::Refused { .. } | Error::Client { .. } => "mend what Kafka says, then ask again",
         }
         .to_owned()

@@ -2,7 +2,8 @@
 //! administrator asks of a cluster.
 //!
 //! `http/` speaks the two APIs, `kafka/` asks the cluster, `consumers/` holds the consumer instances of v2, `schemas` asks the
-//! registry, `formats` turns JSON into a record's bytes and back, `produce` sends them. It reaches Kafka as a client and the
+//! registry, `formats` turns JSON into a record's bytes and back, `produce` sends them, `room` bounds
+//! the memory of all that. It reaches Kafka as a client and the
 //! registry by its HTTP API, and knows neither the embedded broker nor any other part.
 
 mod consumers;
@@ -12,6 +13,7 @@ mod http;
 mod kafka;
 mod options;
 mod produce;
+mod room;
 mod schemas;
 mod service;
 

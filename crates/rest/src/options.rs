@@ -18,6 +18,8 @@ pub struct Options {
     pub request_bytes_max: usize,
     /// Records of one request that is no stream.
     pub request_records_max: usize,
+    /// What the bodies of all requests, and records on their way into answers, may hold together.
+    pub request_memory_bytes_max: usize,
     /// Records that the producer may hold until Kafka has them.
     pub producer_buffer_bytes_max: usize,
     pub consumer_instances_max: usize,
@@ -42,6 +44,7 @@ impl Options {
             advertised: None,
             request_bytes_max: 16 << 20,
             request_records_max: 10_000,
+            request_memory_bytes_max: 64 << 20,
             producer_buffer_bytes_max: 32 << 20,
             consumer_instances_max: 100,
             consumer_instance_timeout_ms: 300_000,

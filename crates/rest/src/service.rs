@@ -6,7 +6,9 @@ use base::{BoxError, Handle};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Error, Options, consumers::Consumers, http, kafka::Kafka, produce::Producer, schemas::Schemas};
+use crate::{
+    Error, Options, consumers::Consumers, http, kafka::Kafka, produce::Producer, room::Room, schemas::Schemas,
+};
 
 /// What every request needs.
 pub(crate) struct Proxy {
@@ -15,6 +17,7 @@ pub(crate) struct Proxy {
     pub producer: Producer,
     pub schemas: Schemas,
     pub consumers: Consumers,
+    pub room: Room,
 }
 
 pub struct Service {
@@ -32,6 +35,7 @@ impl Service {
             producer: Producer::new(&options),
             schemas: Schemas::new(&options),
             consumers: Consumers::new(&options),
+            room: Room::new(&options),
             options,
         };
         let service = Service { listener, proxy: Arc::new(proxy) };

@@ -183,6 +183,7 @@ async fn start_rest(project: &Project, plan: &Plan, kafka: Option<&str>) -> Resu
         advertised: settings.optional_text("rest.advertised").map(console::url),
         request_bytes_max: bytes("rest.request_bytes_max")?,
         request_records_max: count("rest.request_records_max")?,
+        request_memory_bytes_max: bytes("rest.request_memory_bytes_max")?,
         producer_buffer_bytes_max: bytes("rest.producer_buffer_bytes_max")?,
         consumer_instances_max: count("rest.consumer_instances_max")?,
         consumer_instance_timeout_ms: milliseconds("rest.consumer_instance_timeout_ms")?,

@@ -15,24 +15,25 @@ use super::{
     Instance,
     instance::{State, place_of},
 };
-use crate::{Error, formats, produce::client_error, schemas::Schemas};
+use crate::{Error, formats, produce::client_error, room::Share, schemas::Schemas};
 
 /// More records than this are not one answer, however small they are.
 const RECORDS_COUNT_MAX: usize = 50_000;
 
 impl Instance {
-    /// `wait` and `bytes_max` only make the instance's own bounds smaller.
+    /// `wait` and `bytes_max` only make the instance's own bounds smaller; so does what memory there is for `share`.
     pub async fn records(
         &self,
         schemas: &Schemas,
         wait: Option<Duration>,
         bytes_max: Option<usize>,
+        share: &mut Share,
     ) -> Result<Vec<Json>, Error> {
         let mut state = self.state.lock().await;
         let consumer = self.consumer()?;
         let wait = wait.map_or(self.config.request_timeout, |wait| wait.min(self.config.request_timeout));
         let bytes_max = bytes_max.map_or(self.bytes_max, |bytes| bytes.min(self.bytes_max));
-        let mut fetched = self.fetched(&consumer, &mut state, wait, bytes_max).await?;
+        let mut fetched = self.fetched(&consumer, &mut state, wait, bytes_max, share).await?;
         let mut records = Vec::with_capacity(fetched.len());
         for message in &fetched {
             match self.shown(schemas, message).await {
@@ -67,6 +68,7 @@ impl Instance {
         state: &mut State,
         wait: Duration,
         bytes_max: usize,
+        share: &mut Share,
     ) -> Result<Vec<OwnedMessage>, Error> {
         let deadline = Instant::now() + wait;
         let (mut fetched, mut bytes) = (Vec::new(), 0);
@@ -97,6 +99,13 @@ impl Instance {
             if !fetched.is_empty() && bytes + size > bytes_max {
                 state.held.push_front(message);
                 break;
+            }
+            if let Err(error) = share.hold(bytes + size) {
+                state.held.push_front(message);
+                match fetched.is_empty() {
+                    true => return Err(error),
+                    false => break,
+                }
             }
             bytes += size;
             fetched.push(message);

@@ -37,11 +37,12 @@ fn all() -> Vec<Error> {
         Error::Body { reason: text("Error processing JSON: EOF while parsing") },
         Error::Unprocessable { reason: text("Unrecognized field: topics") },
         Error::TooLarge { bytes_max: 16_777_216 },
+        Error::Busy { bytes_max: 67_108_864 },
         Error::TooManyInstances { count_max: 100 },
-        Error::NoSuchPage,
-        Error::NoSuchMethod,
-        Error::NotAcceptable,
-        Error::MediaType,
+        Error::Http(Refused::Page),
+        Error::Http(Refused::Method),
+        Error::Http(Refused::Accept),
+        Error::Http(Refused::MediaType),
     ]
 }
 

@@ -3,15 +3,17 @@
 use std::sync::Arc;
 
 use axum::{
-    body::to_bytes,
+    body::Body,
     extract::{FromRequest, FromRequestParts, Query, RawPathParams, Request},
     http::{header, request::Parts},
 };
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
+use cloud::answers::Refused;
+use futures::StreamExt;
 use serde_json::Value as Json;
 
 use super::Answer;
-use crate::{Error, Options, consumers::Place, service::Proxy};
+use crate::{Error, Options, consumers::Place, room::Share, service::Proxy};
 
 /// Path, query and headers.
 pub(super) struct Asked {
@@ -27,6 +29,8 @@ pub(super) struct Asked {
 pub(super) struct Ask {
     pub asked: Asked,
     pub body: Bytes,
+    /// The memory that the body has, and that more may be taken of.
+    pub share: Share,
 }
 
 impl std::ops::Deref for Ask {
@@ -66,13 +70,13 @@ impl Asked {
 
     /// A number in the path; what is none names nothing.
     pub fn number(&self, name: &str) -> Result<i32, Error> {
-        self.named(name).parse().map_err(|_| Error::NoSuchPage)
+        self.named(name).parse().map_err(|_| Error::Http(Refused::Page))
     }
 
     /// A positive number of the query; any other counts for nothing, as for Confluent's.
     pub fn positive(&self, name: &str) -> Result<Option<u64>, Error> {
         let Some(text) = self.param(name) else { return Ok(None) };
-        let number: i64 = text.parse().map_err(|_| Error::NoSuchPage)?;
+        let number: i64 = text.parse().map_err(|_| Error::Http(Refused::Page))?;
         Ok(u64::try_from(number).ok().filter(|number| *number > 0))
     }
 }
@@ -83,10 +87,25 @@ impl FromRequest<Arc<Proxy>> for Ask {
     async fn from_request(request: Request, proxy: &Arc<Proxy>) -> Result<Self, Answer> {
         let (mut parts, body) = request.into_parts();
         let asked = Asked::of(&mut parts, &proxy.options).await.map_err(|error| Answer(Err(error)))?;
-        let bytes_max = proxy.options.request_bytes_max;
-        let body = to_bytes(body, bytes_max).await.map_err(|_| Answer(Err(Error::TooLarge { bytes_max })))?;
-        Ok(Self { asked, body })
+        let mut share = proxy.room.share();
+        let read = read(body, proxy.options.request_bytes_max, &mut share).await;
+        let body = read.map_err(|error| Answer(Err(error)))?;
+        Ok(Self { asked, body, share })
     }
+}
+
+async fn read(body: Body, bytes_max: usize, share: &mut Share) -> Result<Bytes, Error> {
+    let (mut chunks, mut whole) = (body.into_data_stream(), BytesMut::new());
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk.map_err(|error| Error::Body { reason: error.to_string() })?;
+        let bytes = whole.len() + chunk.len();
+        if bytes > bytes_max {
+            return Err(Error::TooLarge { bytes_max });
+        }
+        share.hold(bytes)?;
+        whole.extend_from_slice(&chunk);
+    }
+    Ok(whole.freeze())
 }
 
 impl Ask {

@@ -13,6 +13,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
+use cloud::answers::Refused;
 use serde_json::{Value as Json, json};
 
 use crate::{Error, service::Proxy};
@@ -25,8 +26,8 @@ pub(crate) fn router(proxy: Arc<Proxy>) -> Router {
         .route("/", get(async || Answer::of(json!({}))))
         .merge(v2::router())
         .nest("/v3", v3::router())
-        .fallback(async || Answer(Err(Error::NoSuchPage)))
-        .method_not_allowed_fallback(async || Answer(Err(Error::NoSuchMethod)))
+        .fallback(async || Answer(Err(Error::Http(Refused::Page))))
+        .method_not_allowed_fallback(async || Answer(Err(Error::Http(Refused::Method))))
         .with_state(proxy)
 }
 
@@ -70,6 +71,8 @@ impl From<Result<Json, Error>> for Answer {
 
 impl IntoResponse for Answer {
     fn into_response(self) -> Response {
+        // Who finds no memory left may come again soon; everybody else has to change something first.
+        let is_busy = matches!(self.0, Err(Error::Busy { .. }));
         let Reply { status, body, location } = match self.0 {
             Ok(reply) => reply,
             Err(error) => {
@@ -84,6 +87,9 @@ impl IntoResponse for Answer {
         if has_body {
             response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }
+        if is_busy {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
         if let Some(location) = location.and_then(|location| HeaderValue::from_str(&location).ok()) {
             response.headers_mut().insert(header::LOCATION, location);
         }
@@ -93,46 +99,4 @@ impl IntoResponse for Answer {
 
 fn error_body(error: &Error) -> Json {
     json!({ "error_code": error.answer().1, "message": error.to_string() })
-}
-
-/// The best of `offered` by an Accept header, `a/b;q=0.5, */*`; the first of equals.
-fn accepted<'a>(header: Option<&str>, offered: &[&'a str]) -> Option<&'a str> {
-    let Some(header) = header.filter(|header| !header.trim().is_empty()) else {
-        return offered.first().copied();
-    };
-    let mut best: Option<(f32, &'a str)> = None;
-    for range in header.split(',') {
-        let mut parts = range.split(';').map(str::trim);
-        let name = parts.next().unwrap_or_default();
-        let weight = parts.find_map(|part| part.strip_prefix("q=")?.parse().ok()).unwrap_or(1.0);
-        let found = match name {
-            "*/*" | "application/*" => offered.first().copied(),
-            name => offered.iter().find(|known| known.eq_ignore_ascii_case(name)).copied(),
-        };
-        if let Some(found) = found.filter(|_| weight > 0.0 && best.is_none_or(|(known, _)| weight > known)) {
-            best = Some((weight, found));
-        }
-    }
-    best.map(|(_, found)| found)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_media_type_is_the_one_asked_for() {
-        const OFFERED: [&str; 3] =
-            ["application/vnd.kafka.v2+json", "application/vnd.kafka.avro.v2+json", "application/json"];
-        for (header, expected) in [
-            (None, Some(OFFERED[0])),
-            (Some("*/*"), Some(OFFERED[0])),
-            (Some("application/vnd.kafka.avro.v2+json"), Some(OFFERED[1])),
-            (Some("text/html, application/json;q=0.9, */*;q=0.8"), Some(OFFERED[2])),
-            (Some("application/json; q=0"), None),
-            (Some("text/html"), None),
-        ] {
-            assert_eq!(accepted(header, &OFFERED), expected, "{header:?}");
-        }
-    }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use kafka_protocol::messages::{
-    ConsumerGroupDescribeRequest, DescribeGroupsRequest, ListGroupsRequest, OffsetFetchRequest,
+    ConsumerGroupDescribeRequest, DescribeGroupsRequest, GroupId, ListGroupsRequest, OffsetFetchRequest,
     consumer_group_describe_response, describe_groups_response,
     offset_fetch_request::OffsetFetchRequestGroup,
 };
@@ -13,6 +13,9 @@ use super::{
     topics::{Asked, outcome},
 };
 use crate::Error;
+
+/// Groups that are asked about at once: their members may be many.
+const DESCRIBED_COUNT_MAX: usize = 200;
 
 pub(crate) struct Group {
     pub id: String,
@@ -50,50 +53,62 @@ impl Lag {
 }
 
 impl Kafka {
-    /// The ids of all consumer groups.
-    pub async fn group_ids(&self) -> Result<Vec<String>, Error> {
+    /// All consumer groups. The broker that lists a group coordinates it, so it is asked about all of its own at once.
+    pub async fn groups(&self) -> Result<Vec<Group>, Error> {
         let cluster = self.metadata(Asked::None).await?;
-        let mut ids = Vec::new();
+        let mut groups = Vec::new();
         for broker in &cluster.brokers {
             let answer = self.ask(Whom::Broker(broker.id), 0..=5, &ListGroupsRequest::default()).await?;
             outcome(Some((answer.error_code, None)))?;
-            let consumers = answer.groups.iter().filter(|group| {
+            let consumers = answer.groups.into_iter().filter(|group| {
                 matches!(&*group.protocol_type, "consumer" | "")
                     && matches!(&*group.group_type, "" | "consumer" | "classic" | "Consumer" | "Classic")
             });
-            ids.extend(consumers.map(|group| group.group_id.to_string()));
+            let ids: Vec<GroupId> = consumers.map(|group| group.group_id).collect();
+            for ids in ids.chunks(DESCRIBED_COUNT_MAX) {
+                groups.extend(self.described(broker.id, ids).await?);
+            }
         }
-        ids.sort();
-        ids.dedup();
-        Ok(ids)
+        groups.sort_by(|one, other| one.id.cmp(&other.id));
+        Ok(groups)
     }
 
     /// One group; an error where there is none.
     pub async fn group(&self, id: &str) -> Result<Group, Error> {
         let (coordinator, _) = self.coordinator(id).await?;
-        if let Some(group) = self.consumer_group(id, coordinator).await? {
-            return Ok(group);
-        }
-        let request = DescribeGroupsRequest::default().with_groups(vec![group_id(id)]);
-        let mut answer = self.ask(Whom::Broker(coordinator), 0..=5, &request).await?;
-        let found = answer.groups.pop();
-        outcome(found.as_ref().map(|found| (found.error_code, None)))?;
-        let missing = || Error::NotFound { what: format!("Consumer Group {id}") };
-        let found = found.filter(|found| &*found.group_state != "Dead").ok_or_else(missing)?;
-        Ok(classic(found, coordinator))
+        let found = self.described(coordinator, &[group_id(id)]).await?.pop();
+        found.ok_or_else(|| Error::NotFound { what: format!("Consumer Group {id}") })
     }
 
-    /// A group of the newer protocol; none where there is no such group, or the broker knows nothing of them.
-    async fn consumer_group(&self, id: &str, coordinator: i32) -> Result<Option<Group>, Error> {
+    /// What their coordinator tells of groups; those that it does not know, or not any more, are left out.
+    async fn described(&self, coordinator: i32, ids: &[GroupId]) -> Result<Vec<Group>, Error> {
+        let mut groups = self.consumer_groups(coordinator, ids).await?;
+        let classic_ids: Vec<GroupId> =
+            ids.iter().filter(|id| groups.iter().all(|group| group.id != id.as_str())).cloned().collect();
+        if classic_ids.is_empty() {
+            return Ok(groups);
+        }
+        let request = DescribeGroupsRequest::default().with_groups(classic_ids);
+        for found in self.ask(Whom::Broker(coordinator), 0..=5, &request).await?.groups {
+            outcome(Some((found.error_code, None)))?;
+            if &*found.group_state != "Dead" {
+                groups.push(classic(found, coordinator));
+            }
+        }
+        Ok(groups)
+    }
+
+    /// Those of the newer protocol; none where the broker knows nothing of them.
+    async fn consumer_groups(&self, coordinator: i32, ids: &[GroupId]) -> Result<Vec<Group>, Error> {
         /// UNSUPPORTED_VERSION
         const UNSUPPORTED: i16 = 35;
-        let request = ConsumerGroupDescribeRequest::default().with_group_ids(vec![group_id(id)]);
-        let mut answer = match self.ask(Whom::Broker(coordinator), 0..=1, &request).await {
-            Err(Error::Refused { code: UNSUPPORTED, .. }) => return Ok(None),
+        let request = ConsumerGroupDescribeRequest::default().with_group_ids(ids.to_vec());
+        let answer = match self.ask(Whom::Broker(coordinator), 0..=1, &request).await {
+            Err(Error::Refused { code: UNSUPPORTED, .. }) => return Ok(Vec::new()),
             answered => answered?,
         };
-        let found = answer.groups.pop();
-        Ok(found.filter(|found| found.error_code == 0).map(|found| modern(found, coordinator)))
+        let found = answer.groups.into_iter().filter(|found| found.error_code == 0);
+        Ok(found.map(|found| modern(found, coordinator)).collect())
     }
 
     /// What a group has committed.

@@ -8,6 +8,7 @@ use std::{net::SocketAddr, path::Path};
 
 use base::Handle;
 use serde_json::{Value as Json, json};
+use tokio::io::AsyncWriteExt;
 
 use super::*;
 
@@ -158,6 +159,44 @@ async fn what_is_not_there_is_told_in_confluents_words() {
 impl World {
     async fn get_as(&self, method: &str, path: &str) -> Answered {
         self.send(method, path, &[], String::new()).await
+    }
+}
+
+#[tokio::test]
+async fn requests_share_a_bounded_memory() {
+    let world = World::with(|options| {
+        (options.request_bytes_max, options.request_memory_bytes_max) = (60_000, 60_000);
+    })
+    .await;
+    world.topic("t", 1).await;
+    let record = json!({ "records": [{ "value": "x".repeat(20_000) }] });
+    world.v2("POST", "/topics/t", "json", record.clone()).await.expect(200);
+    // A client whose request does not end holds what has come of it.
+    let mut slow = tokio::net::TcpStream::connect(world.rest.addr).await.unwrap();
+    let head = "POST /topics/t HTTP/1.1\r\nhost: x\r\ncontent-type: application/vnd.kafka.json.v2+json\r\n\
+                content-length: 59000\r\n\r\n";
+    slow.write_all(head.as_bytes()).await.unwrap();
+    slow.write_all(&[b' '; 50_000]).await.unwrap();
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    let refused = loop {
+        let answered = world.v2("POST", "/topics/t", "json", record.clone()).await;
+        if answered.status != 200 {
+            break answered;
+        }
+        assert!(std::time::Instant::now() < deadline, "the first request's bytes count");
+    };
+    assert_eq!(refused.code(), (429, 429));
+    let message = refused.json()["message"].as_str().unwrap().to_owned();
+    assert!(message.starts_with("Request rate limit exceeded: "), "{message}");
+    let url = format!("http://{}/topics/t", world.rest.addr);
+    let request =
+        cloud::http::client().post(url).header("content-type", "application/vnd.kafka.json.v2+json");
+    let refused = request.body(record.to_string()).send().await.unwrap();
+    assert_eq!(refused.headers()["retry-after"], "1");
+    world.get("/topics").await.expect(200);
+    drop(slow);
+    while world.v2("POST", "/topics/t", "json", record.clone()).await.status != 200 {
+        assert!(std::time::Instant::now() < deadline, "what a client that left has held comes back");
     }
 }
 

@@ -180,7 +180,7 @@ pub(super) async fn committed(State(proxy): Shared, ask: Ask) -> Answer {
 }
 
 /// `?timeout&max_bytes`, in the instance's own format.
-pub(super) async fn records(State(proxy): Shared, ask: Ask) -> Answer {
+pub(super) async fn records(State(proxy): Shared, mut ask: Ask) -> Answer {
     let read = async {
         let instance = instance_of(&proxy, &ask)?;
         let named = ask.accept.as_deref().unwrap_or_default().split(',').filter_map(embedded);
@@ -194,7 +194,7 @@ pub(super) async fn records(State(proxy): Shared, ask: Ask) -> Answer {
         }
         let wait = ask.positive("timeout")?.map(Duration::from_millis);
         let bytes_max = ask.positive("max_bytes")?.and_then(|bytes| usize::try_from(bytes).ok());
-        Ok(Json::Array(instance.records(&proxy.schemas, wait, bytes_max).await?))
+        Ok(Json::Array(instance.records(&proxy.schemas, wait, bytes_max, &mut ask.share).await?))
     };
     Answer::from(read.await)
 }

@@ -14,8 +14,9 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
+use cloud::answers::{Refused, accepted};
 
-use super::{Answer, Ask, Reply, Shared, accepted, ask};
+use super::{Answer, Ask, Reply, Shared, ask};
 use crate::{Error, formats::Format, service::Proxy};
 
 /// What answers come as; `application/json` is for those who ask for nothing else.
@@ -64,8 +65,8 @@ async fn negotiate(request: Request, next: Next) -> Response {
         let is_taken =
             given.is_none_or(|given| MEDIA_TYPES.iter().any(|known| known.eq_ignore_ascii_case(given)));
         match accepted(text(header::ACCEPT), &MEDIA_TYPES) {
-            None => Err(Error::NotAcceptable),
-            Some(_) if !is_taken => Err(Error::MediaType),
+            None => Err(Error::Http(Refused::Accept)),
+            Some(_) if !is_taken => Err(Error::Http(Refused::MediaType)),
             Some(media_type) => Ok(media_type),
         }
     };

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::State;
+use cloud::answers::Refused;
 use futures::future::join_all;
 use serde_json::{Value as Json, json};
 
@@ -33,7 +34,7 @@ pub(super) async fn to_partition(State(proxy): Shared, ask: Ask) -> Answer {
 
 /// `{"key_schema": …, "key_schema_id": …, "value_schema": …, "value_schema_id": …, "records": [{"key", "value", "partition"}]}`
 async fn produce(proxy: &Proxy, ask: &Ask, partition: Option<i32>) -> Result<Json, Error> {
-    let format = ask.content_type.as_deref().and_then(embedded).ok_or(Error::MediaType)?;
+    let format = ask.content_type.as_deref().and_then(embedded).ok_or(Error::Http(Refused::MediaType))?;
     let body = match format.kind() {
         None => ask.object(&["records"])?,
         Some(_) => {

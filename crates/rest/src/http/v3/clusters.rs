@@ -1,6 +1,7 @@
 //! The cluster and its brokers.
 
 use axum::extract::State;
+use cloud::answers::Refused;
 use serde_json::{Value as Json, json};
 
 use super::{
@@ -38,7 +39,7 @@ pub(super) async fn broker(State(proxy): Shared, ask: Ask) -> Answer {
         let id = ask.number("broker")?;
         let (cluster, links) = cluster_of(&proxy, &ask, Asked::None).await?;
         let broker = cluster.brokers.iter().find(|broker| broker.id == id);
-        broker.map(|broker| shown_broker(broker, &links)).ok_or(Error::NoSuchPage)
+        broker.map(|broker| shown_broker(broker, &links)).ok_or(Error::Http(Refused::Page))
     };
     Answer::from(found.await)
 }

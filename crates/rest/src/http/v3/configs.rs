@@ -1,6 +1,7 @@
 //! Configurations of topics, of brokers, and of all brokers at once: the same six requests for each.
 
 use axum::extract::State;
+use cloud::answers::Refused;
 use serde_json::{Value as Json, json};
 
 use super::{
@@ -30,7 +31,7 @@ async fn owner_of(proxy: &Proxy, ask: &Ask) -> Result<(Owner, Links), Error> {
         ("", _) => {
             let id = ask.number("broker")?;
             let is_there = cluster.brokers.iter().any(|broker| broker.id == id);
-            Owner::Broker(if is_there { id } else { return Err(Error::NoSuchPage) })
+            Owner::Broker(if is_there { id } else { return Err(Error::Http(Refused::Page)) })
         }
         (topic, _) if cluster.topics.is_empty() => {
             tracing::debug!(topic, "settings of a topic that is not there were asked for");
@@ -55,7 +56,7 @@ pub(super) async fn one(State(proxy): Shared, ask: Ask) -> Answer {
         let (owner, links) = owner_of(&proxy, &ask).await?;
         let name = ask.named("name");
         let configs = proxy.kafka.configs(&owner, Some(&[name])).await?;
-        let config = configs.iter().find(|config| config.name == name).ok_or(Error::NoSuchPage)?;
+        let config = configs.iter().find(|config| config.name == name).ok_or(Error::Http(Refused::Page))?;
         Ok(shown(&owner, config, &links))
     };
     Answer::from(found.await)

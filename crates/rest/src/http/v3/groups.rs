@@ -1,6 +1,7 @@
 //! Consumer groups: their members, what these read, and how far they are behind.
 
 use axum::extract::State;
+use cloud::answers::Refused;
 use serde_json::{Value as Json, json};
 
 use super::{
@@ -23,21 +24,13 @@ async fn group_of(proxy: &Proxy, ask: &Ask) -> Result<(Group, Links), Error> {
 
 fn member_of<'a>(group: &'a Group, ask: &Ask) -> Result<&'a Member, Error> {
     let id = ask.named("consumer");
-    group.members.iter().find(|member| member.id == id).ok_or(Error::NoSuchPage)
+    group.members.iter().find(|member| member.id == id).ok_or(Error::Http(Refused::Page))
 }
 
 pub(super) async fn all(State(proxy): Shared, ask: Ask) -> Answer {
     let found = async {
         let (_, links) = cluster_of(&proxy, &ask, Asked::None).await?;
-        let mut data = Vec::new();
-        for id in proxy.kafka.group_ids().await? {
-            match proxy.kafka.group(&id).await {
-                Ok(group) => data.push(shown(&group, &links)),
-                // It ended meanwhile.
-                Err(Error::NotFound { .. }) => {}
-                Err(error) => return Err(error),
-            }
-        }
+        let data = proxy.kafka.groups().await?.iter().map(|group| shown(group, &links)).collect();
         Ok(links.list("KafkaConsumerGroupList", &["consumer-groups"], data))
     };
     Answer::from(found.await)
@@ -79,7 +72,8 @@ pub(super) async fn assignment(State(proxy): Shared, ask: Ask) -> Answer {
     Answer::from(found.and_then(|(group, links)| {
         let place = (ask.named("topic").to_owned(), ask.number("partition")?);
         let member = member_of(&group, &ask)?;
-        let found = member.assigned.iter().find(|known| **known == place).ok_or(Error::NoSuchPage)?;
+        let found =
+            member.assigned.iter().find(|known| **known == place).ok_or(Error::Http(Refused::Page))?;
         Ok(shown_assignment(&group, member, found, &links))
     }))
 }
@@ -100,7 +94,7 @@ pub(super) async fn lag(State(proxy): Shared, ask: Ask) -> Answer {
         let (group, links) = group_of(&proxy, &ask).await?;
         let lags = proxy.kafka.lags(&group).await?;
         let lag = lags.iter().find(|lag| lag.topic == topic && lag.partition == partition);
-        Ok(shown_lag(&group, lag.ok_or(Error::NoSuchPage)?, &links))
+        Ok(shown_lag(&group, lag.ok_or(Error::Http(Refused::Page))?, &links))
     };
     Answer::from(found.await)
 }
@@ -109,7 +103,7 @@ pub(super) async fn lag_summary(State(proxy): Shared, ask: Ask) -> Answer {
     let found = async {
         let (group, links) = group_of(&proxy, &ask).await?;
         let lags = proxy.kafka.lags(&group).await?;
-        let most = lags.iter().rev().max_by_key(|lag| lag.lag()).ok_or(Error::NoSuchPage)?;
+        let most = lags.iter().rev().max_by_key(|lag| lag.lag()).ok_or(Error::Http(Refused::Page))?;
         Ok(shown_summary(&group, most, lags.iter().map(Lag::lag).sum(), &links))
     };
     Answer::from(found.await)

@@ -20,9 +20,10 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
+use cloud::answers::{Refused, accepted};
 use serde_json::Value as Json;
 
-use super::{Answer, Ask, Shared, accepted, ask};
+use super::{Answer, Ask, Shared, ask};
 use crate::{
     Error,
     kafka::topics::{Asked, Cluster},
@@ -99,8 +100,8 @@ async fn json_only(request: Request, next: Next) -> Response {
             text(header::CONTENT_TYPE).map(|value| value.split(';').next().unwrap_or_default().trim());
         let is_taken = given.is_none_or(|given| given.eq_ignore_ascii_case("application/json"));
         match accepted(text(header::ACCEPT), &["application/json"]) {
-            None => Some(Error::NotAcceptable),
-            Some(_) if !is_taken => Some(Error::MediaType),
+            None => Some(Error::Http(Refused::Accept)),
+            Some(_) if !is_taken => Some(Error::Http(Refused::MediaType)),
             Some(_) => None,
         }
     };

@@ -1,6 +1,7 @@
 //! Partitions, their replicas, and which of these are being moved.
 
 use axum::extract::State;
+use cloud::answers::Refused;
 use serde_json::{Value as Json, json};
 
 use super::{
@@ -28,7 +29,7 @@ pub(super) async fn one(State(proxy): Shared, ask: Ask) -> Answer {
     let found = async {
         let id = ask.number("partition")?;
         let (_, topic, links) = topic_of(&proxy, &ask).await?;
-        let partition = topic.partition(id).ok_or(Error::NoSuchPage)?;
+        let partition = topic.partition(id).ok_or(Error::Http(Refused::Page))?;
         Ok(shown(&topic.name, partition, &links))
     };
     Answer::from(found.await)
@@ -38,7 +39,7 @@ pub(super) async fn replicas(State(proxy): Shared, ask: Ask) -> Answer {
     let found = async {
         let id = ask.number("partition")?;
         let (_, topic, links) = topic_of(&proxy, &ask).await?;
-        let partition = topic.partition(id).ok_or(Error::NoSuchPage)?;
+        let partition = topic.partition(id).ok_or(Error::Http(Refused::Page))?;
         let data =
             partition.replicas.iter().map(|broker| shown_replica(&topic.name, partition, *broker, &links));
         let path = ["topics", &topic.name, "partitions", &id.to_string(), "replicas"];
@@ -52,7 +53,7 @@ pub(super) async fn replica(State(proxy): Shared, ask: Ask) -> Answer {
         let (id, broker) = (ask.number("partition")?, ask.number("broker")?);
         let (_, topic, links) = topic_of(&proxy, &ask).await?;
         let partition = topic.partition(id).filter(|partition| partition.replicas.contains(&broker));
-        let partition = partition.ok_or(Error::NoSuchPage)?;
+        let partition = partition.ok_or(Error::Http(Refused::Page))?;
         Ok(shown_replica(&topic.name, partition, broker, &links))
     };
     Answer::from(found.await)
@@ -64,7 +65,7 @@ pub(super) async fn of_broker(State(proxy): Shared, ask: Ask) -> Answer {
         let broker = ask.number("broker")?;
         let (cluster, links) = cluster_of(&proxy, &ask, Asked::All).await?;
         if !cluster.brokers.iter().any(|known| known.id == broker) {
-            return Err(Error::NoSuchPage);
+            return Err(Error::Http(Refused::Page));
         }
         let data = cluster.topics.iter().flat_map(|topic| {
             let held = topic.partitions.iter().filter(|partition| partition.replicas.contains(&broker));
@@ -93,7 +94,7 @@ pub(super) async fn reassignments(State(proxy): Shared, ask: Ask) -> Answer {
         }
         let id = ask.number("partition")?;
         let moved = proxy.kafka.reassignments(Some((topic, vec![id]))).await?;
-        moved.first().map(|moved| shown_reassignment(moved, &links)).ok_or(Error::NoSuchPage)
+        moved.first().map(|moved| shown_reassignment(moved, &links)).ok_or(Error::Http(Refused::Page))
     };
     Answer::from(found.await)
 }

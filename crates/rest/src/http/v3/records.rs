@@ -26,6 +26,7 @@ use crate::{
     http::{Reply, error_body},
     kafka::topics,
     produce::{Header, Record, Sent},
+    room::Share,
     schemas::{Registered, Side, SubjectNames},
     service::Proxy,
 };
@@ -64,7 +65,8 @@ pub(super) async fn stream(State(proxy): Shared, request: Request) -> Response {
     let begun = async {
         let asked = Asked::of(&mut parts, &proxy.options).await?;
         let target = Arc::new(target_of(&proxy, &asked).await?);
-        let mut records = Box::pin(split(body.into_data_stream(), proxy.options.request_bytes_max));
+        let (bytes_max, share) = (proxy.options.request_bytes_max, proxy.room.share());
+        let mut records = Box::pin(split(body.into_data_stream(), bytes_max, share));
         let missing = || Error::Payload { reason: "Null input provided. Data is required.".to_owned() };
         // What is wrong before the first record is the whole answer.
         let first = records.next().await.ok_or_else(missing)??;
@@ -158,13 +160,14 @@ async fn target_of(proxy: &Arc<Proxy>, asked: &Asked) -> Result<Target, Error> {
 }
 
 /// The objects of a body. After what cannot be read nothing comes.
-fn split(body: BodyDataStream, bytes_max: usize) -> impl Stream<Item = Result<Bytes, Error>> {
+fn split(body: BodyDataStream, bytes_max: usize, share: Share) -> impl Stream<Item = Result<Bytes, Error>> {
     struct Source {
         body: BodyDataStream,
         splitter: Splitter,
+        share: Share,
         is_over: bool,
     }
-    let source = Source { body, splitter: Splitter::new(bytes_max), is_over: false };
+    let source = Source { body, splitter: Splitter::new(bytes_max), share, is_over: false };
     stream::unfold(source, async |mut source| {
         while !source.is_over {
             match source.splitter.next() {
@@ -176,7 +179,13 @@ fn split(body: BodyDataStream, bytes_max: usize) -> impl Stream<Item = Result<By
                 }
             }
             match source.body.next().await {
-                Some(Ok(bytes)) => source.splitter.push(&bytes),
+                Some(Ok(bytes)) => {
+                    if let Err(error) = source.share.hold(source.splitter.held() + bytes.len()) {
+                        source.is_over = true;
+                        return Some((Err(error), source));
+                    }
+                    source.splitter.push(&bytes);
+                }
                 Some(Err(error)) => {
                     source.is_over = true;
                     let reason = format!("Error processing message: {error}");

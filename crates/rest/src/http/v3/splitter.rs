@@ -25,6 +25,11 @@ impl Splitter {
         self.buffer.extend_from_slice(bytes);
     }
 
+    /// Bytes that are held until their object is whole.
+    pub fn held(&self) -> usize {
+        self.buffer.len()
+    }
+
     /// The next whole object; none where more bytes are needed.
     pub fn next(&mut self) -> Result<Option<Bytes>, Error> {
         if self.scanned == 0 {
