@@ -1,6 +1,7 @@
 //! Faults of a real machine under the built binary: a small file system that is full, and a limit on the size of files. What
 //! was acknowledged is there once and in order, and the broker goes on without a restart when there is room.
 
+mod coordinators;
 mod history;
 mod partitions;
 
