@@ -19,6 +19,7 @@ mod external;
 mod faults;
 mod flow;
 mod java;
+mod kafka_answers;
 mod kafka_python;
 mod kcat;
 mod lifecycle;

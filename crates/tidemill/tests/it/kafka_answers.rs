@@ -1,0 +1,58 @@
+//! The same bytes to Apache Kafka and to us: what is announced, batches that are packed wrongly, offsets by the ids of topics. What is
+//! answered otherwise is listed here with the reason.
+
+use std::collections::BTreeMap;
+
+use testkit::run_python;
+
+use crate::shared::{name, shared};
+
+const COMMON: &str = include_str!("consumer_groups/common.py");
+const BYTES: &str = include_str!("consumer_groups/bytes.py");
+
+/// `what: answer` of both.
+fn answers(script: &str) -> Option<[BTreeMap<String, String>; 2]> {
+    let (python, kafka) = (testkit::python()?, testkit::kafka()?);
+    let (_, parts) = shared();
+    let script = format!("{COMMON}\n{BYTES}\n{script}");
+    Some([&parts.kafka(), &kafka.bootstrap].map(|address| {
+        let said = run_python(&python, &script, &[address, &name("answers")]);
+        let line =
+            |line: &str| line.split_once(": ").map(|(what, answer)| (what.to_owned(), answer.to_owned()));
+        said.lines().map(|text| line(text).unwrap_or_else(|| panic!("{said}"))).collect()
+    }))
+}
+
+/// What differs, as `what: ours, theirs`.
+fn differences([ours, theirs]: &[BTreeMap<String, String>; 2]) -> String {
+    let none = "-".to_owned();
+    let mut all: Vec<&String> = ours.keys().chain(theirs.keys()).collect();
+    all.sort();
+    all.dedup();
+    let pair = |what| (what, ours.get(what).unwrap_or(&none), theirs.get(what).unwrap_or(&none));
+    let different = all.into_iter().map(pair).filter(|(_, ours, theirs)| ours != theirs);
+    different.map(|(what, ours, theirs)| format!("{what}: {ours}, {theirs}\n")).collect()
+}
+
+/// Share groups, Streams groups and delegation tokens are not there, nor is what only a cluster of several nodes can do. Telemetry
+/// (KIP-714) is announced by neither: a Kafka without a receiver for it does not.
+#[test]
+fn what_is_announced_is_what_kafka_announces() {
+    let Some(both) = answers(include_str!("kafka_answers/announced.py")) else { return };
+    assert!(both[0].len() > 45, "{:?}", both[0]);
+    insta::assert_snapshot!(differences(&both));
+}
+
+#[test]
+fn batches_that_are_packed_wrongly_get_kafkas_answers() {
+    let Some(both) = answers(include_str!("kafka_answers/batches.py")) else { return };
+    assert!(both[0].len() > 25, "{:?}", both[0]);
+    insta::assert_snapshot!(differences(&both));
+}
+
+#[test]
+fn offsets_by_the_ids_of_topics_are_kafkas() {
+    let Some(both) = answers(include_str!("kafka_answers/ids.py")) else { return };
+    assert_eq!(differences(&both), "");
+    assert!(both[0].len() > 8, "{:?}", both[0]);
+}
