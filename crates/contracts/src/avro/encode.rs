@@ -1,7 +1,8 @@
 //! Values to Avro's binary encoding, by a plan compiled once a schema.
 //!
-//! A value fits where nothing is lost: integers go into longer ones and into floats, any text into a string. A struct is
-//! read by field name; a missing field takes its default, and null where the union has it.
+//! A value fits where nothing is lost: integers go into longer ones and into floats, any text into a string. A moment goes into the
+//! unit of its field, and so does its text; a number is that already. A struct is read by field name; a missing field takes its
+//! default, and null where the union has it.
 
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ use super::{
     Avro, Node, NodeId, Shape,
     connect::{branch_name, map_entry, scale, schema_of},
 };
-use crate::{Error, Violation, errors::shorten};
+use crate::{Error, Violation, errors::shorten, validate::format};
 
 /// Encodes records of one schema.
 #[derive(Debug)]
@@ -26,11 +27,23 @@ pub(super) enum Step {
     Boolean,
     Int,
     Long,
+    Date,
+    /// So many of them are a second.
+    Moment {
+        per_second: i64,
+    },
+    /// Of the day; as an int, or as a long.
+    TimeOfDay {
+        per_second: i64,
+    },
     Float,
     Double,
     Bytes,
     String,
-    Decimal { scale: i32, size: Option<usize> },
+    Decimal {
+        scale: i32,
+        size: Option<usize>,
+    },
     Fixed(usize),
     Enum(Vec<String>),
     Array(Box<Step>),
@@ -83,8 +96,18 @@ fn compile(avro: &Avro, id: NodeId, schema: &Schema) -> Step {
     match &node.shape {
         Shape::Null => Step::Null,
         Shape::Boolean => Step::Boolean,
-        Shape::Int => Step::Int,
-        Shape::Long => Step::Long,
+        Shape::Int => match node.text("logicalType") {
+            Some("date") => Step::Date,
+            Some("time-millis") => Step::TimeOfDay { per_second: 1_000 },
+            _ => Step::Int,
+        },
+        Shape::Long => match node.text("logicalType") {
+            Some("timestamp-millis" | "local-timestamp-millis") => Step::Moment { per_second: 1_000 },
+            Some("timestamp-micros" | "local-timestamp-micros") => Step::Moment { per_second: 1_000_000 },
+            Some("timestamp-nanos" | "local-timestamp-nanos") => Step::Moment { per_second: 1_000_000_000 },
+            Some("time-micros") => Step::TimeOfDay { per_second: 1_000_000 },
+            _ => Step::Long,
+        },
         Shape::Float => Step::Float,
         Shape::Double => Step::Double,
         Shape::Bytes if decimal => Step::Decimal { scale: scale(node), size: None },
@@ -128,6 +151,15 @@ fn compile(avro: &Avro, id: NodeId, schema: &Schema) -> Step {
 }
 
 impl Step {
+    /// Whether it is a moment, whatever the row model makes of its unit.
+    pub(super) fn takes_moments(&self) -> bool {
+        match self {
+            Step::Moment { .. } => true,
+            Step::Union(branches) => branches.iter().any(|(_, step)| matches!(step, Step::Moment { .. })),
+            _ => false,
+        }
+    }
+
     /// Where a text is always taken as a string: by itself, or as this branch of a union.
     pub(super) fn string_branch(&self) -> Option<Option<i64>> {
         match self {
@@ -150,6 +182,22 @@ impl Step {
                 None => return Err(self.refuse(value)),
             },
             (Step::Long, value) => long(integer(value).ok_or_else(|| self.refuse(value))?, out),
+            (Step::Date, value) => {
+                let days = date(value).ok_or_else(|| self.refuse(value))?;
+                long(days, out);
+            }
+            (Step::Moment { per_second }, value) => {
+                long(moment(value, *per_second).ok_or_else(|| self.refuse(value))?, out);
+            }
+            (Step::TimeOfDay { per_second }, value) => {
+                let number = match value.plain() {
+                    Value::TimeMs(ms) => Some(i64::from(*ms) * (per_second / 1_000)),
+                    Value::Int(number) => Some(*number),
+                    _ => None,
+                };
+                let number = number.filter(|number| (0..=86_400 * per_second).contains(number));
+                long(number.ok_or_else(|| self.refuse(value))?, out);
+            }
             (Step::Float, value) => {
                 let number = float(value).ok_or_else(|| self.refuse(value))?;
                 out.extend_from_slice(&(number as f32).to_le_bytes());
@@ -222,8 +270,16 @@ impl Step {
             }
         }
         let mut deepest: Option<Violation> = None;
+        let is_text = matches!(value, Value::String(_))
+            && branches.iter().any(|(_, step)| matches!(step, Step::String));
         for (index, (_, step)) in branches.iter().enumerate() {
-            if matches!(step, Step::Null) && !value.is_null() {
+            // A text that may be one stays one.
+            let is_other = match step {
+                Step::Null => !value.is_null(),
+                Step::Date | Step::Moment { .. } => is_text,
+                _ => false,
+            };
+            if is_other {
                 continue;
             }
             long(index as i64, out);
@@ -250,6 +306,9 @@ impl Step {
             Step::Boolean => "boolean".to_owned(),
             Step::Int => "int".to_owned(),
             Step::Long => "long".to_owned(),
+            Step::Date => "a date".to_owned(),
+            Step::Moment { .. } => "a moment".to_owned(),
+            Step::TimeOfDay { .. } => "a time of day".to_owned(),
             Step::Float => "float".to_owned(),
             Step::Double => "double".to_owned(),
             Step::Bytes => "bytes".to_owned(),
@@ -318,6 +377,32 @@ fn integer(value: &Value) -> Option<i64> {
     }
 }
 
+/// Days since 1970-01-01.
+fn date(value: &Value) -> Option<i64> {
+    match value.plain() {
+        Value::Date(days) => Some((*days).into()),
+        Value::Int(days) => i32::try_from(*days).ok().map(i64::from),
+        Value::String(text) => format::days(text).map(i64::from),
+        _ => None,
+    }
+}
+
+/// A moment in units of which so many are a second; what is finer is cut off.
+fn moment(value: &Value, per_second: i64) -> Option<i64> {
+    let scaled = |number: i64, own: i64| match per_second >= own {
+        true => number.checked_mul(per_second / own),
+        false => Some(number.div_euclid(own / per_second)),
+    };
+    match value.plain() {
+        Value::TimestampMs(ms) => scaled(*ms, 1_000),
+        Value::TimestampUs(us) => scaled(*us, 1_000_000),
+        Value::Date(days) => scaled(i64::from(*days) * 86_400, 1),
+        Value::Int(number) => Some(*number),
+        Value::String(text) => scaled(format::timestamp_us(text)?, 1_000_000),
+        _ => None,
+    }
+}
+
 fn float(value: &Value) -> Option<f64> {
     match value.plain() {
         Value::Float(number) => Some(*number),
@@ -327,7 +412,7 @@ fn float(value: &Value) -> Option<f64> {
 }
 
 /// A decimal, or what a number's or a text's digits say.
-fn written(value: &Value) -> Option<(i128, i32)> {
+pub(crate) fn written(value: &Value) -> Option<(i128, i32)> {
     let text = match value.plain() {
         Value::Decimal { unscaled, scale } => return Some((*unscaled, *scale)),
         Value::Int(number) => return Some((i128::from(*number), 0)),
@@ -374,7 +459,7 @@ fn blocks<T>(
     Ok(())
 }
 
-fn rescaled(unscaled: i128, from: i32, to: i32) -> Option<i128> {
+pub(crate) fn rescaled(unscaled: i128, from: i32, to: i32) -> Option<i128> {
     let power = |digits: i32| 10i128.checked_pow(u32::try_from(digits).ok()?);
     match to.checked_sub(from)? {
         0 => Some(unscaled),
@@ -389,19 +474,25 @@ fn rescaled(unscaled: i128, from: i32, to: i32) -> Option<i128> {
 /// Shortest two's complement, or sign-extended to the fixed's size.
 fn decimal(number: i128, size: Option<usize>, out: &mut Vec<u8>) -> Option<()> {
     let wide = number.to_be_bytes();
-    let fill = if number < 0 { 0xff } else { 0 };
-    let mut start = wide.iter().take_while(|byte| **byte == fill).count().min(15);
-    if (wide[start] & 0x80 != 0) != (number < 0) {
-        start -= 1;
-    }
-    let shortest = &wide[start..];
+    let shortest = shortest(&wide);
     match size {
         None => sized(shortest, out),
         Some(size) => {
             let missing = size.checked_sub(shortest.len())?;
-            out.resize(out.len() + missing, fill);
+            out.resize(out.len() + missing, if number < 0 { 0xff } else { 0 });
             out.extend_from_slice(shortest);
         }
     }
     Some(())
+}
+
+/// A number's two's complement without what its sign says already.
+pub(crate) fn shortest(wide: &[u8; 16]) -> &[u8] {
+    let is_negative = wide[0] & 0x80 != 0;
+    let fill = if is_negative { 0xff } else { 0 };
+    let mut start = wide.iter().take_while(|byte| **byte == fill).count().min(15);
+    if (wide[start] & 0x80 != 0) != is_negative {
+        start -= 1;
+    }
+    &wide[start..]
 }

@@ -22,6 +22,7 @@ pub use connect::schema_of;
 pub(crate) use connect::unscaled;
 pub use decode::Decoder;
 pub use encode::Encoder;
+pub(crate) use encode::{found, rescaled, shortest, written};
 pub(crate) use parse::is_name;
 pub(crate) use texts::TextRow;
 pub use write_schema::avro_of;

@@ -166,6 +166,34 @@ fn types_map_as_connects_avro_data() {
     );
 }
 
+/// A moment is written in its field's unit, whatever it is counted in here.
+#[test]
+fn moments_keep_their_unit() {
+    let unit = |name: &str| {
+        format!(r#"{{"name":"{}","type":{{"type":"long","logicalType":"{name}"}}}}"#, name.replace('-', "_"))
+    };
+    let units = ["timestamp-millis", "timestamp-micros", "timestamp-nanos", "local-timestamp-micros"];
+    let fields: Vec<String> = units.iter().map(|name| unit(name)).collect();
+    let text = format!(r#"{{"type":"record","name":"r","fields":[{}]}}"#, fields.join(","));
+    let encoder = Encoder::new("t", &text).unwrap();
+    let written = |value: &Value| {
+        let row = units.iter().map(|name| (name.replace('-', "_").into(), value.clone())).collect();
+        let mut bytes = Vec::new();
+        encoder.encode(&Value::Struct(row), &mut bytes).unwrap();
+        let Value::Struct(row) = Decoder::new("t", &text).unwrap().decode(&bytes).unwrap() else {
+            panic!("a row")
+        };
+        row.into_iter().map(|(_, value)| value).collect::<Vec<_>>()
+    };
+    let at =
+        |ms: i64, us: i64, ns: i64| [Value::TimestampMs(ms), Value::Int(us), Value::Int(ns), Value::Int(us)];
+    assert_eq!(written(&Value::TimestampMs(1_500)), at(1_500, 1_500_000, 1_500_000_000));
+    assert_eq!(written(&Value::TimestampUs(-1)), at(-1, -1, -1_000));
+    assert_eq!(written(&Value::string("1970-01-01T00:00:01.000002Z")), at(1_000, 1_000_002, 1_000_002_000));
+    assert_eq!(written(&Value::Date(1)), at(86_400_000, 86_400_000_000, 86_400_000_000_000));
+    assert_eq!(written(&Value::Int(7)), at(7, 7, 7));
+}
+
 #[test]
 fn what_does_not_fit_names_its_field() {
     let encoder = Encoder::new("t", r#"{"type":"record","name":"r","fields":[{"name":"a","type":"int"},{"name":"b","type":["null","int"],"default":null}]}"#).unwrap();

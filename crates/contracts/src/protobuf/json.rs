@@ -1,13 +1,17 @@
 //! Messages as JSON and back, by Protobuf's own mapping ("ProtoJSON"): names in camel case, 64-bit numbers as texts, what has
 //! its default written out. `prost-reflect` has the mapping; here is which message of the file is meant.
 
-use base::ContractKind;
+use base::Value;
 use prost::Message;
 use prost_reflect::{DescriptorPool, DynamicMessage, Kind, MessageDescriptor, SerializeOptions};
 use prost_types::FileDescriptorSet;
 use serde_json::{Value as Json, value::Serializer};
 
-use super::{MAIN, Protobuf};
+use super::{
+    MAIN, Protobuf,
+    decode::{of_json, wrong},
+    encode,
+};
 use crate::{Error, Violation, errors::shorten, framing};
 
 /// The messages of one file.
@@ -19,20 +23,26 @@ pub struct Messages {
 
 impl Protobuf {
     pub fn messages(&self) -> Result<Messages, Error> {
-        let unusable = |reason: String| Error::Decode {
-            kind: ContractKind::Protobuf,
-            field: "the schema".to_owned(),
-            reason,
-        };
-        let files = FileDescriptorSet { file: self.files.to_vec() };
-        let pool = DescriptorPool::from_file_descriptor_set(files);
-        let pool = pool.map_err(|error| unusable(error.to_string()))?;
+        let pool = self.pool()?;
         let file = pool.get_file_by_name(MAIN);
         let of_file: Vec<_> = file.iter().flat_map(|file| file.messages()).collect();
         match of_file.is_empty() {
-            true => Err(unusable("it has no message".to_owned())),
+            true => Err(wrong("the schema", "it has no message".to_owned())),
             false => Ok(Messages { of_file }),
         }
+    }
+
+    /// All files with their options, those too that only its imports explain.
+    pub(super) fn pool(&self) -> Result<DescriptorPool, Error> {
+        let (main, imports) = self.files.split_last().expect("the file itself is among them");
+        let mut pool = DescriptorPool::new();
+        pool.add_file_descriptor_set(FileDescriptorSet { file: imports.to_vec() })
+            .and_then(|()| match self.encoded.is_empty() {
+                true => pool.add_file_descriptor_proto(main.clone()),
+                false => pool.decode_file_descriptor_proto(&self.encoded[..]),
+            })
+            .map_err(|error| wrong("the schema", error.to_string()))?;
+        Ok(pool)
     }
 
     /// The full name of the file's first message, which is what a record is where nobody says another.
@@ -51,6 +61,8 @@ impl Protobuf {
 pub struct MessageWriter {
     descriptor: MessageDescriptor,
     index: Vec<i32>,
+    /// It has dates, times or decimals of other files than Google's well-known ones, which ProtoJSON has no texts for.
+    has_own_types: bool,
 }
 
 impl Protobuf {
@@ -62,8 +74,11 @@ impl Protobuf {
             None => Some(vec![0]),
             Some(name) => self.message_index(name),
         };
-        let writer =
-            |index: Vec<i32>| messages.message(&index).map(|descriptor| MessageWriter { descriptor, index });
+        let writer = |index: Vec<i32>| {
+            let descriptor = messages.message(&index)?;
+            let has_own_types = encode::has_own_types(&descriptor);
+            Some(MessageWriter { descriptor, index, has_own_types })
+        };
         Ok(index.and_then(writer))
     }
 }
@@ -75,6 +90,11 @@ impl MessageWriter {
 
     /// Appends the message's index and its bytes, of a record that is JSON. On a violation `out` is as before.
     pub fn write_text(&self, record: &[u8], out: &mut Vec<u8>) -> Result<(), Violation> {
+        if self.has_own_types
+            && let Ok(json) = serde_json::from_slice(record)
+        {
+            return self.write_row(&of_json(json), out);
+        }
         let mut json = serde_json::Deserializer::from_slice(record);
         let message = DynamicMessage::deserialize(self.descriptor.clone(), &mut json)
             .and_then(|message| json.end().map(|()| message));
@@ -95,8 +115,19 @@ impl MessageWriter {
             }
         }
         let json = Json::Object(json);
+        if self.has_own_types {
+            return self.write_row(&of_json(json), out);
+        }
         let message = DynamicMessage::deserialize(self.descriptor.clone(), &json);
         self.write(message, || json.to_string(), out)
+    }
+
+    /// The same of a row, whose values have their types.
+    pub fn write_row(&self, row: &Value, out: &mut Vec<u8>) -> Result<(), Violation> {
+        let message = encode::message(&self.descriptor, row)?;
+        framing::frame_message_index(&self.index, out);
+        message.encode_raw(out);
+        Ok(())
     }
 
     /// Numbers, names of enums, times and bytes are texts in ProtoJSON as well; what is left is true, false and JSON itself.
@@ -163,11 +194,6 @@ impl Messages {
     /// What follows the schema's id, as JSON.
     pub fn read_json(&self, bytes: &[u8]) -> Result<Json, Error> {
         let (index, payload) = framing::unframe_message_index(bytes)?;
-        let wrong = |field: &str, reason: String| Error::Decode {
-            kind: ContractKind::Protobuf,
-            field: field.to_owned(),
-            reason,
-        };
         let found = self.message(&index);
         let descriptor = found
             .ok_or_else(|| wrong("the message", format!("the file has none with the index {index:?}")))?;

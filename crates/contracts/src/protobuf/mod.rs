@@ -1,15 +1,20 @@
 //! Protobuf files: parsed with their imports, printed as Confluent's registry keeps them, compared.
 //!
 //! `protox` parses, resolves names and checks as protoc does; `print` makes the text, `compatibility` has the rules, `known`
-//! the files that may be imported without being given. A file may also come as its descriptor in base64, which is what
+//! the files that may be imported without being given; `json` reads and writes messages as JSON, `decode` makes rows of them,
+//! `encode` them of rows, and `connect` has the rows' schema. A file may also come as its descriptor in base64, which is what
 //! Confluent's clients send where they have no text.
 
 pub mod compatibility;
+mod connect;
+mod decode;
+mod encode;
 mod json;
 mod known;
 mod options;
 mod print;
 
+pub use decode::{Mapping, MessageReader};
 pub use json::{MessageWriter, Messages};
 
 use std::{collections::HashMap, sync::Arc};

@@ -31,9 +31,35 @@ pub fn days(text: &str) -> Option<i32> {
     Some(era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468)
 }
 
+/// Days since 1970-01-01 as `2013-01-31`; `None` beyond the years 0 to 9999.
+pub fn date_text(days: i32) -> Option<String> {
+    let days = i64::from(days) + 719_468;
+    let (era, of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
+    let of_year = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let day_of_year = of_era - (365 * of_year + of_year / 4 - of_year / 100);
+    let from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * from_march + 2) / 5 + 1;
+    let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
+    let year = era * 400 + of_year + i64::from(month <= 2);
+    (0..=9_999).contains(&year).then(|| format!("{year:04}-{month:02}-{day:02}"))
+}
+
+/// Microseconds since 1970-01-01 as `2013-01-31T10:00:00Z`, with the digits that there are.
+pub fn moment_text(us: i64) -> Option<String> {
+    let (days, of_day) = (us.div_euclid(86_400_000_000), us.rem_euclid(86_400_000_000));
+    let date = date_text(i32::try_from(days).ok()?)?;
+    let (seconds, fraction) = (of_day / 1_000_000, of_day % 1_000_000);
+    let fraction = match (fraction, fraction % 1_000) {
+        (0, _) => String::new(),
+        (_, 0) => format!(".{:03}", fraction / 1_000),
+        _ => format!(".{fraction:06}"),
+    };
+    Some(format!("{date}T{:02}:{:02}:{:02}{fraction}Z", seconds / 3_600, seconds / 60 % 60, seconds % 60))
+}
+
 /// `05:15:00Z`, `05:15:00.25-05:00`
 pub fn is_time(text: &str) -> bool {
-    milliseconds(text).is_some()
+    microseconds(text).is_some()
 }
 
 /// `2013-01-01T05:15:00Z`; `t` and `z` may be small, and a space may stand for the `T` nowhere.
@@ -43,28 +69,32 @@ pub fn is_date_time(text: &str) -> bool {
 
 /// A date-time as milliseconds since 1970-01-01T00:00:00Z; finer fractions are cut off.
 pub fn timestamp_ms(text: &str) -> Option<i64> {
-    let (date, rest) = text.split_at_checked(10)?;
-    let time = rest.strip_prefix(['T', 't'])?;
-    Some(i64::from(days(date)?) * 86_400_000 + milliseconds(time)?)
+    timestamp_us(text).map(|us| us.div_euclid(1_000))
 }
 
-/// A time of day with its offset as milliseconds of the UTC day; may lie outside it by the offset.
-fn milliseconds(text: &str) -> Option<i64> {
+/// The same as microseconds.
+pub fn timestamp_us(text: &str) -> Option<i64> {
+    let (date, rest) = text.split_at_checked(10)?;
+    let time = rest.strip_prefix(['T', 't'])?;
+    Some(i64::from(days(date)?) * 86_400_000_000 + microseconds(time)?)
+}
+
+/// A time of day with its offset as microseconds of the UTC day; may lie outside it by the offset.
+fn microseconds(text: &str) -> Option<i64> {
     let bytes = text.as_bytes();
     let [h1, h2, b':', m1, m2, b':', s1, s2, rest @ ..] = bytes else { return None };
     let (hour, minute, second) = (pair(*h1, *h2)?, pair(*m1, *m2)?, pair(*s1, *s2)?);
     if hour > 23 || minute > 59 || second > 60 {
         return None;
     }
-    let (fraction_ms, rest) = match rest {
+    let (fraction_us, rest) = match rest {
         [b'.', digits @ ..] => {
             let count = digits.iter().take_while(|digit| digit.is_ascii_digit()).count();
             if count == 0 {
                 return None;
             }
-            let hundreds = [100, 10, 1];
-            let parts =
-                digits[..count].iter().zip(hundreds).map(|(digit, unit)| i64::from(digit - b'0') * unit);
+            let units = [100_000, 10_000, 1_000, 100, 10, 1];
+            let parts = digits[..count].iter().zip(units).map(|(digit, unit)| i64::from(digit - b'0') * unit);
             (parts.sum::<i64>(), &digits[count..])
         }
         rest => (0, rest),
@@ -85,7 +115,7 @@ fn milliseconds(text: &str) -> Option<i64> {
     if second == 60 && minutes.rem_euclid(24 * 60) != 23 * 60 + 59 {
         return None;
     }
-    Some(minutes * 60_000 + i64::from(second) * 1_000 + fraction_ms)
+    Some(minutes * 60_000_000 + i64::from(second) * 1_000_000 + fraction_us)
 }
 
 fn pair(tens: u8, ones: u8) -> Option<u8> {
@@ -95,6 +125,18 @@ fn pair(tens: u8, ones: u8) -> Option<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        for day in (-719_528..2_932_896).step_by(97) {
+            assert_eq!(date_text(day).as_deref().and_then(days), Some(day));
+        }
+        assert_eq!(date_text(2_932_897), None);
+        for us in [0, -1, 1_700_000_000_123_456, 1_359_626_400_000_000, -62_167_219_200_000_000] {
+            assert_eq!(moment_text(us).as_deref().and_then(timestamp_us), Some(us));
+        }
+        assert_eq!(moment_text(1_359_626_400_250_000).as_deref(), Some("2013-01-31T10:00:00.250Z"));
+    }
 
     #[test]
     fn dates_and_times_by_the_rfc() {
@@ -118,5 +160,7 @@ mod tests {
             [0, -1, 15_736, -719_528].map(Some)
         );
         assert_eq!(timestamp_ms("1970-01-02T01:00:00.0019+01:00"), Some(86_400_001));
+        assert_eq!(timestamp_us("1969-12-31T23:59:59.0000019Z"), Some(-999_999));
+        assert_eq!(timestamp_ms("1969-12-31T23:59:59.0019Z"), Some(-999));
     }
 }
