@@ -429,6 +429,8 @@ codes! {
     TM1480 DataRefused "a dead letter cannot be sent again";
     TM1481 Settings "a watched folder cannot be used";
     TM1482 DataRefused "a topic has no such partition";
+    TM1483 Settings "a property of a schema registry cannot be used";
+    TM1484 Denied "a schema registry refuses access";
     TM1490 Settings "no records can be made by a contract";
     TM1491 Usage "a setting for an HTTP source does not work";
     TM1492 Unreachable "an HTTP source does not answer";

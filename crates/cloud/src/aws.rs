@@ -132,6 +132,22 @@ pub struct Options {
     pub ask_code: Option<AskCode>,
 }
 
+/// Where the environment says that a service is, as every SDK of AWS's reads it: `AWS_ENDPOINT_URL_S3`, else `AWS_ENDPOINT_URL`.
+pub fn endpoint_of(service: &str) -> Option<String> {
+    endpoint_in(&Environment::of_process(), service)
+}
+
+fn endpoint_in(environment: &Environment, service: &str) -> Option<String> {
+    if environment
+        .get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS")
+        .is_some_and(|text| text.eq_ignore_ascii_case("true"))
+    {
+        return None;
+    }
+    let own = environment.get(&format!("AWS_ENDPOINT_URL_{}", service.to_ascii_uppercase()));
+    own.or_else(|| environment.get("AWS_ENDPOINT_URL")).map(str::to_owned)
+}
+
 impl Identity {
     /// Reads the environment and `~/.aws`; `profile` wins over all variables. Asks nobody for credentials yet.
     pub async fn load(profile: Option<&str>) -> Arc<Self> {

@@ -10,8 +10,8 @@ const DENIED_BY_GOOGLE: &str = "check which identity is used (GOOGLE_APPLICATION
 const DENIED_BY_S3: &str = "check which identity is used (`aws sts get-caller-identity`), that its keys belong to \
     this endpoint, and that its policy allows s3:ListBucket, s3:GetObject, s3:PutObject and \
     s3:AbortMultipartUpload";
-const OAUTH_CLIENT: &str = "make one of the type \"Desktop app\" at https://console.cloud.google.com/apis/credentials and name its file: \
-    tidemill auth login gcp --client-id-file FILE; or sign in with gcloud auth application-default login";
+const OAUTH_CLIENT: &str = "once: open https://console.cloud.google.com/apis/credentials, take \"Create credentials\", \"OAuth client ID\", the \
+    application type \"Desktop app\", download its JSON, then: tidemill auth login gcp --client-id-file FILE (later sign-ins keep it)";
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -59,10 +59,13 @@ pub enum Error {
     SignInUnusable { place: String, source: BoxError },
     #[error("cannot change {}", path.display())]
     FileUnwritable { path: PathBuf, source: io::Error },
+    /// `gclouds`: where gcloud has left one of its own on this machine.
     #[error("a Google sign-in needs an OAuth client, and {what}")]
-    NoOauthClient { what: String },
+    NoOauthClient { what: String, gclouds: Option<PathBuf> },
     #[error("the credentials of {who} have expired{}", ago(*ago_ms))]
     CredentialsExpired { who: String, ago_ms: i64 },
+    #[error("{key} of a schema registry cannot be used: {reason}")]
+    RegistryProperty { key: String, reason: String, keys: &'static str },
 }
 
 fn ago(ms: i64) -> String {
@@ -99,6 +102,7 @@ impl Problem for Error {
             Error::FileUnwritable { .. } => code::TM1406,
             Error::NoOauthClient { .. } => code::TM1407,
             Error::CredentialsExpired { .. } => code::TM1408,
+            Error::RegistryProperty { .. } => code::TM1483,
         }
     }
 
@@ -116,7 +120,10 @@ impl Problem for Error {
                 or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
                     .to_owned()
             }
-            Error::SignInExpired { login, .. } => format!("run: {login}"),
+            Error::SignInExpired { login, .. } => match login.strip_prefix("tidemill auth login aws") {
+                Some(of_whom) => format!("run: {login}; or aws sso login{of_whom}, which does the same"),
+                None => format!("run: {login}"),
+            },
             Error::CredentialsFailed { .. } => {
                 "mend the profile in ~/.aws/config; `tidemill auth status aws` says which source is asked".to_owned()
             }
@@ -167,7 +174,14 @@ impl Problem for Error {
             Error::FileUnwritable { path, .. } => {
                 format!("make {} writable for you, with room on its disk", path.display())
             }
-            Error::NoOauthClient { .. } => OAUTH_CLIENT.to_owned(),
+            Error::NoOauthClient { gclouds: Some(path), .. } => format!(
+                "{OAUTH_CLIENT}; or let it be the one that gcloud has left in {}: tidemill auth login gcp --gcloud-client",
+                path.display()
+            ),
+            Error::NoOauthClient { gclouds: None, .. } => {
+                format!("{OAUTH_CLIENT}; or sign in with gcloud auth application-default login")
+            }
+            Error::RegistryProperty { keys, .. } => format!("there are: {keys}"),
             Error::CredentialsExpired { .. } => {
                 "renew them where they come from (tidemill auth status says where that is), or unset what gives them"
                     .to_owned()
@@ -226,6 +240,7 @@ impl Error {
             | Error::SignInRefused { .. }
             | Error::FileUnwritable { .. }
             | Error::NoOauthClient { .. }
+            | Error::RegistryProperty { .. }
             | Error::CredentialsExpired { .. } => false,
         }
     }
@@ -267,6 +282,7 @@ impl Error {
             Error::FileUnwritable { .. }
             | Error::NoBucket { .. }
             | Error::NoObject { .. }
+            | Error::RegistryProperty { .. }
             | Error::Settings { .. } => Fault::Fatal(self.into()),
         }
     }

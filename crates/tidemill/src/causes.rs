@@ -34,6 +34,7 @@ fn problem<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a dyn Problem> {
         .or_else(|| is::<connectors::objects::Error>(error))
         .or_else(|| is::<connectors::output::Error>(error))
         .or_else(|| is::<cloud::Error>(error))
+        .or_else(|| is::<cloud::registry::Failed>(error))
         .or_else(|| is::<contracts::Error>(error))
         .or_else(|| is::<formats::Error>(error))
         .or_else(|| is::<engine::Error>(error))

@@ -94,7 +94,10 @@ async fn an_expired_sign_in_tells_the_command_that_renews_it() {
     let clock = ManualClock::at(0);
     let (expired, _) = identity(vec![Err("the SSO token has expired and cannot be refreshed")], &clock);
     let error = expired.credential().await.unwrap_err();
-    assert_eq!(base::Problem::help(&error), "run: tidemill auth login aws --profile work");
+    assert_eq!(
+        base::Problem::help(&error),
+        "run: tidemill auth login aws --profile work; or aws sso login --profile work, which does the same"
+    );
     let (nothing, _) = identity(vec![Err("nothing")], &clock);
     assert!(matches!(nothing.credential().await, Err(Error::NoCredentials { .. })));
 }
@@ -113,4 +116,14 @@ async fn a_store_passes_the_identitys_error_on() {
     let bucket = crate::store::s3(&config).unwrap();
     let error = bucket.store.head(&object_store::path::Path::from("a")).await.unwrap_err();
     assert!(matches!(bucket.error(error, "a"), Error::SignInExpired { .. }));
+}
+
+#[test]
+fn endpoints_are_where_the_environment_says() {
+    let of = |variables: &[(&str, &str)]| endpoint_in(&Environment::of(variables), "s3");
+    let (all, own) = (("AWS_ENDPOINT_URL", "http://all"), ("AWS_ENDPOINT_URL_S3", "http://own"));
+    assert_eq!(of(&[all]).as_deref(), Some("http://all"));
+    assert_eq!(of(&[all, own]).as_deref(), Some("http://own"));
+    assert_eq!(of(&[all, own, ("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "true")]), None);
+    assert_eq!(of(&[]), None);
 }

@@ -48,8 +48,17 @@ fn all() -> Vec<Error> {
             path: ".aws/sso/cache/0.json".into(),
             source: std::io::Error::from(std::io::ErrorKind::PermissionDenied),
         },
-        Error::NoOauthClient { what: "none is named".to_owned() },
+        Error::NoOauthClient { what: "none is named".to_owned(), gclouds: None },
+        Error::NoOauthClient {
+            what: "none is named".to_owned(),
+            gclouds: Some(".config/gcloud/legacy_credentials/ada@example.org/adc.json".into()),
+        },
         Error::CredentialsExpired { who: "profile work".to_owned(), ago_ms: 300_000 },
+        Error::RegistryProperty {
+            key: "basic.auth.user.info".to_owned(),
+            reason: "it is written as USER:PASSWORD".to_owned(),
+            keys: "basic.auth.user.info, ssl.ca.location",
+        },
         Error::Denied { place: "s3://lake".to_owned(), source: "AccessDenied: no".into() },
         Error::Denied { place: "gs://lake".to_owned(), source: "forbidden: no".into() },
         Error::NoBucket { bucket: "s3://lake".to_owned(), endpoint: "http://127.0.0.1:9000".to_owned() },

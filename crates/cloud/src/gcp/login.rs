@@ -1,9 +1,14 @@
 //! Signing in to Google Cloud in the browser: OAuth 2.0 for installed programs, with PKCE, back to the loopback address. It writes
 //! the file that `gcloud auth application-default login` writes, so that every library of Google's reads it.
 //!
-//! The OAuth client is the user's: gcloud's own is gcloud's, and is not taken for it. One that the file names already is kept.
+//! The OAuth client is the user's. One that the file names already is kept; the one that gcloud has signed this person in with is taken
+//! where he asks for it, from gcloud's own folder on this machine.
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::SystemTime,
+};
 
 use base::{BoxError, Secret};
 use serde_json::{Value, json};
@@ -27,6 +32,8 @@ const WHO: &str = "Google Cloud";
 pub struct Options {
     /// A client of the type "Desktop app", as Google's console gives it out.
     pub client_id_file: Option<PathBuf>,
+    /// Let it be the client of gcloud's own sign-in, which lies on this machine.
+    pub is_gclouds: bool,
     pub quota_project: Option<String>,
 }
 
@@ -55,7 +62,7 @@ pub async fn run(options: &Options, invite: &(dyn Fn(&str) + Send + Sync)) -> Re
             "move it away, and let GOOGLE_APPLICATION_CREDENTIALS name it where it is needed".to_owned();
         return Err(Error::NothingToSignIn { what, help });
     }
-    let client = client(options, before.as_ref(), &environment)?;
+    let client = client(options, before.as_ref(), &environment, &file)?;
     let listener = Listener::start("/").await?;
     let (address, proof, state) = (listener.address.clone(), Proof::new(), random_text());
     let url = Url::parse_with_params(
@@ -133,14 +140,27 @@ fn file(environment: &Environment) -> Result<PathBuf, Error> {
     })
 }
 
-fn client(options: &Options, before: Option<&Value>, environment: &Environment) -> Result<Client, Error> {
-    let refused = |what: String| Error::NoOauthClient { what };
+/// The client to sign in with: the one that is named, gcloud's where that was asked for, or that of the last sign-in.
+fn client(
+    options: &Options,
+    before: Option<&Value>,
+    environment: &Environment,
+    file: &Path,
+) -> Result<Client, Error> {
+    let gclouds = gclouds_client(file);
+    let refused =
+        |what: String| Error::NoOauthClient { what, gclouds: gclouds.as_ref().map(|(path, _)| path.clone()) };
     let mut given = Value::Null;
     if let Some(path) = &options.client_id_file {
         let json = kept::read(path).ok_or_else(|| refused(format!("{} is no JSON file", path.display())))?;
         given = match &json["installed"] {
             Value::Null => return Err(refused(format!("{} is no client of a desktop app", path.display()))),
             installed => installed.clone(),
+        };
+    } else if options.is_gclouds {
+        given = match &gclouds {
+            Some((_, theirs)) => theirs.clone(),
+            None => return Err(refused("gcloud has signed nobody in on this machine".to_owned())),
         };
     } else if let Some(before) = before.filter(|before| before["type"] == "authorized_user") {
         given = before.clone();
@@ -158,6 +178,24 @@ fn client(options: &Options, before: Option<&Value>, environment: &Environment) 
         secret: Secret::new(secret),
         auth_uri: auth_uri.unwrap_or_else(|| AUTH_URI.to_owned()),
         token_uri: token_uri.unwrap_or_else(|| TOKEN_URI.to_owned()),
+    })
+}
+
+/// What gcloud's own sign-ins lie in, beside the file of application default credentials: a folder for each account.
+const LEGACY: &str = "legacy_credentials";
+
+/// The file of gcloud's latest sign-in, and what it says.
+fn gclouds_client(adc: &Path) -> Option<(PathBuf, Value)> {
+    let accounts = fs::read_dir(adc.parent()?.join(LEGACY)).ok()?;
+    let mut files: Vec<(SystemTime, PathBuf)> = accounts
+        .flatten()
+        .map(|account| account.path().join("adc.json"))
+        .filter_map(|path| Some((path.metadata().ok()?.modified().ok()?, path)))
+        .collect();
+    files.sort();
+    files.into_iter().rev().find_map(|(_, path)| {
+        let json = kept::read(&path).filter(|json| json["type"] == "authorized_user")?;
+        json["client_secret"].is_string().then_some((path, json))
     })
 }
 

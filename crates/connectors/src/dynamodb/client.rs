@@ -132,11 +132,12 @@ impl Client {
                 (Who::Chain(identity), region)
             }
         };
-        let own = self.access.endpoint.as_ref().map(|_| REGION_OF_OWN_ENDPOINT.to_owned());
+        let given = self.access.endpoint.clone().or_else(|| cloud::aws::endpoint_of("dynamodb"));
+        let own = given.as_ref().map(|_| REGION_OF_OWN_ENDPOINT.to_owned());
         let region = self.access.region.clone().or(found).or(own);
         let region =
             region.ok_or_else(|| Error::setting("region", "", "the table's region, such as eu-west-1"))?;
-        let endpoint = match &self.access.endpoint {
+        let endpoint = match &given {
             Some(endpoint) => endpoint.trim_end_matches('/').to_owned(),
             None if region.starts_with("cn-") => format!("https://dynamodb.{region}.amazonaws.com.cn"),
             None => format!("https://dynamodb.{region}.amazonaws.com"),

@@ -81,7 +81,8 @@ impl Problem for Error {
                 "check which identity is used (`aws sts get-caller-identity`) and that its policy allows dynamodb:{operation}"
             ),
             Error::Expired { .. } => {
-                "sign in again with `aws sso login`, or renew the keys that the environment holds".to_owned()
+                "sign in again with `tidemill auth login aws` (`aws sso login` does the same), or renew the keys that the environment holds"
+                    .to_owned()
             }
             Error::Unreachable { .. } => {
                 "start it (tidemill up), or correct the endpoint, the region, the network or the proxy settings"

@@ -106,6 +106,7 @@ fn pass_on(request: &Request, behind: &str, scope: &str) -> Response {
     for (name, value) in &request.headers {
         let is_kept = name.starts_with("content-") && name != "content-length"
             || name == "range"
+            || name == "x-amz-target"
             || name.starts_with("if-");
         if is_kept || name == "x-amz-date" || name == "x-amz-content-sha256" {
             headers.insert(name.clone(), value.clone());

@@ -101,6 +101,9 @@ pub enum Login {
         /// An OAuth client of the type "Desktop app", as Google's console gives it out [default: that of the last sign-in]
         #[arg(long, value_name = "FILE")]
         client_id_file: Option<PathBuf>,
+        /// Sign in with the OAuth client that gcloud has signed you in with on this machine, from its own folder
+        #[arg(long, conflicts_with = "client_id_file")]
+        gcloud_client: bool,
         /// The project that quota and costs are counted on
         #[arg(long, value_name = "PROJECT")]
         quota_project: Option<String>,

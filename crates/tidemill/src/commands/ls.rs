@@ -58,6 +58,7 @@ pub(crate) async fn open(address: &Address, context: &Context) -> Result<Bucket,
             .and_then(|config| store::gcs(&config))
             .map_err(failure);
     }
+    let endpoint = cloud::aws::endpoint_of("s3");
     let config = match context.s3()? {
         Some(access) => S3Config {
             bucket: address.bucket.clone(),
@@ -73,8 +74,8 @@ pub(crate) async fn open(address: &Address, context: &Context) -> Result<Bucket,
         None => S3Config {
             bucket: address.bucket.clone(),
             region: None,
-            endpoint: None,
-            path_style: false,
+            path_style: endpoint.is_some(),
+            endpoint,
             credentials: Credentials::Identity(Identity::load(None).await),
         },
     };

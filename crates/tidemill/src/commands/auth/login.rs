@@ -27,8 +27,9 @@ pub async fn run(login: Login, context: &Context) -> Result<(), Failure> {
             let is_device = device || (!pkce && (session.name.is_none() || !is_terminal()));
             aws(&sign_in, if is_device { Flow::Device } else { Flow::Code }, context).await
         }
-        Login::Gcp { client_id_file, quota_project } => {
-            google(&gcp::login::Options { client_id_file, quota_project }, context).await
+        Login::Gcp { client_id_file, gcloud_client, quota_project } => {
+            let options = gcp::login::Options { client_id_file, is_gclouds: gcloud_client, quota_project };
+            google(&options, context).await
         }
     }
 }

@@ -130,6 +130,28 @@ fn a_sign_in_writes_the_file_that_googles_library_reads() {
     assert!(!home.google.is_known(token) && !home.world.path(ADC).exists());
 }
 
+/// gcloud's client is taken where the person says so, and not before.
+#[test]
+fn gclouds_own_client_is_taken_when_it_is_asked_for() {
+    let home = Home::new();
+    let mut all = home.run(&["auth", "login", "gcp", "--gcloud-client"], &[]).expect_code(3).shown();
+    let client: Value = serde_json::from_str(&home.google.client_file()).unwrap();
+    let installed = &client["installed"];
+    // As `gcloud auth login` leaves it.
+    let legacy = json!({ "client_id": installed["client_id"], "client_secret": installed["client_secret"],
+        "refresh_token": "1//theirs", "type": "authorized_user", "token_uri": installed["token_uri"] });
+    let path = ".config/gcloud/legacy_credentials/ada@example.org/adc.json";
+    home.world.write(path, legacy.to_string());
+    all += &home.run(&["auth", "login", "gcp"], &[]).expect_code(3).shown();
+    assert!(!home.world.path(ADC).exists());
+    home.sign_in(&["--gcloud-client"], 0);
+    let adc = home.adc();
+    assert_eq!(adc["client_id"], installed["client_id"]);
+    assert_ne!(adc["refresh_token"], legacy["refresh_token"]);
+    assert_eq!(fs::read_to_string(home.world.path(path)).unwrap(), legacy.to_string());
+    snapshot(&home, "gclouds client", &all);
+}
+
 #[test]
 fn a_sign_in_that_is_refused_or_has_ended_is_told() {
     let home = Home::new();

@@ -107,3 +107,52 @@ fn up_warns_of_credentials_that_end_soon_and_that_nobody_renews() {
     assert!(!home.world.said().contains(warning), "{}", home.world.said());
     home.world.down();
 }
+
+/// A sign-in that gives keys of four seconds: a load that takes longer is given new ones on the way, for the
+/// table that it fills and for the objects that it reads.
+#[test]
+fn a_load_rides_through_credentials_that_end() {
+    let Some(python) = testkit::python() else { return };
+    let mut home = Home::new(CONFIG);
+    home.be_led();
+    home.portal.tokens_last_s(4);
+    home.portal.keys_last_ms(4_000);
+    home.sign_in_by_device(&["--profile", "work"]);
+    home.world.set("TIDEMILL_S3_BUCKETS", "lake");
+    let parts = home.world.up_with(&["--only", "s3,dynamodb,broker"]);
+    let (tables, objects) =
+        (Gate::start(&home.portal, &parts.dynamodb()), Gate::start(&home.portal, &parts.s3()));
+    let connection = json!({ "conn_type": "aws", "extra": { "profile_name": "work", "region_name": "us-east-1",
+        "service_config": { "dynamodb": { "endpoint_url": tables.endpoint } } } });
+    home.world.set("AIRFLOW_CONN_FLEET", &connection.to_string());
+    let before = home.portal.calls("GetRoleCredentials");
+    let load =
+        ["load", "generate:users?count=240&seed=1", "dynamodb://fleet/users", "--key", "email", "--create"];
+    home.world.ok(&[&load[..], &["--rate", "20/s"]].concat());
+    assert!(
+        home.portal.calls("GetRoleCredentials") >= before + 3,
+        "{}",
+        home.portal.calls("GetRoleCredentials")
+    );
+    assert_eq!(tables.counts().1 + tables.counts().2, 0, "{:?}", tables.counts());
+    // Twelve objects, each opened when its turn comes.
+    let script = "import sys, boto3\n\
+        s3 = boto3.client('s3', endpoint_url=sys.argv[1], aws_access_key_id=sys.argv[2], aws_secret_access_key=sys.argv[3], region_name='us-east-1')\n\
+        for n in range(12): s3.put_object(Bucket='lake', Key=f'in/{n}.jsonl', Body=''.join(f'{{\"n\":{n}}}\\n' for _ in range(20)).encode())\n";
+    testkit::run_python(&python, script, &[&parts.s3(), testkit::ACCESS_KEY, testkit::SECRET_KEY]);
+    home.world.set("TIDEMILL_S3_EXTERNAL", "aws");
+    home.world.set("AWS_ENDPOINT_URL_S3", &objects.endpoint);
+    let before = home.portal.calls("GetRoleCredentials");
+    let target = format!("kafka://{}/numbers", parts.kafka());
+    let said =
+        home.world.ok(&["load", "s3://lake/in/", &target, "--create", "--rate", "20/s", "--output", "json"]);
+    assert!(said.contains("\"records_count\":240"), "{said}");
+    assert!(
+        home.portal.calls("GetRoleCredentials") >= before + 3,
+        "{}",
+        home.portal.calls("GetRoleCredentials")
+    );
+    assert_eq!(objects.counts().1 + objects.counts().2, 0, "{:?}", objects.counts());
+    home.world.unset("TIDEMILL_S3_EXTERNAL");
+    home.world.down();
+}
