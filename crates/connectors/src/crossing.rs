@@ -1,4 +1,5 @@
-//! Records of stores and topics on their way to another target: decoded, as JSON, and with the keys that they have or should have.
+//! Records of stores and topics on their way to another target: decoded, rid of what only one store knows, and with the keys that
+//! they have or should have.
 //!
 //! Stages of `tidemill load`, where its source is no file. They know no store.
 
@@ -6,9 +7,13 @@ use std::{collections::HashMap, sync::Arc};
 
 use arrow_array::Array;
 use arrow_buffer::BooleanBuffer;
-use base::{Batch, Body, Envelope, Fault, Place, Rejects, Value, code};
+use base::{Batch, Body, ContractKind, Envelope, Fault, Place, Rejects, Value, code};
 use bytes::Bytes;
 use cloud::registry::{Failed, Registry};
+use contracts::{
+    Document, Referenced,
+    protobuf::{Mapping, MessageReader},
+};
 use engine::Stage;
 use parking_lot::Mutex;
 
@@ -34,6 +39,28 @@ pub struct Decode {
 enum SchemaReader {
     Avro(contracts::avro::Decoder),
     Json,
+    Protobuf(MessageReader),
+}
+
+impl SchemaReader {
+    fn of(id: i32, schema: cloud::registry::Schema) -> Result<Self, String> {
+        let path = format!("schema {id}");
+        let kind = match schema.kind.as_str() {
+            "AVRO" => ContractKind::Avro,
+            "PROTOBUF" => ContractKind::Protobuf,
+            "JSON" => return Ok(SchemaReader::Json),
+            other => return Err(format!("schema {id} is {other}, which is not read here")),
+        };
+        let referenced = |(name, text)| Referenced { name, text };
+        let references: Vec<Referenced> = schema.references.into_iter().map(referenced).collect();
+        let document = Document::parse_with(kind, &path, &schema.text, &references);
+        let reader = document.and_then(|document| match document {
+            Document::Avro(avro) => contracts::avro::Decoder::of(&path, &avro).map(SchemaReader::Avro),
+            Document::Protobuf(file) => file.reader(Mapping::PLAIN).map(SchemaReader::Protobuf),
+            Document::JsonSchema(_) => Ok(SchemaReader::Json),
+        });
+        reader.map_err(|error| error.to_string())
+    }
 }
 
 /// Framed values begin with a zero and four bytes of the schema's id.
@@ -66,6 +93,10 @@ impl Decode {
                             decoder.decode(&bytes[FRAME_BYTES..]).map_err(|error| error.to_string())
                         }
                         SchemaReader::Json => json(&bytes[FRAME_BYTES..]),
+                        SchemaReader::Protobuf(reader) => {
+                            let read = reader.read(&bytes[FRAME_BYTES..]);
+                            read.map(|(_, row)| row).map_err(|error| error.to_string())
+                        }
                     },
                     Err(reason) => Err(reason),
                 }
@@ -79,23 +110,16 @@ impl Decode {
             return Ok(Ok(reader.clone()));
         }
         // Stages run on threads that may block.
-        let answer = tokio::runtime::Handle::current()
-            .block_on(self.registry.get(&format!("/schemas/ids/{id}?fetchMaxId=false")));
-        let answer = match answer {
-            Ok(answer) => answer,
-            Err(Failed::Refused { status: 404, .. }) => {
-                return Ok(Err(format!("the registry has no schema {id}")));
+        let reader = match tokio::runtime::Handle::current().block_on(self.registry.schema(id)) {
+            Ok(schema) => SchemaReader::of(id, schema),
+            Err(Failed::Refused { status: 404, message, .. }) => {
+                Err(format!("the registry has not all of schema {id}: {message}"))
             }
             Err(failed) => return Err(Fault::Fatal(Box::new(failed))),
         };
-        let text = answer["schema"].as_str().unwrap_or_default();
-        let reader = match answer["schemaType"].as_str().unwrap_or("AVRO") {
-            "AVRO" => match contracts::avro::Decoder::new(&format!("schema {id}"), text) {
-                Ok(decoder) => SchemaReader::Avro(decoder),
-                Err(error) => return Ok(Err(error.to_string())),
-            },
-            "JSON" => SchemaReader::Json,
-            other => return Ok(Err(format!("schema {id} is {other}, which is not read here"))),
+        let reader = match reader {
+            Ok(reader) => reader,
+            Err(reason) => return Ok(Err(reason)),
         };
         let reader = Arc::new(reader);
         self.readers.lock().insert(id, reader.clone());
@@ -160,26 +184,18 @@ fn of_rows(batch: &Batch, kept: &[usize]) -> Envelope {
     }
 }
 
-/// Rows as JSON under one name, which is what the stages of files take.
-pub struct AsJson(pub Arc<str>);
+/// Rows under one name, without what only one store knows of them: which is what the stages of files take.
+pub struct Plain(pub Arc<str>);
 
-impl Stage for AsJson {
+impl Stage for Plain {
     fn apply(&self, batch: Batch) -> Result<(Vec<Batch>, Rejects), Fault> {
+        let place = Arc::new(Place::Made { name: self.0.clone() });
         let rows = match &batch.body {
-            Body::Rows(rows) => rows.to_vec(),
+            Body::Rows(rows) => rows.iter().map(plain).collect::<Vec<_>>(),
             Body::Columns(columns) => formats::values(columns).map_err(|error| Fault::Fatal(error.into()))?,
-            Body::Raw(_) => return Ok((vec![self.named(batch)], Rejects::default())),
+            Body::Raw(_) => return Ok((vec![Batch { place, ..batch }], Rejects::default())),
         };
-        let texts = rows.iter().map(|row| match row {
-            Value::Null => None,
-            row => {
-                let mut text = Vec::new();
-                contracts::validate::write_json(row, &mut text);
-                Some(text)
-            }
-        });
-        let body = Body::Raw(texts.collect());
-        Ok((vec![self.named(Batch { body, ..batch })], Rejects::default()))
+        Ok((vec![Batch { body: Body::Rows(rows.into()), place, ..batch }], Rejects::default()))
     }
 
     fn growth(&self) -> u64 {
@@ -187,9 +203,17 @@ impl Stage for AsJson {
     }
 }
 
-impl AsJson {
-    fn named(&self, batch: Batch) -> Batch {
-        Batch { place: Arc::new(Place::Made { name: self.0.clone() }), ..batch }
+/// A value seen through its tags, at any depth.
+fn plain(value: &Value) -> Value {
+    match value.plain() {
+        Value::Struct(fields) => {
+            Value::Struct(fields.iter().map(|(name, value)| (name.clone(), plain(value))).collect())
+        }
+        Value::List(items) => Value::List(items.iter().map(plain).collect()),
+        Value::Map(entries) => {
+            Value::Map(entries.iter().map(|(key, value)| (plain(key), plain(value))).collect())
+        }
+        value => value.clone(),
     }
 }
 
@@ -202,7 +226,11 @@ impl Stage for Keyed {
         let (mut batches, mut rejects, mut start) = (Vec::new(), Rejects::default(), 0);
         let is_null = |row: usize| {
             batch.envelope.is_tombstone(row)
-                || matches!(&batch.body, Body::Raw(values) if values.is_null(row))
+                || match &batch.body {
+                    Body::Raw(values) => values.is_null(row),
+                    Body::Rows(rows) => rows[row].is_null(),
+                    Body::Columns(_) => false,
+                }
         };
         for row in 0..=batch.len() {
             if row < batch.len() && !is_null(row) {
@@ -214,7 +242,8 @@ impl Stage for Keyed {
                 rejects.append(refused);
             }
             if row < batch.len() {
-                batches.push(batch.slice(row..row + 1));
+                let nothing = std::iter::once(None::<&[u8]>).collect();
+                batches.push(batch.slice(row..row + 1).with_body(Body::Raw(nothing)));
             }
             start = row + 1;
         }

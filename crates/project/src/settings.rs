@@ -97,7 +97,8 @@ impl Settings {
             if setting.kind == Kind::Secrets {
                 return Kind::Secret;
             }
-            let hidden = ["password", "secret", "key.pem", "token"].iter().any(|word| key.contains(word));
+            let hidden =
+                ["password", "secret", "key.pem", "token", "user.info"].iter().any(|word| key.contains(word));
             if hidden { Kind::Secret } else { Kind::Text }
         })
     }

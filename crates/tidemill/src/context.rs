@@ -4,12 +4,15 @@
 //! settings (`external`, else `listen`).
 
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     sync::OnceLock,
 };
 
 use base::{Problem, Secret};
+use cloud::registry::{Access, Registry};
 use project::{Outside, Project, Running};
+use rdkafka::ClientConfig;
 
 use crate::errors::Error;
 
@@ -112,13 +115,43 @@ impl Context {
     }
 
     /// Client properties that the settings give for the broker: `security.protocol`, `sasl.username` …
-    pub fn kafka_properties(&self) -> Result<std::collections::BTreeMap<String, String>, Failure> {
+    pub fn kafka_properties(&self) -> Result<BTreeMap<String, String>, Failure> {
         Ok(self.project()?.settings.properties("broker.properties"))
+    }
+
+    /// The settings of a client that asks a cluster and produces nothing. The properties are for the project's own.
+    pub fn kafka_client(&self, flag: Option<&str>) -> Result<ClientConfig, Failure> {
+        let mut config = ClientConfig::new();
+        if flag.is_none() {
+            config.extend(self.kafka_properties()?);
+        }
+        // What goes wrong is told by the command, and not by the client.
+        config.set("bootstrap.servers", self.kafka(flag)?).set("client.id", "tidemill").set("log_level", "0");
+        Ok(config)
     }
 
     /// `http://host:port`, without a slash at its end.
     pub fn registry_url(&self, flag: Option<&str>) -> Result<String, Failure> {
         Ok(console::url(&self.address(flag, "registry")?))
+    }
+
+    /// The client of a schema registry; `given` are properties of it, `KEY=VALUE`.
+    pub fn registry(&self, flag: Option<&str>, given: &[String]) -> Result<Registry, Failure> {
+        Ok(Registry::reached(vec![self.registry_url(flag)?], self.registry_access(flag, given)?))
+    }
+
+    /// How a registry is reached: the settings say it of the project's own, `given` of any.
+    pub fn registry_access(&self, flag: Option<&str>, given: &[String]) -> Result<Access, Failure> {
+        let mut properties = match flag {
+            None => self.project()?.settings.properties("registry.properties"),
+            // Another one is not told who the project's users are.
+            Some(_) => BTreeMap::new(),
+        };
+        for property in given {
+            let (key, value) = property.split_once('=').unwrap_or((property, ""));
+            properties.insert(key.to_owned(), value.to_owned());
+        }
+        Access::of(&properties).map_err(|error| Box::new(error) as Failure)
     }
 
     /// `http://host:port`, without a slash at its end.

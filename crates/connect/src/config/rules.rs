@@ -105,8 +105,8 @@ fn format(checked: &mut Checked) {
     let typed = converter.starts_with("io.confluent.connect.") || (converter == JSON && schemas);
     if format == "ParquetFormat" && !converter.is_empty() && !typed {
         let message = format!(
-            "ParquetFormat needs records with fields: {short} gives none. Use JsonSchemaConverter, AvroConverter, or \
-             JsonConverter with schemas.enable=true"
+            "ParquetFormat needs records with fields: {short} gives none. Use JsonSchemaConverter, AvroConverter, \
+             ProtobufConverter, or JsonConverter with schemas.enable=true"
         );
         checked.add("value.converter", message);
     }

@@ -118,7 +118,7 @@ fn keys_are_held_against_each_other() {
     check(
         &[("format.class", PARQUET), ("value.converter", JSON), ("value.converter.schemas.enable", "false")],
         &[
-            "ParquetFormat needs records with fields: JsonConverter gives none. Use JsonSchemaConverter, AvroConverter, or \
+            "ParquetFormat needs records with fields: JsonConverter gives none. Use JsonSchemaConverter, AvroConverter, ProtobufConverter, or \
          JsonConverter with schemas.enable=true",
         ],
     );

@@ -28,6 +28,7 @@ pub(crate) enum Plan {
     Primitive(Kind),
     JsonSchema(Arc<Registry>),
     Avro(Arc<Registry>),
+    Protobuf(Arc<Registry>),
 }
 
 impl Side {
@@ -62,6 +63,7 @@ impl Plan {
             "JsonConverter" => Plan::PlainJson,
             "JsonSchemaConverter" => Plan::JsonSchema(registry()),
             "AvroConverter" => Plan::Avro(registry()),
+            "ProtobufConverter" => Plan::Protobuf(registry()),
             "BooleanConverter" => Plan::Primitive(Kind::Boolean),
             "ShortConverter" => Plan::Primitive(Kind::Int16),
             "IntegerConverter" => Plan::Primitive(Kind::Int32),
@@ -78,7 +80,11 @@ impl Plan {
             Plan::String => Some(Schema::optional(Kind::String)),
             Plan::ByteArray => Some(Schema::optional(Kind::Bytes)),
             Plan::Primitive(kind) => Some(Schema::optional(kind.clone())),
-            Plan::PlainJson | Plan::Envelope { .. } | Plan::JsonSchema(_) | Plan::Avro(_) => None,
+            Plan::PlainJson
+            | Plan::Envelope { .. }
+            | Plan::JsonSchema(_)
+            | Plan::Avro(_)
+            | Plan::Protobuf(_) => None,
         }
     }
 
@@ -96,6 +102,7 @@ impl Plan {
             Plan::Primitive(_) => "DoubleConverter",
             Plan::JsonSchema(_) => "JsonSchemaConverter",
             Plan::Avro(_) => "AvroConverter",
+            Plan::Protobuf(_) => "ProtobufConverter",
         }
     }
 
@@ -107,6 +114,7 @@ impl Plan {
             Plan::PlainJson | Plan::Envelope { .. } => "org.apache.kafka.connect.json",
             Plan::JsonSchema(_) => "io.confluent.connect.json",
             Plan::Avro(_) => "io.confluent.connect.avro",
+            Plan::Protobuf(_) => "io.confluent.connect.protobuf",
         };
         format!("{package}.{}", self.name())
     }

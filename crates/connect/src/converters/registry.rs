@@ -2,10 +2,10 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use base::{BoxError, ContractKind, Fault, Secret};
-use cloud::registry::{Authority, Failed};
+use base::{BoxError, ContractKind, Fault};
+use cloud::registry::{Authority, Failed, Schema};
+use contracts::protobuf::Mapping;
 use parking_lot::Mutex;
-use serde::Deserialize;
 
 use super::{plan::registry_urls, registered::Reader};
 use crate::{Error, config::Config, errors::Reason};
@@ -16,33 +16,19 @@ const SCHEMAS_COUNT_MAX: usize = 10_000;
 /// A registry's client with what it has read.
 pub(crate) struct Registry {
     client: cloud::registry::Registry,
+    mapping: Mapping,
     readers: Mutex<HashMap<(i32, u8), Known>>,
 }
 
 /// What is known of an id: how to read its records, or why none can be read.
 pub(super) type Known = Result<Arc<Reader>, Arc<str>>;
 
-/// The answer of `GET /schemas/ids/ID`; Avro where no type is told.
-#[derive(Deserialize)]
-struct Answer {
-    schema: String,
-    #[serde(rename = "schemaType")]
-    schema_type: Option<String>,
-}
-
 impl Registry {
     pub fn of(settings: &Config) -> Self {
-        let text = |key: &str| settings.get(key).map(|text| text.trim()).filter(|text| !text.is_empty());
-        let user_info = text("basic.auth.user.info").or_else(|| text("schema.registry.basic.auth.user.info"));
-        let authority = match (text("bearer.auth.token"), user_info.and_then(|info| info.split_once(':'))) {
-            (Some(token), _) => Authority::Bearer(Secret::new(token)),
-            (None, Some((user, password))) => {
-                Authority::Basic { user: user.to_owned(), password: Secret::new(password) }
-            }
-            (None, None) => Authority::None,
-        };
+        let given = settings.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
+        let authority = Authority::of(&given);
         let client = cloud::registry::Registry::new(registry_urls(settings), authority);
-        Self { client, readers: Mutex::default() }
+        Self { client, mapping: mapping(settings), readers: Mutex::default() }
     }
 
     /// How to read records of schema `id`. `Fault` where the registry cannot be asked; the inner error is the record's.
@@ -52,7 +38,7 @@ impl Registry {
         }
         // Stages run on threads that may block.
         let answer = tokio::runtime::Handle::current().block_on(self.fetch(id))?;
-        let known = answer.and_then(|answer| read(&answer, id, kind)).map_err(Arc::from);
+        let known = answer.and_then(|schema| read(schema, id, kind, self.mapping)).map_err(Arc::from);
         let mut readers = self.readers.lock();
         if readers.len() >= SCHEMAS_COUNT_MAX {
             readers.clear();
@@ -64,15 +50,12 @@ impl Registry {
         Ok(known)
     }
 
-    async fn fetch(&self, id: i32) -> Result<Result<Answer, String>, Fault> {
+    async fn fetch(&self, id: i32) -> Result<Result<Schema, String>, Fault> {
         let failed = |url: &str, reason: String| -> BoxError {
             Box::new(Error::Registry { url: url.to_owned(), id, source: Reason(reason) })
         };
-        match self.client.get(&format!("/schemas/ids/{id}")).await {
-            Ok(answer) => {
-                let read = Answer::deserialize(answer);
-                read.map(Ok).map_err(|error| Fault::Transient(failed("the registry", error.to_string())))
-            }
+        match self.client.schema(id).await {
+            Ok(schema) => Ok(Ok(schema)),
             Err(Failed::NoAddress) => Err(Fault::Fatal("no schema.registry.url is set".into())),
             Err(Failed::Silent { url, reason }) => Err(Fault::Transient(failed(&url, reason))),
             Err(Failed::Refused { url, status: 404, .. }) => {
@@ -97,8 +80,22 @@ fn kind_number(kind: ContractKind) -> u8 {
     }
 }
 
-fn read(answer: &Answer, id: i32, kind: ContractKind) -> Result<Arc<Reader>, String> {
-    let found = match answer.schema_type.as_deref().unwrap_or("AVRO") {
+/// What `ProtobufConverter` is told of the rows it makes.
+fn mapping(settings: &Config) -> Mapping {
+    let is = |key: &str, default: bool| {
+        settings.get(key).map_or(default, |text| text.trim().eq_ignore_ascii_case("true"))
+    };
+    Mapping {
+        has_unions: !is("flatten.unions", false),
+        numbers_unions: is("generate.index.for.unions", true),
+        unwraps: is("wrapper.for.nullables", false),
+        only_optional_is_null: is("optional.for.nullables", false),
+        ..Mapping::CONNECT
+    }
+}
+
+fn read(schema: Schema, id: i32, kind: ContractKind, mapping: Mapping) -> Result<Arc<Reader>, String> {
+    let found = match schema.kind.as_str() {
         "AVRO" => ContractKind::Avro,
         "JSON" => ContractKind::JsonSchema,
         _ => ContractKind::Protobuf,
@@ -107,5 +104,5 @@ fn read(answer: &Answer, id: i32, kind: ContractKind) -> Result<Arc<Reader>, Str
         let (found, kind) = (contracts::kind_name(found), contracts::kind_name(kind));
         return Err(format!("schema {id} is {found}, and the converter reads {kind}"));
     }
-    Reader::new(kind, id, &answer.schema).map(Arc::new)
+    Reader::new(kind, id, schema, mapping).map(Arc::new)
 }

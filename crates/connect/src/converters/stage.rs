@@ -48,7 +48,8 @@ impl Conversion {
             | Plan::Envelope { .. }
             | Plan::Primitive(_)
             | Plan::JsonSchema(_)
-            | Plan::Avro(_) => false,
+            | Plan::Avro(_)
+            | Plan::Protobuf(_) => false,
         }
     }
 
@@ -94,6 +95,7 @@ impl Conversion {
             Plan::Primitive(kind) => primitive::convert(bytes, kind).map(|value| (self.fixed.clone(), value)),
             Plan::JsonSchema(registry) => registered::convert(bytes, ContractKind::JsonSchema, registry)?,
             Plan::Avro(registry) => registered::convert(bytes, ContractKind::Avro, registry)?,
+            Plan::Protobuf(registry) => registered::convert(bytes, ContractKind::Protobuf, registry)?,
         })
     }
 

@@ -231,12 +231,7 @@ impl SinkConfig {
     /// What any client of the cluster needs, and nothing of a producer.
     pub(super) fn plain_client(&self) -> ClientConfig {
         let mut client = client(&self.bootstrap);
-        let of_any = |key: &&String| {
-            ["security.", "sasl.", "ssl.", "socket.", "broker.", "client.", "enable.ssl", "debug"]
-                .iter()
-                .any(|start| key.starts_with(start))
-        };
-        for (key, value) in self.properties.iter().filter(|(key, _)| of_any(key)) {
+        for (key, value) in self.properties.iter().filter(|(key, _)| is_of_any_client(key)) {
             client.set(key, value);
         }
         client
@@ -265,6 +260,13 @@ impl SinkConfig {
         }
         client
     }
+}
+
+/// Whether a property of librdkafka's says how a cluster is reached, and nothing of producing or consuming.
+pub fn is_of_any_client(key: &str) -> bool {
+    ["security.", "sasl.", "ssl.", "socket.", "broker.", "client.", "enable.ssl", "debug"]
+        .iter()
+        .any(|start| key.starts_with(start))
 }
 
 fn client(bootstrap: &str) -> ClientConfig {

@@ -18,7 +18,9 @@ mod transaction;
 
 pub use bounded::TopicSource;
 pub use checkpoints::GroupCheckpoints;
-pub use config::{Create, Partitioner, Scope, SinkConfig, SourceConfig, Topics, Transaction};
+pub use config::{
+    Create, Partitioner, Scope, SinkConfig, SourceConfig, Topics, Transaction, is_of_any_client,
+};
 pub use errors::Error;
 pub use sink::KafkaSink;
 pub use source::KafkaSource;

@@ -114,6 +114,10 @@ pub struct Args {
     /// Schema registry, instead of the project's
     #[arg(long, value_name = "URL")]
     registry: Option<String>,
+    /// How that one is reached, by the names of Confluent's clients: basic.auth.user.info=USER:PASSWORD, bearer.auth.token=TOKEN,
+    /// ssl.ca.location=FILE; may be given several times [default: registry.properties, for the project's]
+    #[arg(long, value_name = "KEY=VALUE")]
+    registry_property: Vec<String>,
     /// Use the schema only if the registry has it already
     #[arg(long)]
     no_register: bool,

@@ -10,6 +10,8 @@ const JSON_SCHEMA: &str = r#"{"type":"object","title":"flight","properties":{
     "delay":{"type":"number","connect.index":2}},"required":["n","delay"]}"#;
 const AVRO: &str = r#"{"type":"record","name":"flight","fields":[{"name":"n","type":"long"},
     {"name":"tail","type":["null","string"],"default":null},{"name":"delay","type":"double"}]}"#;
+/// The record is the second message of the file.
+const PROTO: &str = "syntax = \"proto3\"; message Nothing {} message flight { int64 n = 1; optional string tail = 2; double delay = 3; }";
 const ENVELOPE: &str = r#"{"type":"struct","optional":false,"name":"flight","fields":[{"field":"n","type":"int64"},
     {"field":"tail","type":"string","optional":true},{"field":"delay","type":"double"}]}"#;
 
@@ -36,6 +38,13 @@ fn avro(n: i64, tail: &str, delay: f64) -> Vec<u8> {
     let row = fields.into_iter().map(|(name, value)| (name.into(), value)).collect();
     let mut bytes = Vec::new();
     encoder.encode(&base::Value::Struct(row), &mut bytes).unwrap();
+    bytes
+}
+
+fn proto(row: &(i64, &str, f64)) -> Vec<u8> {
+    let file = contracts::protobuf::Protobuf::parse_with("flight.proto", PROTO, &[]).unwrap();
+    let mut bytes = Vec::new();
+    file.writer(Some("flight")).unwrap().unwrap().write_text(plain(row).as_bytes(), &mut bytes).unwrap();
     bytes
 }
 
@@ -77,13 +86,14 @@ fn lines(objects: BTreeMap<String, Vec<u8>>) -> String {
 }
 
 /// The topic that a converter reads, its class, and its `schemas.enable`.
-const CONVERTERS: [(&str, &str, &str); 6] = [
+const CONVERTERS: [(&str, &str, &str); 7] = [
     ("json", "io.confluent.connect.json.JsonSchemaConverter", ""),
     ("avro", "io.confluent.connect.avro.AvroConverter", ""),
     ("envelope", "org.apache.kafka.connect.json.JsonConverter", "true"),
     ("plain", "org.apache.kafka.connect.json.JsonConverter", "false"),
     ("plain", "org.apache.kafka.connect.storage.StringConverter", ""),
     ("plain", "org.apache.kafka.connect.converters.ByteArrayConverter", ""),
+    ("proto", "io.confluent.connect.protobuf.ProtobufConverter", ""),
 ];
 
 const ROWS: [(i64, &str, f64); 3] = [(1, "N1", 1.5), (2, "", -3.0), (3, "N3", 0.25)];
@@ -107,8 +117,8 @@ fn wanted(converter: usize, format: &str) -> Option<String> {
     let compact = |row: &(i64, &str, f64)| plain(row).replace(": ", ":").replace(", ", ",");
     match (converter, format) {
         // Arrow's JSON leaves nulls out.
-        (0..=2, "parquet") => Some(all(&compact)),
-        (0..=2, "json" | "avro") => Some(all(&with_nulls)),
+        (0..=2 | 6, "parquet") => Some(all(&compact)),
+        (0..=2 | 6, "json" | "avro") => Some(all(&with_nulls)),
         (3, "json") => Some(all(&compact)),
         (4, "json" | "avro") => Some(all(&|row| json!(plain(row)).to_string())),
         (5, "json") => {
@@ -127,7 +137,9 @@ async fn send_rows(world: &World) {
     let json_id = world.register("json-value", JSON_SCHEMA, "JSON").await;
     let avro_id = world.register("avro-value", AVRO, "AVRO").await;
     let envelope = |row| Some(format!("{{\"schema\":{ENVELOPE},\"payload\":{}}}", plain(row)).into_bytes());
-    let topics: [(&str, Vec<Option<Vec<u8>>>); 4] = [
+    let proto_id = world.register("proto-value", PROTO, "PROTOBUF").await;
+    let topics: [(&str, Vec<Option<Vec<u8>>>); 5] = [
+        ("proto", ROWS.iter().map(|row| framed(proto_id, &proto(row))).collect()),
         ("json", ROWS.iter().map(|row| framed(json_id, plain(row).as_bytes())).collect()),
         ("avro", ROWS.iter().map(|(n, tail, delay)| framed(avro_id, &avro(*n, tail, *delay))).collect()),
         ("envelope", ROWS.iter().map(envelope).collect()),

@@ -7,6 +7,7 @@ use base::ContractKind;
 pub(super) enum Converter {
     JsonSchema,
     Avro,
+    Protobuf,
     Json,
     /// Takes any bytes: String, ByteArray and the primitive ones.
     Any,
@@ -18,6 +19,7 @@ impl Converter {
         Some(match class.rsplit('.').next()? {
             "JsonSchemaConverter" => Converter::JsonSchema,
             "AvroConverter" => Converter::Avro,
+            "ProtobufConverter" => Converter::Protobuf,
             "JsonConverter" => Converter::Json,
             "StringConverter" | "ByteArrayConverter" => Converter::Any,
             _ => return None,
@@ -29,6 +31,7 @@ impl Converter {
         match self {
             Converter::JsonSchema => kind == ContractKind::JsonSchema,
             Converter::Avro => kind == ContractKind::Avro,
+            Converter::Protobuf => kind == ContractKind::Protobuf,
             // Five bytes of the wire format come before the JSON.
             Converter::Json => false,
             Converter::Any => true,
@@ -36,7 +39,7 @@ impl Converter {
     }
 
     pub(super) fn needs_registry(self) -> bool {
-        matches!(self, Converter::JsonSchema | Converter::Avro)
+        matches!(self, Converter::JsonSchema | Converter::Avro | Converter::Protobuf)
     }
 }
 
@@ -55,10 +58,11 @@ mod tests {
 
     #[test]
     fn each_converter_reads_what_its_serializer_writes() {
-        use ContractKind::{Avro, JsonSchema};
+        use ContractKind::{Avro, JsonSchema, Protobuf};
         let reads = |class: &str, kind| Converter::of_class(class).expect("known").reads(kind);
         assert!(reads(class_for(Avro), Avro) && reads(class_for(JsonSchema), JsonSchema));
         assert!(!reads(class_for(Avro), JsonSchema) && !reads(class_for(JsonSchema), Avro));
+        assert!(reads(class_for(Protobuf), Protobuf) && !reads(class_for(Protobuf), Avro));
         assert!(!reads("org.apache.kafka.connect.json.JsonConverter", JsonSchema));
         assert!(reads("org.apache.kafka.connect.converters.ByteArrayConverter", Avro));
         assert_eq!(Converter::of_class("org.example.Mine"), None);

@@ -78,14 +78,12 @@ async fn look(
     report: &mut Report,
 ) -> Result<World, Failure> {
     let kafka = context.kafka(None)?;
-    let registry = context.registry_url(None)?;
+    let (registry, asked) = (context.registry_url(None)?, context.registry(None, &[])?);
     let names = contracts.iter().map(|contract| contract.name.clone());
     let subjects = names.chain(connectors.iter().flat_map(connector::topics_named));
     let subjects: BTreeSet<String> = subjects.map(|name| format!("{name}-value")).collect();
-    let (topics, registered) = tokio::join!(
-        remote::topics(kafka.clone(), context.kafka_properties()?),
-        remote::all_registered(&registry, &subjects)
-    );
+    let (topics, registered) =
+        tokio::join!(remote::topics(context.kafka_client(None)?), remote::all_registered(&asked, &subjects));
     let topics = topics.map_err(|reason| report.add(silent("the broker", &kafka, &reason))).ok();
     let registered = registered.map_err(|reason| report.add(silent("the registry", &registry, &reason))).ok();
     let expiring_ms = context.project()?.settings.milliseconds("auth.expiring_ms")?;

@@ -10,7 +10,7 @@ use base::units::count_text;
 use connect::{Error, Reason};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use rdkafka::{
-    ClientConfig, Offset, TopicPartitionList,
+    Offset, TopicPartitionList,
     consumer::{BaseConsumer, Consumer},
     error::{KafkaError, RDKafkaErrorCode},
 };
@@ -37,11 +37,8 @@ pub(super) async fn wait(worker: &Worker, context: &Context, connector: &Connect
     let topics: Vec<String> = topics.into_iter().filter(|topic| !topic.is_empty()).collect();
     let group = connector.config.get("consumer.override.group.id").cloned();
     let group = group.unwrap_or_else(|| format!("connect-{}", connector.name));
-    let mut config = ClientConfig::new();
-    config.set("bootstrap.servers", &kafka).set("group.id", group).set("enable.auto.commit", "false");
-    for (key, value) in context.kafka_properties()? {
-        config.set(key, value);
-    }
+    let mut config = context.kafka_client(None)?;
+    config.set("group.id", group).set("enable.auto.commit", "false");
     let consumer: BaseConsumer = config.create().map_err(failed)?;
     let consumer = std::sync::Arc::new(consumer);
     let bar = progress_bar(&connector.name);

@@ -3,6 +3,7 @@
 use std::{collections::HashMap, fs, path::Path, sync::Arc};
 
 use base::{Contract, ContractKind, Kind, Schema};
+use cloud::registry::Registry;
 use connectors::serialize::Serializer;
 use contracts::{Document, Referenced, protobuf::MessageWriter};
 
@@ -56,13 +57,13 @@ pub(super) async fn for_topic(args: &Args, context: &Context, topic: &str) -> Re
     let frames = matches!(serializer, Serializer::JsonSchema | Serializer::Avro | Serializer::Protobuf);
     // A preview registers nothing.
     if frames && args.reading.preview.is_none() {
-        let url = context.registry_url(args.registry.as_deref())?;
+        let asked = context.registry(args.registry.as_deref(), &args.registry_property)?;
         let record =
             message.as_ref().map(|one| one.full_name().to_owned()).or_else(|| document.record_name());
         let subject = subject(args.topics.subject_strategy, topic, record, &path)?;
-        let references = register_imports(&url, &imports, &text, !args.no_register).await?;
+        let references = register_imports(&asked, &imports, &text, !args.no_register).await?;
         let schema = registry::Schema { kind, text: &text, references };
-        contract.id = Some(registry::id_of(&url, &subject, &schema, !args.no_register).await?);
+        contract.id = Some(registry::id_of(&asked, &subject, &schema, !args.no_register).await?);
     }
     Ok(Promised { serializer, contract: Some(Arc::new(contract)), message: message.map(Arc::new) })
 }
@@ -177,7 +178,7 @@ fn imported(text: &str) -> Vec<String> {
 
 /// Each import under its own name, as Confluent's serializers have them; gives those of the file itself.
 async fn register_imports(
-    url: &str,
+    asked: &Registry,
     imports: &[Import],
     text: &str,
     may_register: bool,
@@ -197,7 +198,7 @@ async fn register_imports(
             text: &import.referenced.text,
             references: references(&import.names, &versions),
         };
-        let version = registry::version_of(url, &import.referenced.name, &schema, may_register).await?;
+        let version = registry::version_of(asked, &import.referenced.name, &schema, may_register).await?;
         versions.insert(&import.referenced.name, version);
     }
     Ok(references(&imported(text), &versions))

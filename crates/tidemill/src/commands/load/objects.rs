@@ -186,16 +186,15 @@ impl Files {
 
 /// Flags of topics and tables say nothing of files.
 fn refuse_flags(args: &Args) -> Result<(), Failure> {
+    let reads_topic = args.paths.iter().any(|path| path.starts_with("kafka://"));
     let given = [
         ("--serializer", args.serializer.is_some()),
-        (
-            "--registry",
-            args.registry.is_some() && !args.paths.iter().any(|path| path.starts_with("kafka://")),
-        ),
+        ("--registry", args.registry.is_some() && !reads_topic),
+        ("--registry-property", !args.registry_property.is_empty() && !reads_topic),
         ("--no-register", args.no_register),
         ("--linger-ms", args.linger_ms.is_some()),
         ("--batch-bytes", args.batch_bytes.is_some()),
-        ("--property", !args.property.is_empty()),
+        ("--property", !args.property.is_empty() && !reads_topic),
         ("--write", args.write.is_some()),
         ("--key", !args.key.is_empty()),
         ("--create", args.create),

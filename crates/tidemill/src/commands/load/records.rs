@@ -6,10 +6,9 @@
 use std::sync::Arc;
 
 use base::{BoxError, Code, Problem, Source, SystemClock, code};
-use cloud::registry::{Authority, Registry};
 use connectors::{
     Selection, TableForm,
-    crossing::{AsJson, Decode, Keyed, TopicForm},
+    crossing::{Decode, Keyed, Plain, TopicForm},
     kafka::{SourceConfig, TopicSource, Topics},
 };
 use engine::Stage;
@@ -143,6 +142,11 @@ impl Records {
         if topic.server.is_none() {
             config.properties = context.kafka_properties()?;
         }
+        // The others are a producer's.
+        let is_of_any = |key: &str| connectors::kafka::is_of_any_client(key);
+        let given = args.property.iter().filter_map(|text| text.split_once('='));
+        let given = given.filter(|(key, _)| is_of_any(key));
+        config.properties.extend(given.map(|(key, value)| (key.to_owned(), value.to_owned())));
         let source = TopicSource::new(config, args.limit).map_err(|error| Box::new(error) as Failure)?;
         Ok(Self {
             source: Arc::new(source),
@@ -175,8 +179,7 @@ impl Records {
             Some("bytes") => TopicForm::Bytes,
             _ => TopicForm::Told,
         };
-        let url = context.registry_url(args.registry.as_deref())?;
-        let registry = Registry::new(vec![url], Authority::None);
+        let registry = context.registry(args.registry.as_deref(), &args.registry_property)?;
         Ok(vec![Arc::new(Decode::new(form, registry))])
     }
 
@@ -199,11 +202,11 @@ impl Records {
                 if is_copy {
                     return Ok(Vec::new());
                 }
-                stages.push(Arc::new(AsJson(self.name.clone())));
+                stages.push(Arc::new(Plain(self.name.clone())));
                 stages.push(Arc::new(Keyed(stage)));
             }
             Target::Store(_) if args.contract.is_some() => {
-                stages.push(Arc::new(AsJson(self.name.clone())));
+                stages.push(Arc::new(Plain(self.name.clone())));
                 stages.push(stage);
             }
             Target::Store(_) => stages.push(stage),

@@ -1,7 +1,10 @@
 //! What a load asks a schema registry: which id has this schema, registering it and what it refers to where that is wanted.
 
 use base::ContractKind;
-use cloud::registry::{Authority, Failed, Registry};
+use cloud::{
+    http,
+    registry::{Failed, Registry},
+};
 use serde_json::{Value, json};
 
 use super::failure::LoadError;
@@ -43,47 +46,45 @@ impl Schema<'_> {
 /// # Errors
 /// `Registry` when it does not answer, `RegistryRefuses` with its words when it does not take the schema.
 pub(super) async fn id_of(
-    url: &str,
+    asked: &Registry,
     subject: &str,
     schema: &Schema<'_>,
     may_register: bool,
 ) -> Result<i32, LoadError> {
     let versions = if may_register { "/versions" } else { "" };
-    let answer = ask(url, subject, versions, schema).await?;
+    let answer = ask(asked, subject, versions, schema).await?;
     let id = answer["id"].as_i64().and_then(|id| i32::try_from(id).ok());
     id.ok_or_else(|| refuses(subject, "the answer has no id".to_owned()))
 }
 
 /// The version that a schema has under `subject`, registered there where that is wanted.
 pub(super) async fn version_of(
-    url: &str,
+    asked: &Registry,
     subject: &str,
     schema: &Schema<'_>,
     may_register: bool,
 ) -> Result<i64, LoadError> {
     if may_register {
-        ask(url, subject, "/versions", schema).await?;
+        ask(asked, subject, "/versions", schema).await?;
     }
-    let answer = ask(url, subject, "", schema).await?;
+    let answer = ask(asked, subject, "", schema).await?;
     answer["version"].as_i64().ok_or_else(|| refuses(subject, "the answer has no version".to_owned()))
 }
 
-async fn ask(url: &str, subject: &str, versions: &str, schema: &Schema<'_>) -> Result<Value, LoadError> {
-    let registry = Registry::new(vec![url.to_owned()], Authority::None);
-    let path = format!("/subjects/{}{versions}", encoded(subject));
+async fn ask(
+    registry: &Registry,
+    subject: &str,
+    versions: &str,
+    schema: &Schema<'_>,
+) -> Result<Value, LoadError> {
+    let path = format!("/subjects/{}{versions}", http::segment(subject));
     registry.post(&path, &schema.body()).await.map_err(|failed| match failed {
+        Failed::Refused { status: 401 | 403 | 407, .. } => LoadError::Plan { source: Box::new(failed) },
         Failed::Refused { status: ..500, message, .. } => refuses(subject, message),
-        failed => LoadError::Registry { url: url.to_owned(), source: Box::new(failed) },
+        failed => LoadError::Registry { url: registry.address(), source: Box::new(failed) },
     })
 }
 
 fn refuses(subject: &str, reason: String) -> LoadError {
     LoadError::RegistryRefuses { subject: subject.to_owned(), reason }
-}
-
-/// A subject as a part of a path: imports of Protobuf have slashes.
-fn encoded(subject: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
-    let part = |byte: u8| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
-    subject.bytes().map(part).collect()
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use cloud::registry::Access;
 use registry::Error;
 use reqwest::Method;
 use serde_json::Value;
@@ -12,12 +13,12 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 
 pub(super) struct Registry {
     url: String,
-    client: reqwest::Client,
+    access: Access,
 }
 
 impl Registry {
-    pub fn at(url: String) -> Self {
-        Self { url: url.trim_end_matches('/').to_owned(), client: cloud::http::client() }
+    pub fn at(url: String, access: Access) -> Self {
+        Self { url: url.trim_end_matches('/').to_owned(), access }
     }
 
     pub async fn get(&self, what: &str, path: &[&str], query: &str) -> Result<Value, Failure> {
@@ -51,7 +52,8 @@ impl Registry {
             segments.pop_if_empty().extend(path);
         }
         url.set_query(Some(query).filter(|query| !query.is_empty()));
-        let mut request = self.client.request(method, url).timeout(ANSWER_TIMEOUT);
+        let mut request =
+            self.access.signed(self.access.client().request(method, url)).timeout(ANSWER_TIMEOUT);
         request = request.header("accept", "application/vnd.schemaregistry.v1+json, application/json");
         if let Some(body) = body {
             request = request

@@ -90,13 +90,7 @@ impl Cluster {
     /// Nothing is connected yet; `--brokers` alone needs no project.
     pub fn of(args: &ClusterArgs, context: &Context) -> Result<Cluster, Failure> {
         let brokers = context.kafka(args.brokers.as_deref())?;
-        let mut config = ClientConfig::new();
-        if args.brokers.is_none() {
-            for (name, value) in context.kafka_properties()? {
-                config.set(name, value);
-            }
-        }
-        config.set("bootstrap.servers", &brokers).set("client.id", "tidemill").set("log_level", "0");
+        let mut config = context.kafka_client(args.brokers.as_deref())?;
         config.set("socket.connection.setup.timeout.ms", WAIT.as_millis().to_string());
         Ok(Cluster { brokers, config })
     }
