@@ -431,6 +431,7 @@ codes! {
     TM1482 DataRefused "a topic has no such partition";
     TM1483 Settings "a property of a schema registry cannot be used";
     TM1484 Denied "a schema registry refuses access";
+    TM1485 DataRefused "a part of a record cannot be sent again alone";
     TM1490 Settings "no records can be made by a contract";
     TM1491 Usage "a setting for an HTTP source does not work";
     TM1492 Unreachable "an HTTP source does not answer";

@@ -17,6 +17,7 @@ pub mod mongodb;
 pub mod names;
 pub mod objects;
 pub mod output;
+pub mod received;
 pub mod record;
 pub mod rows;
 mod selection;

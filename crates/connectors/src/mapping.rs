@@ -13,6 +13,7 @@ use std::{fmt, str::FromStr};
 use base::{Code, Kind, Problem, code};
 
 pub use cells::Cells;
+pub(crate) use cells::natural_decimal;
 pub use stage::Mapped;
 pub(crate) use texts::Reading;
 

@@ -3,7 +3,7 @@
 
 use std::{borrow::Cow, sync::Arc};
 
-use base::{Batch, BoxError, Code, Contract, Kind, Reject, Value, code};
+use base::{Batch, BoxError, Code, Contract, Kind, Reject, Schema, Value, code};
 use bytes::Bytes;
 use contracts::Violation;
 use memchr::{memchr_iter, memrchr};
@@ -170,23 +170,48 @@ pub(crate) fn find_field(record: &[u8], field: &str) -> usize {
     memchr::memmem::find(record, quoted.as_bytes()).filter(|_| !name.is_empty()).unwrap_or(0)
 }
 
-/// Dates and times as the texts that JSON has for them, where the contract does not want their numbers.
+/// Dates and times as the texts that JSON has for them, at any depth, where the contract does not want their numbers.
 pub(crate) fn with_texts<'a>(row: &'a Value, contract: Option<&Contract>) -> Cow<'a, Value> {
-    let is_time =
-        |value: &Value| matches!(value, Value::Date(_) | Value::TimestampMs(_) | Value::TimestampUs(_));
-    let Value::Struct(fields) = row else { return Cow::Borrowed(row) };
-    if !fields.iter().any(|(_, value)| is_time(value)) {
-        return Cow::Borrowed(row);
+    match has_times(row) {
+        true => Cow::Owned(texts(row, contract.map(|contract| &*contract.schema))),
+        false => Cow::Borrowed(row),
     }
-    let wants_number = |name: &str| {
-        let kind = contract.and_then(|contract| contract.schema.field(name)).map(|field| &field.schema.kind);
-        !matches!(kind, None | Some(Kind::String))
+}
+
+fn is_time(value: &Value) -> bool {
+    matches!(value, Value::Date(_) | Value::TimestampMs(_) | Value::TimestampUs(_))
+}
+
+fn has_times(value: &Value) -> bool {
+    match value {
+        Value::Struct(fields) => fields.iter().any(|(_, value)| has_times(value)),
+        Value::List(items) => items.iter().any(has_times),
+        Value::Map(entries) => entries.iter().any(|(_, value)| has_times(value)),
+        value => is_time(value),
+    }
+}
+
+fn texts(value: &Value, schema: Option<&Schema>) -> Value {
+    let kind = schema.map(|schema| &schema.kind);
+    let within = match kind {
+        Some(Kind::Array(items) | Kind::Map { value: items, .. }) => Some(&**items),
+        _ => None,
     };
-    let text = |(name, value): &(Arc<str>, Value)| {
-        let value = if is_time(value) && !wants_number(name) { time_text(value) } else { value.clone() };
-        (name.clone(), value)
-    };
-    Cow::Owned(Value::Struct(fields.iter().map(text).collect()))
+    let field = |name: &str| schema.and_then(|schema| schema.field(name)).map(|field| &*field.schema);
+    match value {
+        value if is_time(value) && matches!(kind, None | Some(Kind::String)) => time_text(value),
+        Value::Struct(fields) => Value::Struct(
+            fields
+                .iter()
+                .map(|(name, value)| (name.clone(), texts(value, within.or_else(|| field(name)))))
+                .collect(),
+        ),
+        Value::List(items) => Value::List(items.iter().map(|item| texts(item, within)).collect()),
+        Value::Map(entries) => {
+            Value::Map(entries.iter().map(|(key, value)| (key.clone(), texts(value, within))).collect())
+        }
+        value => value.clone(),
+    }
 }
 
 /// `2013-01-31`, `2013-01-31T10:00:00Z`, with a fraction where there is one.

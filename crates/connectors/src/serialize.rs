@@ -279,11 +279,14 @@ impl Serialize {
             Encode::Record(encoder) => {
                 encoder.encode(row, out).map_err(|violation| broken(0, &violation))?;
             }
-            Encode::Rows(_)
-            | Encode::Texts(_)
-            | Encode::Checked(_)
-            | Encode::Message(_)
-            | Encode::Verbatim { .. } => self.json(file, json, out)?,
+            Encode::Message(writer) => {
+                writer
+                    .write_row(row, out)
+                    .map_err(|violation| broken(find_field(json, &violation.field), &violation))?;
+            }
+            Encode::Rows(_) | Encode::Texts(_) | Encode::Checked(_) | Encode::Verbatim { .. } => {
+                self.json(file, json, out)?
+            }
         }
         self.tell(file, json, &[])
     }

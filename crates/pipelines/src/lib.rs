@@ -38,7 +38,7 @@ pub use incremental::{Backfill, CursorValue, scalar_value};
 pub use layout::Layout;
 pub use ledger::{LOADS, STATE, StateRow, VERSION, hash_in_name, load_row, version_row};
 pub use naming::Naming;
-pub use normalize::{Discarded, Normalized, Normalizer, TableRows};
+pub use normalize::{Discarded, Normalized, Normalizer, PART, TableRows};
 pub use run::{GivenUp, Options, Report, Target, give_up, restore, run};
 pub use schema::{Column, Stored, Table};
 pub use shape::{ColumnHint, MergeStrategy, Nested, RowPlace, Shape, WriteDisposition};

@@ -66,7 +66,7 @@ pub async fn plan(options: &Options) -> Result<Plan, BoxError> {
         let known = state.streams.get(&stream.name).filter(|_| !options.full_refresh);
         let backfill = match journal.as_ref().map(|journal| &journal.kind) {
             Some(LoadKind::Backfill(bounds)) => Some(bounds.to_backfill()),
-            Some(LoadKind::Incremental) => None,
+            Some(LoadKind::Incremental | LoadKind::Letters) => None,
             None => options.backfill.clone(),
         };
         let cursor = stream.cursor.as_ref().map(|spec| {

@@ -13,8 +13,8 @@ mod tests;
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
-use base::{Backoff, BoxError, Budget, Clock, Fault, Load, Sink};
-use connectors::{Selection, Settings, TableForm, objects::Memory};
+use base::{Backoff, BoxError, Budget, Clock, Fault, Load, Sink, Source};
+use connectors::{Selection, Settings, TableForm, objects::Memory, received::Told};
 use engine::{
     Cuts, Ended, OnError, Progress, Transfer, checkpoints::FileCheckpoints, dead_letters::FileDeadLetters,
 };
@@ -50,6 +50,9 @@ pub struct Options {
     pub dead_letters: PathBuf,
     pub full_refresh: bool,
     pub backfill: Option<Backfill>,
+    /// Read instead of the pipeline's source, stream by stream: records that an earlier load refused. No cursor moves, and
+    /// nothing is replaced.
+    pub letters: Option<BTreeMap<String, Arc<dyn Source>>>,
     pub clock: Arc<dyn Clock>,
     pub progress: Arc<Progress>,
 }
@@ -148,6 +151,8 @@ impl Run {
             .file
             .open_source(stream, &selection(stream, cursor.as_ref()), &self.options.places)
             .map_err(Error::fatal)?;
+        let letters = self.options.letters.as_ref().and_then(|letters| letters.get(&stream.name));
+        let source = letters.cloned().unwrap_or(opened.source);
         let checkpoints = Arc::new(RunCheckpoints::new(self.checkpoints.clone(), &stream.name));
         let sink = self.sink(stream, opened.table_form)?;
         let sink: Arc<dyn Sink> = Arc::new(Tracked { inner: sink, cursor: cursor.map(Arc::new) });
@@ -159,7 +164,7 @@ impl Run {
                 id: self.journal.load_id.as_str().into(),
                 transfer: self.options.file.name.as_str().into(),
             },
-            source: opened.source,
+            source,
             stages: opened.stages,
             sink,
             cuts: Cuts::records(self.options.file.target.file_records_max),
@@ -205,6 +210,7 @@ impl Run {
         let backfill = match &self.journal.kind {
             LoadKind::Incremental => None,
             LoadKind::Backfill(bounds) => Some(bounds.to_backfill()),
+            LoadKind::Letters => return None,
         };
         Some(Cursor::of(&stream.name, spec, &stream.shape.primary_key, state, backfill.as_ref()))
     }
@@ -214,7 +220,8 @@ impl Run {
         let lake = match &self.options.target {
             Target::Lake(lake) => lake.clone(),
             Target::Store { scheme, settings } => {
-                return self.options.file.open_store_sink(stream, scheme, settings).map_err(Error::fatal);
+                let sink = self.options.file.open_store_sink(stream, scheme, settings);
+                return Ok(Arc::new(Told(sink.map_err(Error::fatal)?)));
             }
         };
         Ok(Arc::new(SharedLakeSink(Arc::new(LakeSink {
@@ -280,7 +287,7 @@ fn names(file: &PipelineFile, journal: &Journal, schema_name: &str, stream: &Str
         load_id: journal.load_id.as_str().into(),
         load_ms: journal.began_ms,
         ext: extension(file.target.format, file.target.compression),
-        is_staged: journal.is_full_refresh || begin::is_replaced(stream),
+        is_staged: begin::is_staged(journal, stream),
     }
 }
 

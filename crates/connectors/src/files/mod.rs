@@ -25,6 +25,7 @@ mod rows;
 mod source;
 mod stream;
 mod text;
+mod version;
 
 pub use config::{Config, Format, Packing};
 pub use csv::{Bad, Dialect, field_start, split};
@@ -33,6 +34,7 @@ pub use errors::Error;
 pub use input::Input;
 pub use json::Path as RecordsPath;
 pub use source::FileSource;
+pub use version::Version;
 
 use std::sync::Arc;
 

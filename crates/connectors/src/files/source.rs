@@ -103,6 +103,11 @@ impl FileSource {
         Ok(common)
     }
 
+    /// What it reads.
+    pub fn inputs(&self) -> &[Input] {
+        &self.config.inputs
+    }
+
     fn known(&self, name: &str) -> Result<&Known, Error> {
         self.files
             .get(name)

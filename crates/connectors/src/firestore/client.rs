@@ -7,8 +7,10 @@ use std::{
 
 use base::{BoxError, Fault};
 use cloud::gcp::Identity;
+use futures::TryStreamExt;
 use googleapis_tonic_google_firestore_v1::google::firestore::v1::{
-    self as pb, firestore_client::FirestoreClient, partition_query_request, run_query_request,
+    self as pb, batch_get_documents_response, firestore_client::FirestoreClient, partition_query_request,
+    run_query_request,
 };
 use tonic::{
     Request, Status, Streaming,
@@ -151,6 +153,25 @@ impl Client {
             }
             page_token = answer.next_page_token;
         }
+    }
+
+    /// The documents of these names that are there.
+    pub(super) async fn documents(
+        &self,
+        documents: Vec<String>,
+        collection: &str,
+    ) -> Result<Vec<pb::Document>, Fault> {
+        let database = self.shared.database.clone();
+        let request = pb::BatchGetDocumentsRequest { database, documents, ..Default::default() };
+        let refuse = |status: Status| Fault::from(self.error(&status, collection));
+        let answer = self.grpc().batch_get_documents(self.request(request).await?).await.map_err(refuse)?;
+        let found = answer.into_inner().map_err(refuse).try_filter_map(|answer| async move {
+            Ok(match answer.result {
+                Some(batch_get_documents_response::Result::Found(document)) => Some(document),
+                Some(batch_get_documents_response::Result::Missing(_)) | None => None,
+            })
+        });
+        found.try_collect().await
     }
 
     /// Writes that stand or fall each for itself.

@@ -41,6 +41,8 @@ const WRITES_BYTES_MAX: usize = 9 << 20;
 /// Firestore's own limit of a document.
 const DOCUMENT_BYTES_MAX: usize = 1 << 20;
 const BATCHES_IN_FLIGHT_MAX: usize = 8;
+/// Documents that are read at once, each of up to a megabyte.
+const DOCUMENTS_ASKED_MAX: usize = 50;
 const TRIES_COUNT_MAX: u32 = 8;
 const WAIT_FIRST_MS: u64 = 100;
 const WAIT_MS_MAX: u64 = 10_000;
@@ -106,6 +108,16 @@ struct DocumentWriter {
 struct Group {
     rows: Vec<usize>,
     writes: Vec<pb::Write>,
+}
+
+/// The answers that are not final yet.
+#[derive(Default)]
+struct Sorted {
+    /// The rows to send again, and why.
+    again: Vec<usize>,
+    last: Option<Status>,
+    /// Rows whose documents are there already, and what Firestore says of it.
+    doubtful: Vec<(usize, Status)>,
 }
 
 /// One row that is not to be written, with Firestore's reason or ours.
@@ -277,9 +289,32 @@ impl DocumentWriter {
         self.shared.config.key.is_none() && batch.envelope.key(row).is_none()
     }
 
+    /// Which of the documents that are there already are not what these rows say: the others are their own, of an earlier life.
+    async fn foreign(&self, batch: &Batch, doubtful: Vec<(usize, Status)>) -> Result<Vec<Refused>, Fault> {
+        let mut refused = Vec::new();
+        for doubtful in doubtful.chunks(DOCUMENTS_ASKED_MAX) {
+            let wanted: Vec<(usize, &Status, pb::Document)> = doubtful
+                .iter()
+                .filter_map(|(row, status)| match self.row(batch, *row).ok()?.operation {
+                    Some(Operation::Update(document)) => Some((*row, status, document)),
+                    _ => None,
+                })
+                .collect();
+            let names = wanted.iter().map(|(_, _, document)| document.name.clone()).collect();
+            let there = self.shared.client.documents(names, &self.shared.config.collection).await?;
+            let there: HashMap<&str, &Fields> =
+                there.iter().map(|document| (document.name.as_str(), &document.fields)).collect();
+            refused.extend(wanted.iter().filter_map(|(row, status, document)| {
+                let is_own = there.get(document.name.as_str()) == Some(&&document.fields);
+                (!is_own).then(|| refusal(*row, status))
+            }));
+        }
+        Ok(refused)
+    }
+
     /// Sends a group until every write has its answer.
     async fn send(&self, batch: &Batch, group: Group) -> Result<Vec<Refused>, Fault> {
-        let mut refused = Vec::new();
+        let (mut refused, mut doubtful) = (Vec::new(), Vec::new());
         let mut waiting =
             vec![(group, Backoff::new(WAIT_FIRST_MS, WAIT_MS_MAX, TRIES_COUNT_MAX, self.number))];
         while let Some((Group { rows, writes }, mut backoff)) = waiting.pop() {
@@ -288,7 +323,11 @@ impl DocumentWriter {
             }
             let is_again = backoff.tries() > 0;
             let (again, last) = match self.shared.client.batch_write(writes).await? {
-                Ok(answer) => self.sort(batch, rows, answer, is_again, &mut refused)?,
+                Ok(answer) => {
+                    let sorted = self.sort(batch, rows, answer, is_again, &mut refused)?;
+                    doubtful.extend(sorted.doubtful);
+                    (sorted.again, sorted.last)
+                }
                 Err(status) if is_passing(status.code()) => (rows, Some(status)),
                 Err(status) if status.code() == Grpc::InvalidArgument => {
                     match halves(&rows) {
@@ -310,10 +349,11 @@ impl DocumentWriter {
             tokio::time::sleep(wait).await;
             waiting.push((self.group(batch, again), backoff));
         }
+        refused.extend(self.foreign(batch, doubtful).await?);
         Ok(refused)
     }
 
-    /// The rows to send again, and why: the answers of the others are final.
+    /// What becomes of each write, by its answer.
     fn sort(
         &self,
         batch: &Batch,
@@ -321,8 +361,8 @@ impl DocumentWriter {
         answer: pb::BatchWriteResponse,
         is_again: bool,
         refused: &mut Vec<Refused>,
-    ) -> Result<(Vec<usize>, Option<Status>), Fault> {
-        let (mut again, mut last) = (Vec::new(), None);
+    ) -> Result<Sorted, Fault> {
+        let mut sorted = Sorted::default();
         if answer.status.len() != rows.len() {
             let status =
                 Status::internal(format!("{} answers to {} writes", answer.status.len(), rows.len()));
@@ -333,19 +373,20 @@ impl DocumentWriter {
             match status.code() {
                 Grpc::Ok => {}
                 Grpc::AlreadyExists if is_again || self.is_own(batch, row) => {}
-                Grpc::InvalidArgument | Grpc::AlreadyExists => refused.push(refusal(row, &status)),
+                Grpc::AlreadyExists => sorted.doubtful.push((row, status)),
+                Grpc::InvalidArgument => refused.push(refusal(row, &status)),
                 Grpc::NotFound if self.shared.config.write == WriteMode::Update => {
                     let reason = "there is no document that it could update".to_owned();
                     refused.push(Refused { row, code: code::TM1456, reason });
                 }
                 code if is_passing(code) => {
-                    again.push(row);
-                    last = Some(status);
+                    sorted.again.push(row);
+                    sorted.last = Some(status);
                 }
                 _ => return Err(self.fault(&status)),
             }
         }
-        Ok((again, last))
+        Ok(sorted)
     }
 
     /// The writes of these rows, made anew: none is kept while it is on its way.

@@ -265,7 +265,7 @@ impl Cells {
 }
 
 /// With the digits behind the mark that are written.
-pub(super) fn natural_decimal(text: &[u8]) -> Option<Value> {
+pub(crate) fn natural_decimal(text: &[u8]) -> Option<Value> {
     let digits = text.split(|byte| *byte == b'.').nth(1).map_or(0, <[u8]>::len);
     let is_plain = text.iter().all(|byte| byte.is_ascii_digit() || matches!(byte, b'-' | b'+' | b'.'));
     if !is_plain {

@@ -12,9 +12,9 @@ mod view;
 use std::{borrow::Cow, collections::HashMap, sync::Arc};
 
 use arrow_array::{ArrayRef, RecordBatch, new_null_array};
-use base::{Batch, Body, Reject, Rejects, Value, code};
+use base::{Batch, Body, Code, Header, Reject, Rejects, Value, code};
 use bytes::Bytes;
-use connectors::TableForm;
+use connectors::{TableForm, received};
 
 use self::{
     flatten::{Entry, Fields},
@@ -34,6 +34,9 @@ const NESTING_MAX: i64 = 1_000;
 const NONE: (usize, Option<Cell>) = (0, None);
 /// Connect's word for the stage that refuses a record at the sink.
 const STAGE: &str = "TASK_PUT";
+
+/// The header of a reject that is a part of a document whose rest is in its tables: alone it is no record.
+pub const PART: &str = "tidemill.part";
 
 /// Documents of one lane into rows of tables.
 pub struct Normalizer {
@@ -212,7 +215,7 @@ impl Normalizer {
                 let discarded = &mut run.normalized.discarded;
                 (discarded.rows_count, discarded.values_count) = (rows_count, values_count);
                 discarded.rejects.0.truncate(rejects_count);
-                let reject = formats::reject(run.batch, run.row, code::TM1201, STAGE, reason);
+                let reject = run.whole(code::TM1201, reason);
                 run.normalized.rejects.0.push(reject);
                 Ok(())
             }
@@ -470,12 +473,20 @@ impl Normalizer {
     fn discard_row(&mut self, run: &mut Run, at: usize, entries: &[Entry], entity: &str, mode: Mode) {
         let view = &mut self.views[at];
         view.take_back_row();
+        let is_root = view.parent.is_none();
         let fields = entries.iter().map(|entry| (&*view.slots[entry.slot].name, &*entry.value));
         let mut text = Vec::new();
         json::object(fields, &mut text);
         let reason = format!("{}: a row left out by the contract, {entity}: {}", view.name, mode.name());
         run.normalized.discarded.rows_count += 1;
-        run.discarded(reason, text);
+        match is_root {
+            // Of the document nothing was taken.
+            true => {
+                let whole = run.whole(code::TM1202, reason);
+                run.normalized.discarded.rejects.0.push(whole);
+            }
+            false => run.part(reason, text),
+        }
     }
 
     fn discard_value(&mut self, run: &mut Run, at: usize, entry: &Entry, entity: &str, mode: Mode) {
@@ -486,14 +497,31 @@ impl Normalizer {
         let reason =
             format!("{}.{column}: a value left out by the contract, {entity}: {}", view.name, mode.name());
         run.normalized.discarded.values_count += 1;
-        run.discarded(reason, text);
+        run.part(reason, text);
     }
 }
 
 impl Run<'_> {
-    fn discarded(&mut self, reason: String, value: Vec<u8>) {
-        let whole = formats::reject(self.batch, self.row, code::TM1202, STAGE, reason);
-        self.normalized.discarded.rejects.0.push(Reject { value: Some(Bytes::from(value)), ..whole });
+    /// The document at hand, none of which is in a table.
+    fn whole(&self, code: Code, reason: String) -> Reject {
+        let mut reject = formats::reject(self.batch, self.row, code, STAGE, reason);
+        match &self.batch.body {
+            Body::Rows(rows) => received::tell(&rows[self.row], &mut reject),
+            // JSON says it all.
+            Body::Raw(_) | Body::Columns(_) => {
+                let types = Some(Bytes::from_static(b"{}"));
+                reject.headers.push(Header { name: received::TYPES.into(), value: types });
+            }
+        }
+        reject
+    }
+
+    /// What was left out of the document at hand, whose other rows and values are in their tables.
+    fn part(&mut self, reason: String, value: Vec<u8>) {
+        let mut reject = formats::reject(self.batch, self.row, code::TM1202, STAGE, reason);
+        reject.value = Some(Bytes::from(value));
+        reject.headers.push(Header { name: PART.into(), value: None });
+        self.normalized.discarded.rejects.0.push(reject);
     }
 }
 

@@ -88,18 +88,28 @@ pub(crate) fn is_replaced(stream: &StreamSpec) -> bool {
     stream.shape.write_disposition == WriteDisposition::Replace
 }
 
+/// Its files stay hidden until they take the place of those that are there.
+pub(super) fn is_staged(journal: &Journal, stream: &StreamSpec) -> bool {
+    match journal.kind {
+        LoadKind::Letters => false,
+        LoadKind::Incremental | LoadKind::Backfill(_) => journal.is_full_refresh || is_replaced(stream),
+    }
+}
+
 /// The load that runs, if it is the one that is asked for.
 fn same(journal: Journal, options: &Options, digest: &str) -> Result<Journal, Error> {
     if journal.phase == Phase::GivingUp {
         let pipeline = options.file.name.clone();
         return Err(Error::GivingUp { pipeline, load_id: journal.load_id });
     }
-    let kind = kind(&options.backfill);
+    let kind = kind(options);
     let streams: Vec<String> = options.streams.iter().map(|stream| stream.name.clone()).collect();
     let difference = if journal.kind != kind {
-        match journal.kind {
-            LoadKind::Incremental => "it was begun without --from and --to".to_owned(),
-            LoadKind::Backfill(_) => "it was begun with other --from and --to".to_owned(),
+        match (&journal.kind, &kind) {
+            (LoadKind::Letters, _) => "it sends dead letters again".to_owned(),
+            (_, LoadKind::Letters) => "it is no load of dead letters".to_owned(),
+            (LoadKind::Incremental, _) => "it was begun without --from and --to".to_owned(),
+            (LoadKind::Backfill(_), _) => "it was begun with other --from and --to".to_owned(),
         }
     } else if journal.streams != streams {
         format!("it was begun with --streams {}", journal.streams.join(","))
@@ -117,10 +127,10 @@ fn same(journal: Journal, options: &Options, digest: &str) -> Result<Journal, Er
 
 fn fresh(options: &Options, state: &State, digest: String) -> Result<Journal, Error> {
     let now_ms = options.clock.now_ms();
-    let mut journal = Journal::begin(load_id(now_ms, state), now_ms, digest, kind(&options.backfill));
+    let mut journal = Journal::begin(load_id(now_ms, state), now_ms, digest, kind(options));
     journal.streams = options.streams.iter().map(|stream| stream.name.clone()).collect();
     journal.is_full_refresh = options.full_refresh;
-    if let Some(text) = options.state.schema()? {
+    if let (Some(text), None) = (options.state.schema()?, &options.letters) {
         let tables = open_schema(&options.state, &text)?;
         for stream in options.streams.iter().filter(|stream| options.full_refresh || is_replaced(stream)) {
             let of_stream = tables.tables_of(&stream.shape);
@@ -139,11 +149,12 @@ fn load_id(now_ms: i64, state: &State) -> String {
     if state.last_load_id.as_ref() == Some(&first) { text(now_ms + 1) } else { first }
 }
 
-fn kind(backfill: &Option<Backfill>) -> LoadKind {
+fn kind(options: &Options) -> LoadKind {
     let text = |value: &Option<crate::CursorValue>| value.as_ref().map(CursorText::from);
-    match backfill {
-        None => LoadKind::Incremental,
-        Some(Backfill { from, to }) => LoadKind::Backfill(Bounds { from: text(from), to: text(to) }),
+    match (&options.letters, &options.backfill) {
+        (Some(_), _) => LoadKind::Letters,
+        (None, None) => LoadKind::Incremental,
+        (None, Some(Backfill { from, to })) => LoadKind::Backfill(Bounds { from: text(from), to: text(to) }),
     }
 }
 

@@ -62,7 +62,7 @@ impl Run {
     }
 
     fn is_staged(&self, stream: &crate::file::StreamSpec) -> bool {
-        self.journal.is_full_refresh || super::begin::is_replaced(stream)
+        super::begin::is_staged(&self.journal, stream)
     }
 
     /// New files first: who reads meanwhile may see both, but never nothing.
@@ -122,11 +122,12 @@ impl Run {
         Ok(())
     }
 
-    /// The cursors behind the load. A backfill moves none.
+    /// The cursors behind the load. A backfill moves none, nor do dead letters.
     fn moved_state(&self) -> State {
         let mut state = self.state.clone();
-        if let LoadKind::Backfill(_) = self.journal.kind {
-            return state;
+        match self.journal.kind {
+            LoadKind::Backfill(_) | LoadKind::Letters => return state,
+            LoadKind::Incremental => {}
         }
         for stream in &self.options.streams {
             let (Some(spec), Some(done)) = (&stream.cursor, self.journal.done.get(&stream.name)) else {

@@ -46,6 +46,7 @@ impl World {
             places: Places { root: self.folder.path().to_owned(), ..Places::default() },
             state: StateFolder::of(&self.path(".tidemill"), &file.name),
             dead_letters: self.path(".tidemill/dead-letters"),
+            letters: None,
             full_refresh: false,
             backfill: None,
             clock: Arc::new(self.clock.clone()),

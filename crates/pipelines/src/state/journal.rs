@@ -50,6 +50,8 @@ pub enum LoadKind {
     Incremental,
     /// A stretch that moves no cursor.
     Backfill(Bounds),
+    /// Records that earlier loads refused.
+    Letters,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -131,6 +133,9 @@ pub struct Finished {
     pub discarded_count: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// What it loaded were dead letters.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_of_letters: bool,
 }
 
 /// What a load wrote of one table.
@@ -162,6 +167,7 @@ impl Finished {
             tables: BTreeMap::new(),
             discarded_count: 0,
             error: None,
+            is_of_letters: journal.kind == LoadKind::Letters,
         }
     }
 

@@ -1,9 +1,11 @@
 //! `tidemill dead-letters list|show|retry|rm`: records that loads and pipelines refused. They lie in `.tidemill/dead-letters`, a folder
-//! for each target or stream, as JSON Lines; `dead_letters/folder.rs` reads and writes those, `dead_letters/again.rs` sends them.
+//! for each target or stream, as JSON Lines; `dead_letters/folder.rs` reads and writes those, `dead_letters/again.rs` sends those of loads,
+//! `dead_letters/of_pipelines.rs` those of pipelines.
 
 mod again;
 mod errors;
 mod folder;
+mod of_pipelines;
 
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -22,7 +24,8 @@ use crate::{
   tidemill dead-letters list
   tidemill dead-letters show flights --limit 5
   $EDITOR .tidemill/dead-letters/flights/*.jsonl    # mend the values
-  tidemill dead-letters retry flights")]
+  tidemill dead-letters retry flights
+  tidemill dead-letters retry planes_to_lake")]
 pub struct Args {
     #[command(subcommand)]
     command: Command,
@@ -40,7 +43,8 @@ enum Command {
         #[arg(long, value_name = "RECORDS", default_value_t = 20)]
         limit: usize,
     },
-    /// Send refused records to their target again, as they lie there now, by the arguments of their load
+    /// Send refused records to their target again, as they lie there now: by the arguments of their load, or by the file of their
+    /// pipeline as it is now
     Retry {
         #[command(flatten)]
         of: Of,
@@ -54,7 +58,8 @@ enum Command {
 
 #[derive(clap::Args)]
 struct Of {
-    /// As `list` has it: the target of a load, PIPELINE/STREAM; or a folder
+    /// As `list` has it: the target of a load, PIPELINE/LOAD/STREAM (PIPELINE alone means all of it where they are sent again); or a
+    /// folder
     name: String,
 }
 
@@ -62,8 +67,19 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     match args.command {
         Command::List => list(context),
         Command::Show { of, limit } => show(context, &found(context, &of.name)?, limit),
-        Command::Retry { of } => retry(context, &of.name, &found(context, &of.name)?).await,
-        Command::Rm { of } => remove(context, &of.name, &found(context, &of.name)?),
+        Command::Retry { of } => match of_pipelines::named(context, &of.name)? {
+            Some(letters) => letters.retry(context).await,
+            None => {
+                for folder in found(context, &of.name)? {
+                    retry(context, &folder.name, &folder).await?;
+                }
+                Ok(())
+            }
+        },
+        Command::Rm { of } => {
+            let folders = found(context, &of.name)?;
+            folders.iter().try_for_each(|folder| remove(context, &folder.name, folder))
+        }
     }
 }
 
@@ -71,15 +87,18 @@ fn root(context: &Context) -> Result<PathBuf, Failure> {
     Ok(context.root()?.join(".tidemill").join("dead-letters"))
 }
 
-/// The folder of this name; a path, where it is one.
-fn found(context: &Context, name: &str) -> Result<Folder, Failure> {
-    let known = Folder::all_below(&root(context)?).map_err(boxed)?;
-    if let Some(folder) = known.iter().find(|folder| folder.name == name) {
-        return Ok(folder.clone());
+/// The folder of this name, or those below it; a path, where it is one.
+fn found(context: &Context, name: &str) -> Result<Vec<Folder>, Failure> {
+    let mut known = Folder::all_below(&root(context)?).map_err(boxed)?;
+    let below = format!("{name}/");
+    let is_meant = |folder: &Folder| folder.name == name || folder.name.starts_with(&below);
+    if known.iter().any(is_meant) {
+        known.retain(is_meant);
+        return Ok(known);
     }
     let given = Folder::at(PathBuf::from(name), name).map_err(boxed)?;
     let known = known.into_iter().map(|folder| folder.name).collect();
-    given.ok_or_else(|| boxed(Error::Nothing { name: name.to_owned(), known }))
+    given.map(|folder| vec![folder]).ok_or_else(|| boxed(Error::Nothing { name: name.to_owned(), known }))
 }
 
 fn boxed(error: Error) -> Failure {
@@ -121,23 +140,22 @@ fn counted(count: u64) -> String {
     format!("{} {records}", base::units::count_text(count))
 }
 
-fn show(context: &Context, folder: &Folder, limit: usize) -> Result<(), Failure> {
+fn show(context: &Context, folders: &[Folder], limit: usize) -> Result<(), Failure> {
     let (mut shown, mut more) = (0, 0u64);
-    folder
-        .each(|letter| {
-            if shown == limit {
-                more += 1;
-                return Ok(true);
-            }
-            shown += 1;
-            if context.is_json() {
-                println!("{}", Value::Object(letter.fields.clone()));
-            } else {
-                print(&letter);
-            }
-            Ok(true)
-        })
-        .map_err(boxed)?;
+    let mut take = |letter: Letter| {
+        if shown == limit {
+            more += 1;
+            return Ok(true);
+        }
+        shown += 1;
+        if context.is_json() {
+            println!("{}", Value::Object(letter.fields));
+        } else {
+            print(&letter);
+        }
+        Ok(true)
+    };
+    folders.iter().try_for_each(|folder| folder.each(&mut take)).map_err(boxed)?;
     if more > 0 && !context.is_json() {
         println!("and {} more: --limit", counted(more));
     }

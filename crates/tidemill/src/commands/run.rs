@@ -3,14 +3,14 @@
 mod failure;
 mod show;
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
-use base::SystemClock;
+use base::{Source, SystemClock};
 use cloud::store::Cloud;
 use connectors::{Settings, objects};
 use engine::{Ended, Progress};
 use pipelines::{
-    Backfill, Buckets, Lake, Options, PipelineFile, Places, Reached, Target, TargetAddress, plan,
+    Backfill, Buckets, Lake, Options, PipelineFile, Places, Reached, Report, Target, TargetAddress, plan,
     scalar_value, state::StateFolder,
 };
 use project::Connection;
@@ -77,6 +77,36 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     Ok(())
 }
 
+/// A run that reads these dead letters, by stream, instead of the pipeline's source.
+pub(super) async fn of_letters(
+    file: PipelineFile,
+    letters: BTreeMap<String, Arc<dyn Source>>,
+    context: &Context,
+) -> Result<Report, Failure> {
+    let args = Args {
+        name: file.name.clone(),
+        dry_run: false,
+        full_refresh: false,
+        from: None,
+        to: None,
+        streams: letters.keys().cloned().collect(),
+    };
+    let options = Options { letters: Some(letters), ..options(&args, file, context).await? };
+    let stop = CancellationToken::new();
+    let on_interrupt = stop.clone();
+    tokio::spawn(async move {
+        if tokio::signal::ctrl_c().await.is_ok() {
+            on_interrupt.cancel();
+        }
+    });
+    let pipeline = options.file.name.clone();
+    let report = pipelines::run(options, stop).await.map_err(RunError::of)?;
+    match report.ended {
+        Ended::Stopped => Err(Box::new(RunError::Interrupted { pipeline, load_id: report.load_id })),
+        Ended::Finished => Ok(report),
+    }
+}
+
 async fn options(args: &Args, file: PipelineFile, context: &Context) -> Result<Options, Failure> {
     let project = context.project()?;
     let streams = file.streams_named(&args.streams)?;
@@ -94,6 +124,7 @@ async fn options(args: &Args, file: PipelineFile, context: &Context) -> Result<O
         dead_letters: state_folder.join("dead-letters"),
         full_refresh: args.full_refresh,
         backfill: is_backfill.then(|| Backfill { from: value(&args.from), to: value(&args.to) }),
+        letters: None,
         clock: Arc::new(SystemClock),
         progress: Arc::new(Progress::default()),
         file,

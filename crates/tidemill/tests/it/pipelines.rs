@@ -4,6 +4,7 @@ mod clouds;
 mod crash;
 mod denied;
 mod dlt;
+mod letters;
 mod mongo;
 
 use std::{collections::BTreeMap, fs, path::Path};

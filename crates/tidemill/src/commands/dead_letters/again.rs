@@ -10,8 +10,9 @@ use arrow_array::BinaryViewArray;
 use async_trait::async_trait;
 use base::{
     Ask, Batch, Body, Discovery, Envelope, Extent, Fault, Place, Position, Read, Reader, Reject, Rejects,
-    Source, Split,
+    Source, Split, Value,
 };
+use connectors::received;
 use engine::{DeadLetters, Summary};
 use parking_lot::Mutex;
 
@@ -143,6 +144,8 @@ struct Record {
     is_file: bool,
     mark: i64,
     value: Vec<u8>,
+    /// The same, where it was a typed one.
+    row: Option<Value>,
 }
 
 struct LetterReader {
@@ -162,7 +165,8 @@ impl LetterReader {
             if let (Some((place, mark, is_file)), Ok(Some(value))) = (letter.place(), letter.value())
                 && letter.load() == Some(&self.load)
             {
-                return Ok(Some(Record { place: place.into(), is_file, mark, value }));
+                let row = letter.types().and_then(|types| received::retyped(&value, &types).ok());
+                return Ok(Some(Record { place: place.into(), is_file, mark, value, row }));
             }
         }
         Ok(None)
@@ -171,13 +175,15 @@ impl LetterReader {
 
 #[async_trait]
 impl Reader for LetterReader {
-    /// Records of one place, in the order of their numbers, as the engine wants a batch to be.
+    /// Records of one place and one form, in the order of their numbers, as the engine wants a batch to be.
     async fn read(&mut self, ask: &Ask) -> Result<Read, Fault> {
         let (mut records, mut bytes): (Vec<Record>, u64) = (Vec::new(), 0);
         while bytes < ask.bytes_max && records.len() < ask.records_max {
             let Some(record) = self.next()? else { break };
-            let follows =
-                records.last().is_none_or(|last| last.place == record.place && last.mark < record.mark);
+            let follows = records.last().is_none_or(|last| {
+                let is_alike = last.place == record.place && last.row.is_some() == record.row.is_some();
+                is_alike && last.mark < record.mark
+            });
             if !follows {
                 self.ahead = Some(record);
                 break;
@@ -189,10 +195,17 @@ impl Reader for LetterReader {
         let end = Position::Mark(last.mark.saturating_add(1));
         let name = last.place.clone();
         let place = Arc::new(if last.is_file { Place::File { path: name } } else { Place::Made { name } });
-        let values = BinaryViewArray::from_iter_values(records.iter().map(|record| record.value.as_slice()));
         let marks = Some(records.iter().map(|record| record.mark).collect());
+        let body = match last.row {
+            Some(_) => Body::Rows(
+                records.iter_mut().filter_map(|record| record.row.take()).collect::<Vec<_>>().into(),
+            ),
+            None => Body::Raw(BinaryViewArray::from_iter_values(
+                records.iter().map(|record| record.value.as_slice()),
+            )),
+        };
         let envelope = Envelope { marks, ..Envelope::default() };
         let lease = ask.lease.clone();
-        Ok(Read::Batch(Batch { body: Body::Raw(values), envelope, contract: None, place, end, lease }))
+        Ok(Read::Batch(Batch { body, envelope, contract: None, place, end, lease }))
     }
 }

@@ -12,6 +12,7 @@ pub(super) enum Error {
     NoLoads { name: String },
     LoadGone { name: String, load: String },
     StillRefused { name: String, count: u64, folder: PathBuf },
+    Parts { name: String, count: u64 },
 }
 
 impl fmt::Display for Error {
@@ -30,6 +31,13 @@ impl fmt::Display for Error {
                 1 => write!(f, "1 record is still refused by {name}"),
                 count => write!(f, "{} records are still refused by {name}", base::units::count_text(*count)),
             },
+            Error::Parts { name, count } => match count {
+                1 => write!(f, "1 dead letter of {name} is a part of a record whose rest is there"),
+                count => {
+                    let count = base::units::count_text(*count);
+                    write!(f, "{count} dead letters of {name} are parts of records whose rest is there")
+                }
+            },
         }
     }
 }
@@ -42,6 +50,7 @@ impl StdError for Error {
             | Error::Line { .. }
             | Error::NoLoads { .. }
             | Error::LoadGone { .. }
+            | Error::Parts { .. }
             | Error::StillRefused { .. } => None,
         }
     }
@@ -56,6 +65,7 @@ impl Problem for Error {
             | Error::NoLoads { .. }
             | Error::LoadGone { .. }
             | Error::StillRefused { .. } => code::TM1480,
+            Error::Parts { .. } => code::TM1485,
         }
     }
 
@@ -68,6 +78,7 @@ impl Problem for Error {
             | Error::Folder { .. }
             | Error::NoLoads { .. }
             | Error::LoadGone { .. }
+            | Error::Parts { .. }
             | Error::StillRefused { .. } => None,
         }
     }
@@ -84,6 +95,13 @@ impl Problem for Error {
             Error::LoadGone { name, .. } => {
                 format!(
                     "take the values out by hand, then load those: tidemill dead-letters show {name} --output json"
+                )
+            }
+            Error::Parts { name, .. } => {
+                let pipeline = name.split('/').next().unwrap_or_default();
+                format!(
+                    "let the contract take them (schema_contract: evolve) and load all again: tidemill run {pipeline} --full-refresh; or: \
+                     tidemill dead-letters rm {name}"
                 )
             }
             Error::StillRefused { name, folder, .. } => {
@@ -113,6 +131,8 @@ mod tests {
             Error::NoLoads { name: "lake/planes".to_owned() },
             Error::LoadGone { name: name(), load: "flights-20261128T165512-3f2a".to_owned() },
             Error::StillRefused { name: name(), count: 1, folder: folder() },
+            Error::Parts { name: "lake/1795840419.731/planes".to_owned(), count: 1 },
+            Error::Parts { name: "lake".to_owned(), count: 1_204 },
             Error::StillRefused { name: name(), count: 1_204, folder: folder() },
         ];
         let texts: Vec<String> = errors.iter().map(|error| base::problem::plain(error)).collect();

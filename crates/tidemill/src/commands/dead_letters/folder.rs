@@ -6,7 +6,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use base::code;
 use base64::{Engine, engine::general_purpose::STANDARD};
+use connectors::received;
 use engine::checkpoints::replace;
 use serde_json::{Map, Value};
 
@@ -158,6 +160,23 @@ impl Letter {
             }
             (None, Some(_)) => Err("value_base64 is no text".to_owned()),
         }
+    }
+
+    fn header(&self, name: &str) -> Option<&Value> {
+        let headers = self.fields.get("headers")?.as_array()?;
+        headers.iter().find(|header| header["name"] == name)
+    }
+
+    /// It can be a record again, and is no part of one that is there already.
+    pub(super) fn is_whole(&self) -> bool {
+        let is_part = self.header(pipelines::PART).is_some()
+            || (self.text("code") == code::TM1202.id && self.header(received::TYPES).is_none());
+        !is_part && matches!(self.value(), Ok(Some(_)))
+    }
+
+    /// What its value is besides JSON: the types of what JSON has no word for.
+    pub(super) fn types(&self) -> Option<Map<String, Value>> {
+        serde_json::from_str(self.header(received::TYPES)?["value"].as_str()?).ok()
     }
 
     /// The place without the record's own number, that, and whether it is a file: its lines stand behind a colon.

@@ -6,6 +6,7 @@ use base::{Backoff, Budget, Clock, Load, Source, SystemClock};
 use connectors::{
     files::Format,
     kafka::{Scope, Transaction},
+    received::{Received, Told},
     record::Shape,
 };
 use engine::{
@@ -47,6 +48,8 @@ struct Job<'a> {
     transaction: Option<Transaction>,
     /// The load's, in whatever names it.
     id: String,
+    /// When it began, in whichever life: a second one must make the same rows.
+    began_ms: i64,
 }
 
 /// What is left of a life.
@@ -131,7 +134,8 @@ async fn looked_at(
     let Some(count) = args.reading.preview else { return look::infer(&input, args, context).await };
     let plan = Plan::of(&args.pace, args.limit, input.is_counted(), 0);
     let plan = plan.map_err(|error| Box::new(error) as Failure)?;
-    let job = Job { args, context, target, plan, transaction: None, id: String::new() };
+    let began_ms = SystemClock.now_ms();
+    let job = Job { args, context, target, plan, transaction: None, id: String::new(), began_ms };
     let prepared = job.prepare(&input).await?;
     look::preview(&input, &job.stages(&input, prepared.stage)?, count, context).await
 }
@@ -199,14 +203,15 @@ async fn life(
         return Err(Failed::from(Box::new(Hindrance::Contradiction { one, other }) as Failure));
     }
     if let Some(state) = state {
-        state.compare(&input, accept_changes)?;
+        state.compare(&input, accept_changes).await?;
     }
     let id = match state {
         Some(state) => state.id().to_owned(),
         None => format!("{}-{}-{seed}", target.name(), std::process::id()),
     };
     let transaction = args.topics.transaction(&id, plan.has_end());
-    let job = Job { args, context, target, plan, transaction, id };
+    let began_ms = state.as_ref().map_or_else(|| clock.now_ms(), |state| state.manifest.began_ms);
+    let job = Job { args, context, target, plan, transaction, id, began_ms };
     let letters: Option<Arc<dyn DeadLetters>> = match args.on_error {
         OnBad::Stop => None,
         OnBad::DeadLetter => {
@@ -238,7 +243,9 @@ impl Job<'_> {
             Target::Kafka(topic) => {
                 kafka::prepare(self.args, self.context, topic, input, self.transaction.clone()).await
             }
-            Target::Store(store) => stores::prepare(self.args, self.context, store, input).await,
+            Target::Store(store) => {
+                stores::prepare(self.args, self.context, store, input, self.began_ms).await
+            }
             Target::Files(files) => Err(Box::new(LoadError::Target { target: files.shown().to_owned() })),
         }
     }
@@ -250,7 +257,7 @@ impl Job<'_> {
         }
         let mut stages = input.mapped();
         stages.push(stage);
-        Ok(stages)
+        Ok(vec![Arc::new(Received::new(stages))])
     }
 
     fn cuts(&self) -> Cuts {
@@ -291,7 +298,7 @@ impl Job<'_> {
             load: Load { id: self.id.as_str().into(), transfer: format!("load-{name}").into() },
             source: Arc::new(Paced::new(input.source(), self.plan, clock.clone(), ending.clone())),
             stages,
-            sink,
+            sink: Arc::new(Told(sink)),
             cuts,
             budget: Budget::new(budget_bytes),
             checkpoints,
@@ -393,7 +400,7 @@ pub(crate) async fn send_again(
     let input = Input::Given { source: letters.source.clone(), files, mapping };
     let prepared = match &target {
         Target::Kafka(topic) => kafka::prepare(&args, &context, topic, &input, None).await?,
-        Target::Store(store) => stores::prepare(&args, &context, store, &input).await?,
+        Target::Store(store) => stores::prepare(&args, &context, store, &input, manifest.began_ms).await?,
         Target::Files(files) => return Err(Box::new(LoadError::Target { target: files.shown().to_owned() })),
     };
     let (progress, name) = (Arc::new(Progress::default()), prepared.name.clone());
@@ -401,7 +408,7 @@ pub(crate) async fn send_again(
         load: Load { id: manifest.id.as_str().into(), transfer: format!("load-{name}").into() },
         source: letters.source,
         stages: input.mapped().into_iter().chain([prepared.stage]).collect(),
-        sink: prepared.sink,
+        sink: Arc::new(Told(prepared.sink)),
         cuts: Cuts::default(),
         budget: Budget::new(prepared.budget_bytes),
         checkpoints: Arc::new(NoCheckpoints::default()),

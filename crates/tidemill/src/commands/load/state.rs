@@ -14,7 +14,9 @@ use std::{
 
 use base::{Clock, SystemClock};
 use clap::Parser;
+use connectors::files;
 use engine::checkpoints::{FileCheckpoints, replace};
+use futures::{StreamExt, TryStreamExt, stream};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -50,10 +52,13 @@ pub(crate) struct Manifest {
     pub(crate) id: String,
     /// As typed, without the program's name and the word `load`.
     arguments: Vec<String>,
-    began_ms: i64,
+    pub(super) began_ms: i64,
     /// As it may be shown.
     pub(crate) target: String,
     inputs: Vec<Seen>,
+    /// Objects and addresses of the web. Loads of earlier versions have kept nothing of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    remote: Vec<Remote>,
     /// It has ended; what is left are its dead letters.
     is_finished: bool,
 }
@@ -66,6 +71,20 @@ struct Seen {
     /// SHA-256.
     beginning: String,
 }
+
+/// An object or an address, and which version of it was read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Remote {
+    name: String,
+    bytes: Option<u64>,
+    /// Its generation, or its entity tag.
+    tag: Option<String>,
+    modified: Option<String>,
+}
+
+/// Objects that are asked for their version at once.
+const ASKED_AT_ONCE: usize = 16;
 
 /// The same arguments again, from their text.
 #[derive(Parser)]
@@ -120,6 +139,7 @@ impl State {
             began_ms: now_ms,
             target: stores::hidden(target),
             inputs: Vec::new(),
+            remote: Vec::new(),
             is_finished: false,
         };
         let checkpoints = FileCheckpoints::open(&folder, &id).map_err(|error| Box::new(error) as Failure)?;
@@ -156,11 +176,8 @@ impl State {
     }
 
     /// Keeps what the inputs are, in the first life; in another, holds them against that.
-    pub(super) fn compare(&mut self, input: &Input, accept_changes: bool) -> Result<(), Failure> {
+    pub(super) async fn compare(&mut self, input: &Input, accept_changes: bool) -> Result<(), Failure> {
         let paths = input.paths();
-        let seen: Result<Vec<Seen>, Failure> =
-            paths.iter().filter(|path| path.is_file()).map(|path| Seen::of(path)).collect();
-        let seen = seen?;
         if self.is_second_life {
             if paths.iter().any(|path| path.as_os_str() == "-") {
                 return Err(Box::new(Hindrance::NoStandardInput { id: self.manifest.id.clone() }));
@@ -168,21 +185,35 @@ impl State {
             if accept_changes {
                 return Ok(());
             }
-            for was in &self.manifest.inputs {
-                let reason = match seen.iter().find(|now| now.path == was.path) {
-                    None => "it is gone".to_owned(),
-                    Some(now) => match now.differs(was) {
-                        Some(reason) => reason,
-                        None => continue,
-                    },
-                };
-                let (id, path) = (self.manifest.id.clone(), was.path.clone());
-                return Err(Box::new(Hindrance::InputChanged { id, path, reason }));
-            }
-            return Ok(());
         }
-        self.manifest.inputs = seen;
-        self.save()
+        let seen: Result<Vec<Seen>, Failure> =
+            paths.iter().filter(|path| path.is_file()).map(|path| Seen::of(path)).collect();
+        let (seen, remote) = (seen?, Remote::all_of(input).await?);
+        if !self.is_second_life {
+            self.manifest.inputs = seen;
+            self.manifest.remote = remote;
+            return self.save();
+        }
+        for was in &self.manifest.inputs {
+            let now = seen.iter().find(|now| now.path == was.path);
+            self.expect_same(&was.path, now.map(|now| now.differs(was)))?;
+        }
+        for was in &self.manifest.remote {
+            let now = remote.iter().find(|now| now.name == was.name);
+            self.expect_same(Path::new(&was.name), now.map(|now| now.differs(was)))?;
+        }
+        Ok(())
+    }
+
+    /// `now`: how it differs, where it is there.
+    fn expect_same(&self, path: &Path, now: Option<Option<String>>) -> Result<(), Failure> {
+        let reason = match now {
+            None => "it is gone".to_owned(),
+            Some(Some(reason)) => reason,
+            Some(None) => return Ok(()),
+        };
+        let id = self.manifest.id.clone();
+        Err(Box::new(Hindrance::InputChanged { id, path: path.to_owned(), reason }))
     }
 
     /// Whether a later life has something to begin with.
@@ -288,6 +319,50 @@ impl Seen {
             return Some("it begins with other bytes".to_owned());
         }
         (self.modified_ms != was.modified_ms).then(|| "it was written since".to_owned())
+    }
+}
+
+impl Remote {
+    async fn all_of(input: &Input) -> Result<Vec<Self>, Failure> {
+        let Some(source) = input.files() else { return Ok(Vec::new()) };
+        let version = |input: &files::Input| {
+            let input = input.clone();
+            async move { input.version().await.map(|version| version.map(|one| Self::of(input.name(), one))) }
+        };
+        // Made before they are waited for: the stream owns them.
+        let asked: Vec<_> = source.inputs().iter().map(version).collect();
+        let found: Result<Vec<_>, files::Error> =
+            stream::iter(asked).buffered(ASKED_AT_ONCE).try_collect().await;
+        let found = found.map_err(|error| Box::new(error) as Failure)?;
+        Ok(found.into_iter().flatten().collect())
+    }
+
+    fn of(name: &str, version: files::Version) -> Self {
+        let files::Version { bytes, tag, modified } = version;
+        if tag.is_none() && modified.is_none() {
+            tracing::warn!(name, "its server does not say when it changes: a resumed load could not tell");
+        }
+        Self { name: name.to_owned(), bytes, tag, modified }
+    }
+
+    /// How it is another one than it was.
+    fn differs(&self, was: &Remote) -> Option<String> {
+        if let (Some(now), Some(was)) = (self.bytes, was.bytes)
+            && now != was
+        {
+            return Some(format!("it has {now} bytes and had {was}"));
+        }
+        match (&self.tag, &was.tag) {
+            (Some(now), Some(was)) => {
+                return (now != was).then(|| format!("it is version {now} and was {was}"));
+            }
+            (None, None) => {}
+            _ => return Some("its server tells versions of it otherwise than then".to_owned()),
+        }
+        (self.modified != was.modified).then(|| {
+            let told = |time: &Option<String>| time.clone().unwrap_or_else(|| "never".to_owned());
+            format!("it was modified {} and had been {}", told(&self.modified), told(&was.modified))
+        })
     }
 }
 

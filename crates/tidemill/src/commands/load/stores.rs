@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use base::{Clock, SystemClock, Value};
+use base::Value;
 use connectors::{
     Connector, Selection, Settings, TableForm,
     crossing::Rekeyed,
@@ -209,6 +209,7 @@ pub(super) async fn prepare(
     context: &Context,
     store: &Store,
     input: &Input,
+    began_ms: i64,
 ) -> Result<Prepared, Failure> {
     refuse_flags_of_topics(args, input)?;
     let contract = match contract_text(args, context)? {
@@ -221,8 +222,7 @@ pub(super) async fn prepare(
     let nulls = nulls(args);
     let planned = input.planned(contract.is_some(), args.files.infer_rows).await?;
     let key_kinds = kinds_of(&args.key, &planned, contract.as_deref());
-    let now = || Value::TimestampMs(SystemClock.now_ms());
-    let stamp = args.stamp.as_deref().map(|field| (field.into(), now()));
+    let stamp = args.stamp.as_deref().map(|field| (field.into(), Value::TimestampMs(began_ms)));
     let index_kinds: Vec<Option<Vec<&'static str>>> = args
         .tables
         .index
@@ -276,11 +276,12 @@ fn refuse_flags_of_topics(args: &Args, input: &Input) -> Result<(), LoadError> {
     let given = [
         ("--serializer", args.serializer.is_some()),
         ("--registry", args.registry.is_some() && !matches!(input, Input::Records(_))),
+        ("--registry-property", !args.registry_property.is_empty() && !matches!(input, Input::Records(_))),
         ("--no-register", args.no_register),
         ("--linger-ms", args.linger_ms.is_some()),
         ("--batch-bytes", args.batch_bytes.is_some()),
         ("--compression", args.compression.is_some()),
-        ("--property", !args.property.is_empty()),
+        ("--property", !args.property.is_empty() && !matches!(input, Input::Records(_))),
     ];
     match given.iter().chain(&args.topics.given()).find(|(_, is_given)| *is_given) {
         Some((flag, _)) => Err(LoadError::NotForStores { flag }),

@@ -12,6 +12,10 @@ use crate::{
 };
 
 const RECORDS: usize = 600;
+/// How many documents a collection has, and the sum of their numbers.
+const COUNT_AND_SUM: &str = "import sys, pymongo\n\
+    documents = pymongo.MongoClient(sys.argv[1]).going_on[sys.argv[2]]\n\
+    print(documents.count_documents({}), sum(one['n'] for one in documents.find()))";
 
 /// The points that a load passes.
 fn points() -> Vec<String> {
@@ -164,9 +168,6 @@ fn a_killed_load_into_a_store_goes_on_and_ends_whole() {
     let padding = "x".repeat(800);
     let line = |number: usize| format!("{{\"n\":{number},\"padding\":\"{padding}\"}}\n");
     world.write("numbers.jsonl", (0..20_000).map(line).collect::<String>());
-    let script = "import sys, pymongo\n\
-                  documents = pymongo.MongoClient(sys.argv[1]).going_on[sys.argv[2]]\n\
-                  print(documents.count_documents({}), sum(one['n'] for one in documents.find()))";
     for (collection, key) in [(name("keyed"), &["--key", "n"][..]), (name("placed"), &[])] {
         let target = format!("mongodb://{}/going_on/{collection}?replicaSet=tests", server.address);
         let began = Instant::now();
@@ -176,7 +177,7 @@ fn a_killed_load_into_a_store_goes_on_and_ends_whole() {
         assert_eq!(testkit::ran(&mut command, 60).code, None);
         let deaths = resume_to_the_end(&world, Some("engine.commit.before_checkpoint"));
         assert!(deaths > 0, "it has died once more in {:?}", began.elapsed());
-        let said = testkit::run_python(&python, script, &[&server.uri(""), &collection]);
+        let said = testkit::run_python(&python, COUNT_AND_SUM, &[&server.uri(""), &collection]);
         assert_eq!(said.trim(), "20000 199990000");
     }
 }
@@ -189,9 +190,6 @@ fn loads_into_a_store_killed_at_random_moments_end_whole() {
     let Some(python) = testkit::venv_python("dlt") else { return };
     let world = world();
     world.write("numbers.jsonl", numbers(20_000));
-    let script = "import sys, pymongo\n\
-                  documents = pymongo.MongoClient(sys.argv[1]).going_on[sys.argv[2]]\n\
-                  print(documents.count_documents({}), sum(one['n'] for one in documents.find()))";
     for seed in testkit::seeds(1) {
         let (mut chance, mut kills) = (Seeded::new(seed), 0);
         for key in [&["--key", "n"][..], &[]] {
@@ -213,7 +211,7 @@ fn loads_into_a_store_killed_at_random_moments_end_whole() {
                 kills += 1;
                 args = &["load", "--resume"];
             }
-            let said = testkit::run_python(&python, script, &[&server.uri(""), &collection]);
+            let said = testkit::run_python(&python, COUNT_AND_SUM, &[&server.uri(""), &collection]);
             assert_eq!(said.trim(), "20000 199990000", "seed {seed}: {key:?} after {kills} kills");
         }
         eprintln!("seed {seed}: {kills} kills");

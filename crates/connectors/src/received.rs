@@ -1,0 +1,245 @@
+//! Records that are refused as they were received, whatever stage refuses them: what is sent again passes every stage once, as the
+//! first time.
+//!
+//! A row that was typed when it came (of Avro, Parquet, a store) leaves as JSON, with a header that says which of its values JSON
+//! has no word for; by it [`retyped`] makes the same row again.
+
+use std::sync::Arc;
+
+use arrow_array::Array;
+use async_trait::async_trait;
+use base::{
+    Batch, Body, Extent, Fault, Header, Kind, Load, Position, Receipt, Reject, Rejects, Saved, Sink, Split,
+    Value, Writer,
+};
+use bytes::Bytes;
+use chrono::DateTime;
+use contracts::{
+    json_schema::base64,
+    validate::{cast_text, write_json},
+};
+use engine::Stage;
+use serde_json::{Map, Value as Json};
+
+use crate::{mapping::natural_decimal, record};
+
+/// The header with the types of a row's values, by their places in it.
+pub const TYPES: &str = "tidemill.types";
+
+/// Stages as one.
+pub struct Received(Vec<Arc<dyn Stage>>);
+
+impl Received {
+    pub fn new(stages: Vec<Arc<dyn Stage>>) -> Self {
+        Self(stages)
+    }
+}
+
+impl Stage for Received {
+    fn apply(&self, batch: Batch) -> Result<(Vec<Batch>, Rejects), Fault> {
+        let (mut batches, mut rejects) = (vec![batch.clone()], Rejects::default());
+        for stage in &self.0 {
+            let mut made = Vec::with_capacity(batches.len());
+            for batch in batches {
+                let (more, refused) = stage.apply(batch)?;
+                made.extend(more);
+                rejects.append(refused);
+            }
+            batches = made;
+        }
+        for reject in &mut rejects.0 {
+            restore(&batch, reject);
+        }
+        Ok((batches, rejects))
+    }
+
+    fn growth(&self) -> u64 {
+        self.0.iter().map(|stage| stage.growth()).sum()
+    }
+}
+
+/// Puts the record as it came in the place of what had become of it.
+fn restore(batch: &Batch, reject: &mut Reject) {
+    let (Some(marks), Some(mark)) = (&batch.envelope.marks, reject.origin.mark) else { return };
+    // Marks rise.
+    let Ok(row) = marks.binary_search(&mark) else { return };
+    match &batch.body {
+        Body::Raw(values) if values.is_valid(row) => {
+            reject.value = Some(Bytes::copy_from_slice(values.value(row)));
+        }
+        Body::Rows(rows) => tell(&rows[row], reject),
+        Body::Raw(_) | Body::Columns(_) => {}
+    }
+}
+
+/// Makes a row the refused record.
+pub fn tell(row: &Value, reject: &mut Reject) {
+    let (text, types) = told(row);
+    reject.value = Some(text.into());
+    let types = Bytes::from(Json::Object(types).to_string());
+    reject.headers.retain(|header| &*header.name != TYPES);
+    reject.headers.push(Header { name: TYPES.into(), value: Some(types) });
+}
+
+/// A sink that is told rows, whose refused ones would be lost: they leave as [`tell`] has them.
+pub struct Told(pub Arc<dyn Sink>);
+
+struct ToldWriter(Box<dyn Writer>);
+
+#[async_trait]
+impl Sink for Told {
+    async fn begin(&self, load: &Load) -> Result<(), Fault> {
+        self.0.begin(load).await
+    }
+
+    async fn writer(&self, split: &Split) -> Result<Box<dyn Writer>, Fault> {
+        Ok(Box::new(ToldWriter(self.0.writer(split).await?)))
+    }
+
+    async fn finish(&self, load: &Load) -> Result<(), Fault> {
+        self.0.finish(load).await
+    }
+}
+
+#[async_trait]
+impl Writer for ToldWriter {
+    async fn recover(&mut self, saved: &Saved) -> Result<Option<Position>, Fault> {
+        self.0.recover(saved).await
+    }
+
+    async fn write(&mut self, batch: &Batch) -> Result<Rejects, Fault> {
+        let mut rejects = self.0.write(batch).await?;
+        if let Body::Rows(rows) = &batch.body {
+            for reject in rejects.0.iter_mut().filter(|reject| reject.value.is_none()) {
+                let is_it = |row: &usize| batch.origin(*row).to_string() == reject.origin.to_string();
+                if let Some(row) = (0..rows.len()).find(is_it).filter(|row| !rows[*row].is_null()) {
+                    tell(&rows[row], reject);
+                }
+            }
+        }
+        Ok(rejects)
+    }
+
+    async fn commit(&mut self, extent: &Extent) -> Result<Receipt, Fault> {
+        self.0.commit(extent).await
+    }
+}
+
+/// A row as JSON, and what that does not say of it.
+pub fn told(row: &Value) -> (Vec<u8>, Map<String, Json>) {
+    let (mut types, mut text) = (Map::new(), Vec::new());
+    write_json(&worded(row, "", &mut types), &mut text);
+    (text, types)
+}
+
+/// The value as JSON can have it; what it is goes into `types`.
+fn worded(value: &Value, at: &str, types: &mut Map<String, Json>) -> Value {
+    let mut is = |word: &str| {
+        types.insert(at.to_owned(), Json::from(word));
+    };
+    let below = |step: &str| format!("{at}/{}", step.replace('~', "~0").replace('/', "~1"));
+    match value.plain() {
+        Value::Date(_) => {
+            is("date");
+            record::time_text(value.plain())
+        }
+        Value::TimestampMs(_) | Value::TimestampUs(_) => {
+            is("timestamp");
+            record::time_text(value.plain())
+        }
+        Value::TimeMs(_) => {
+            is("time");
+            value.clone()
+        }
+        Value::Bytes(_) => {
+            is("bytes");
+            value.clone()
+        }
+        decimal @ Value::Decimal { .. } => {
+            is("decimal");
+            let mut digits = Vec::new();
+            write_json(decimal, &mut digits);
+            Value::string(String::from_utf8_lossy(&digits).as_ref())
+        }
+        Value::List(items) => Value::List(
+            items
+                .iter()
+                .enumerate()
+                .map(|(number, item)| worded(item, &below(&number.to_string()), types))
+                .collect(),
+        ),
+        Value::Struct(fields) => Value::Struct(
+            fields.iter().map(|(name, value)| (name.clone(), worded(value, &below(name), types))).collect(),
+        ),
+        Value::Map(entries) => {
+            if !entries.iter().all(|(key, _)| matches!(key, Value::String(_))) {
+                return value.clone();
+            }
+            is("map");
+            let entry = |(key, value): &(Value, Value)| match key {
+                Value::String(name) => Some((name.clone(), worded(value, &below(name), types))),
+                _ => None,
+            };
+            Value::Struct(entries.iter().filter_map(entry).collect())
+        }
+        plain @ (Value::Null
+        | Value::Boolean(_)
+        | Value::Int(_)
+        | Value::Float(_)
+        | Value::String(_)
+        | Value::Tagged { .. }) => plain.clone(),
+    }
+}
+
+/// The row again. A value that was edited into something else stays what it is.
+///
+/// # Errors
+/// Why the text is no JSON.
+pub fn retyped(text: &[u8], types: &Map<String, Json>) -> Result<Value, serde_json::Error> {
+    let mut row = record::json_value(serde_json::from_slice(text)?);
+    // What is within a map has its place as long as the map is no map yet.
+    let (maps, others): (Vec<_>, Vec<_>) = types.iter().partition(|(_, word)| *word == "map");
+    for (at, word) in others.into_iter().chain(maps.into_iter().rev()) {
+        if let (Some(value), Some(word)) = (at_place(&mut row, at), word.as_str())
+            && let Some(typed) = as_word(value, word)
+        {
+            *value = typed;
+        }
+    }
+    Ok(row)
+}
+
+fn at_place<'a>(row: &'a mut Value, place: &str) -> Option<&'a mut Value> {
+    let mut value = row;
+    for step in place.split('/').skip(1) {
+        let step = step.replace("~1", "/").replace("~0", "~");
+        value = match value {
+            Value::Struct(fields) => &mut fields.iter_mut().find(|(name, _)| **name == *step)?.1,
+            Value::List(items) => items.get_mut(step.parse::<usize>().ok()?)?,
+            _ => return None,
+        };
+    }
+    Some(value)
+}
+
+fn as_word(value: &Value, word: &str) -> Option<Value> {
+    match (word, value) {
+        ("date", Value::String(text)) => cast_text(&Kind::Date, text.as_bytes()),
+        ("timestamp", Value::String(text)) => {
+            let us = DateTime::parse_from_rfc3339(text).ok()?.timestamp_micros();
+            Some(if us % 1_000 == 0 { Value::TimestampMs(us / 1_000) } else { Value::TimestampUs(us) })
+        }
+        ("time", Value::Int(ms)) => i32::try_from(*ms).ok().map(Value::TimeMs),
+        ("bytes", Value::String(text)) => base64(text).map(|bytes| Value::Bytes(bytes.into())),
+        ("decimal", Value::String(text)) => natural_decimal(text.as_bytes()),
+        ("decimal", Value::Int(number)) => Some(Value::Decimal { unscaled: (*number).into(), scale: 0 }),
+        ("decimal", Value::Float(number)) => natural_decimal(number.to_string().as_bytes()),
+        ("map", Value::Struct(fields)) => Some(Value::Map(
+            fields.iter().map(|(name, value)| (Value::String(name.clone()), value.clone())).collect(),
+        )),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

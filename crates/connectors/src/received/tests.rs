@@ -1,0 +1,91 @@
+//! What is refused is what came, and comes again as it was.
+
+use base::{Envelope, Lease, Place, Position, code};
+
+use super::*;
+
+fn row(fields: Vec<(&str, Value)>) -> Value {
+    Value::Struct(fields.into_iter().map(|(name, value)| (name.into(), value)).collect())
+}
+
+fn typed() -> Value {
+    row(vec![
+        ("id", Value::Int(7)),
+        ("day", Value::Date(15_736)),
+        ("at", Value::TimestampUs(1_700_000_000_123_456)),
+        ("hour", Value::TimeMs(45_296_789)),
+        ("price", Value::Decimal { unscaled: -123_450, scale: 3 }),
+        ("huge", Value::Decimal { unscaled: 12_345_678_901_234_567_890_123_456_789, scale: 2 }),
+        ("seal", Value::Bytes(vec![0, 255].into())),
+        ("a/b", Value::List(vec![row(vec![("c~d", Value::Date(0))]), Value::Null])),
+        (
+            "stock",
+            Value::Map(vec![(Value::string("x"), Value::Map(vec![(Value::string("y"), Value::Date(1))]))]),
+        ),
+        ("text", Value::string("2013-01-31")),
+        ("whole", Value::Float(2.0)),
+    ])
+}
+
+#[test]
+fn a_typed_row_is_the_same_again() {
+    let (text, types) = told(&typed());
+    assert_eq!(retyped(&text, &types).expect("JSON"), typed());
+    let text = String::from_utf8(text).expect("text");
+    assert!(text.contains(r#""price":"-123.450""#) && text.contains(r#""day":"2013-01-31""#), "{text}");
+    // Edited by hand.
+    let text = text.replace("-123.450", "7").replace("\"2013-01-31\",\"at\"", "null,\"at\"");
+    let again = retyped(text.as_bytes(), &types).expect("JSON");
+    assert_eq!(again.get("price"), Some(&Value::Decimal { unscaled: 7, scale: 0 }));
+    assert_eq!(again.get("day"), Some(&Value::Null));
+    assert!(retyped(b"{", &types).is_err());
+}
+
+/// Makes other rows, and refuses the second one.
+struct Refuses;
+
+impl Stage for Refuses {
+    fn apply(&self, batch: Batch) -> Result<(Vec<Batch>, Rejects), Fault> {
+        let reject = formats::reject(&batch, 1, code::TM0510, "VALUE_CONVERTER", "no".to_owned());
+        let reject = Reject { value: Some(Bytes::from_static(b"changed")), headers: Vec::new(), ..reject };
+        Ok((vec![batch.slice(0..1)], Rejects(vec![reject])))
+    }
+
+    fn growth(&self) -> u64 {
+        3
+    }
+}
+
+fn refused(body: Body) -> Reject {
+    let envelope = Envelope { marks: Some(vec![4, 9].into()), ..Envelope::default() };
+    let place = Arc::new(Place::File { path: "a".into() });
+    let end = Position::Mark(10);
+    let batch = Batch { body, envelope, contract: None, place, end, lease: Lease::free() };
+    struct Passes;
+    impl Stage for Passes {
+        fn apply(&self, batch: Batch) -> Result<(Vec<Batch>, Rejects), Fault> {
+            Ok((vec![batch], Rejects::default()))
+        }
+    }
+    let stage = Received::new(vec![Arc::new(Passes), Arc::new(Refuses)]);
+    assert_eq!(stage.growth(), 3);
+    let (batches, mut rejects) = stage.apply(batch).expect("goes on");
+    assert_eq!(batches[0].len(), 1);
+    rejects.0.remove(0)
+}
+
+#[test]
+fn what_is_refused_is_what_came() {
+    let raw = Body::Raw([Some(&b"one"[..]), Some(b"two")].into_iter().collect());
+    let reject = refused(raw);
+    assert_eq!((reject.value.as_deref(), reject.headers.len()), (Some(&b"two"[..]), 0));
+    let reject = refused(Body::Rows(vec![Value::Null, typed()].into()));
+    let header = &reject.headers[0];
+    assert_eq!(&*header.name, TYPES);
+    let types: Map<String, Json> =
+        serde_json::from_slice(header.value.as_deref().expect("types")).expect("JSON");
+    assert_eq!(retyped(reject.value.as_deref().expect("a record"), &types).expect("JSON"), typed());
+    let plain = refused(Body::Rows(vec![Value::Null, row(vec![("n", Value::Int(1))])].into()));
+    assert_eq!(plain.value.as_deref(), Some(&b"{\"n\":1}"[..]));
+    assert_eq!(plain.headers[0].value.as_deref(), Some(&b"{}"[..]));
+}
