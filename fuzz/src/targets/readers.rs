@@ -60,7 +60,7 @@ async fn all(config: Config, path: PathBuf) {
     let Ok(source) = FileSource::open(config.clone()) else { return };
     let Ok(shapes) = record::shapes(&source, &config, &mapping) else { return };
     let planned = shapes.into_iter().map(|(path, shape)| Planned { path, shape, kinds: Vec::new() });
-    let plan = Plan { contract: None, keys: Vec::new(), nulls: Vec::new(), stamp: None };
+    let plan = Plan { contract: None, keys: Vec::new(), nulls: Vec::new(), stamp: None, keeps_json: false };
     let Ok(stage) = Rows::new(plan, planned.collect()) else { return };
     let name: Arc<str> = path.to_string_lossy().into();
     let split = Split { id: name.clone(), place: Arc::new(Place::File { path: name }) };

@@ -305,7 +305,7 @@ fn addresses_of_the_web_are_sources_whose_authority_is_known() {
     BufReader::new(server.inner().stdout.take().expect("it is piped")).read_line(&mut port).unwrap();
     let url = |name: &str| format!("https://localhost:{}/{name}", port.trim());
     let unknown = shown(&world, &["load", &url("in.csv"), "no.jsonl"]);
-    world.set("SSL_CERT_FILE", &world.path("tls/ca.pem").to_string_lossy().into_owned());
+    world.set("SSL_CERT_FILE", &world.path("tls/ca.pem").to_string_lossy());
     for name in ["in.csv", "in.jsonl.gz", "in.parquet"] {
         for out in ["a.parquet", "a.csv"] {
             assert_eq!(told(&world, &["load", &url(name), out])["records_count"], 3, "{name}");
