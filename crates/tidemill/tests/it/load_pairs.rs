@@ -109,7 +109,6 @@ fn a_conversion_types_shows_and_says_what_it_sees() {
         &["convert", "generate:finance.transactions?count=3", "c.parquet", "--preview", "1"],
         &["convert", "in.csv", "c.parquet", "--infer", "--types", "amount=money"],
         &["convert", "in.jsonl", "c.parquet", "--infer"],
-        &["convert", "in.csv", "c.parquet", "--types", "amount=int"],
     ] {
         told.push(format!("$ {}\n{}", args.join(" "), shown(&world, args)));
     }
