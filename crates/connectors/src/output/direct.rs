@@ -3,7 +3,14 @@
 //!
 //! They know no errors: whatever is not plain sailing is left to the stages, which tell what is wrong and where.
 
-use std::{borrow::Cow, collections::HashMap, sync::Arc};
+use std::{
+    borrow::Cow,
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+};
 
 use arrow_array::{
     Array, ArrayRef, BinaryViewArray, RecordBatch, StringArray,
@@ -24,8 +31,7 @@ pub(super) enum Direct {
     /// By the file's name.
     CsvLines(HashMap<Arc<str>, CsvLines>),
     CsvColumns(CsvColumns),
-    /// JSON as these columns.
-    Documents(SchemaRef),
+    Documents(Documents),
     /// JSON is checked, and rid of white space.
     Json,
 }
@@ -44,6 +50,32 @@ pub(super) struct CsvColumns {
     pub(super) arrow: SchemaRef,
     pub(super) files: HashMap<Arc<str>, CsvFile>,
     pub(super) nulls: Vec<String>,
+}
+
+/// JSON as these columns. Where hardly any part is plain it is not tried for ever: the long way gives the same.
+pub(super) struct Documents {
+    arrow: SchemaRef,
+    plain_count: AtomicU64,
+    other_count: AtomicU64,
+}
+
+/// Parts that may be other than plain before it is given up.
+const OTHER_COUNT_MAX: u64 = 4;
+
+impl Documents {
+    pub(super) fn new(arrow: SchemaRef) -> Self {
+        Self { arrow, plain_count: AtomicU64::new(0), other_count: AtomicU64::new(0) }
+    }
+
+    fn part(&self, batches: &[Batch], parts: &Parts) -> Option<Part> {
+        if self.other_count.load(Relaxed) > self.plain_count.load(Relaxed) + OTHER_COUNT_MAX {
+            return None;
+        }
+        let part = encoded(batches, parts, |batch, made| documents(batch, &self.arrow, made));
+        let count = if part.is_some() { &self.plain_count } else { &self.other_count };
+        count.fetch_add(1, Relaxed);
+        part
+    }
 }
 
 pub(super) struct CsvFile {
@@ -69,7 +101,7 @@ impl Direct {
                 parts.of_text(text, records_count).ok()
             }
             Direct::CsvColumns(columns) => encoded(batches, parts, |batch, made| columns.blocks(batch, made)),
-            Direct::Documents(arrow) => encoded(batches, parts, |batch, made| documents(batch, arrow, made)),
+            Direct::Documents(documents) => documents.part(batches, parts),
             Direct::Json => {
                 let is_raw = batches.iter().all(|batch| matches!(batch.body, Body::Raw(_)));
                 let (part, rejects) = parts.of_batches(batches).ok().filter(|_| is_raw)?;

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::{
     Error, FileFormat, Seen, Word,
-    direct::{CsvColumns, CsvFile, CsvLines, Direct},
+    direct::{CsvColumns, CsvFile, CsvLines, Direct, Documents},
     look,
     schema::fit,
 };
@@ -126,7 +126,10 @@ pub async fn plan(
         (Word::JsonLines | Word::Json, None) if is_json => Some(Direct::Json),
         (Word::JsonLines | Word::Json, contract) if is_csv => csv_lines(&files, contract.as_deref(), &nulls),
         (_, None) if is_csv => csv_columns(&files, schema.as_deref(), &nulls),
-        (_, None) if is_json => schema.as_deref().and_then(arrow_of).map(Direct::Documents),
+        (_, None) if is_json => {
+            let arrow = schema.as_deref().and_then(arrow_of);
+            arrow.map(|arrow| Direct::Documents(Documents::new(arrow)))
+        }
         _ => None,
     };
     let is_staged = direct.is_none();

@@ -216,8 +216,8 @@ impl Plan {
         }
         let failed = |error: formats::Error| Fault::Fatal(error.into());
         let (mut made, mut blocks, mut rejects) = (Vec::new(), Vec::new(), Rejects::default());
-        for batch in batches {
-            let (batches, refused) = apply_all(&self.stages, batch.clone())?;
+        for batch in batches.iter().flat_map(pieces) {
+            let (batches, refused) = apply_all(&self.stages, batch)?;
             rejects.append(refused);
             if self.is_grouped {
                 // Values go as soon as they are columns.
@@ -238,6 +238,17 @@ impl Plan {
         rejects.0.sort_by_key(|reject| reject.origin.mark);
         Ok((part, rejects))
     }
+}
+
+/// Text that becomes values a little at a time; columns as they are.
+fn pieces(batch: &Batch) -> impl Iterator<Item = Batch> {
+    let bytes = match &batch.body {
+        Body::Raw(_) => body_bytes(&batch.body),
+        Body::Rows(_) | Body::Columns(_) => 0,
+    };
+    let count = usize::try_from(bytes.div_ceil(STAGED_BYTES)).unwrap_or(usize::MAX);
+    let rows = batch.len().div_ceil(count.max(1)).max(1);
+    (0..batch.len()).step_by(rows).map(move |start| batch.slice(start..batch.len().min(start + rows)))
 }
 
 /// All stages, one after the other.

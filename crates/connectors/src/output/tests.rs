@@ -182,6 +182,30 @@ async fn short_ways_and_long_ways_give_the_same() {
     }
 }
 
+/// Parts that are plain and parts that are not, in one file and in their order.
+#[tokio::test(flavor = "multi_thread")]
+async fn documents_of_several_types_go_the_long_way_part_by_part() {
+    const COUNT: usize = 120_000;
+    let folder = tempfile::tempdir().expect("a folder");
+    let line = |number: usize| match number % 40_000 {
+        39_999 => format!("{{\"id\":{number},\"odd\":{{\"n\":{number}}}}}\n"),
+        _ => format!("{{\"id\":{number},\"odd\":\"text of the number {number}\"}}\n"),
+    };
+    let jsonl = written(&folder, "in.jsonl", &(0..COUNT).map(line).collect::<String>());
+    for name in ["out.parquet", "out.csv"] {
+        let out = folder.path().join(name);
+        convert(&[&jsonl], &out, name, Cut::default()).await.expect(name);
+        let lines = lines(&out);
+        let lines = if name.ends_with("csv") { &lines[1..] } else { &lines[..] };
+        assert_eq!(lines.len(), COUNT, "{name}");
+        let is_in_order = |(number, line): (usize, &String)| {
+            line.starts_with(&format!("{{\"id\":{number},")) || line.starts_with(&format!("{number},"))
+        };
+        assert!(lines.iter().enumerate().all(is_in_order), "{name}");
+        assert!(lines[39_999].contains("39999}"), "{}", lines[39_999]);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn parquet_keeps_types_that_we_have_no_word_for() {
     use arrow_array::{ArrayRef, DictionaryArray, RecordBatch, TimestampMicrosecondArray, types::Int8Type};
