@@ -75,24 +75,47 @@ impl Inference {
         self.rows_count += 1;
         let mut decided = Vec::new();
         for (number, (name, text)) in header.iter().zip(row).enumerate() {
-            // Columns stand in the order of the header, unless others were seen before it.
-            let is_there = self.columns.get_index(number).is_some_and(|(known, _)| known == name);
-            let known = if is_there { Some(number) } else { self.columns.get_index_of(*name) };
-            let place = known.unwrap_or_else(|| {
-                self.columns.insert_full((*name).to_owned(), Seen { is_text: true, ..Seen::default() }).0
-            });
-            let is_null = self.nulls.iter().any(|null| **null == *text);
-            let seen = &mut self.columns[place];
-            let before = seen.counted();
-            seen.add_text(text, is_null);
-            let after = seen.counted();
-            // Only the first value of a sort can change what the column is.
-            let is_new = before.iter().zip(after).any(|(before, after)| *before == 0 && after > 0);
-            if is_new && seen.types() != Seen::types_of(&before) {
+            let place = self.place(name);
+            if self.add_cell(place, text) {
                 decided.push(number);
             }
         }
         decided
+    }
+
+    /// Where the columns of these names stand: asked once for many rows that have them all.
+    pub fn places(&mut self, header: &[&str]) -> Vec<usize> {
+        header.iter().map(|name| self.place(name)).collect()
+    }
+
+    /// A row of texts whose columns stand at these places. Gives the columns that are something else since this row.
+    pub fn add_cells<'a>(&mut self, places: &[usize], row: impl IntoIterator<Item = &'a [u8]>) -> Vec<usize> {
+        self.rows_count += 1;
+        let mut decided = Vec::new();
+        for (number, (place, text)) in places.iter().zip(row).enumerate() {
+            if self.add_cell(*place, text) {
+                decided.push(number);
+            }
+        }
+        decided
+    }
+
+    fn place(&mut self, name: &str) -> usize {
+        self.columns.get_index_of(name).unwrap_or_else(|| {
+            self.columns.insert_full(name.to_owned(), Seen { is_text: true, ..Seen::default() }).0
+        })
+    }
+
+    /// Whether the column is something else since this text.
+    fn add_cell(&mut self, place: usize, text: &[u8]) -> bool {
+        let is_null = self.nulls.iter().any(|null| **null == *text);
+        let seen = &mut self.columns[place];
+        let before = seen.counted();
+        seen.add_text(text, is_null);
+        let after = seen.counted();
+        // Only the first value of a sort can change what the column is.
+        let is_new = before.iter().zip(after).any(|(before, after)| *before == 0 && after > 0);
+        is_new && seen.types() != Seen::types_of(&before)
     }
 
     pub fn add_object(&mut self, object: &Map<String, Json>) {

@@ -79,8 +79,7 @@ impl Seen {
             lease: Lease::free(),
         };
         let cells = self.cells.looking();
-        let names = self.names.clone();
-        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let mut columns: Option<Vec<usize>> = None;
         let mut reader = source.look(path).await.map_err(refuse)?;
         while !self.is_full() {
             let batch = match reader.read(&ask()).await {
@@ -100,7 +99,9 @@ impl Seen {
                 fields.clear();
                 let record = records.value(row);
                 if cells.split(record, &mut fields).is_ok() {
-                    self.add(&cells, &names, record, &fields, || {
+                    let names = || self.names.iter().map(String::as_str).collect::<Vec<_>>();
+                    let columns = columns.get_or_insert_with(|| self.inference.places(&names()));
+                    self.add(&cells, columns, record, &fields, || {
                         format!("{path}:{}", batch.envelope.mark(row).unwrap_or(0))
                     });
                 }
@@ -112,7 +113,7 @@ impl Seen {
     fn add(
         &mut self,
         cells: &Cells,
-        names: &[&str],
+        columns: &[usize],
         record: &[u8],
         fields: &[Cow<'_, [u8]>],
         place: impl Fn() -> String,
@@ -122,7 +123,7 @@ impl Seen {
                 *has_text |= !*has_text && record.get(cells.start(record, number)) == Some(&b'"');
             }
         }
-        let decided = self.inference.add_texts(names, fields.iter().map(|field| &**field));
+        let decided = self.inference.add_cells(columns, fields.iter().map(|field| &**field));
         for number in decided {
             self.places[number] = Some(place());
         }
