@@ -8,7 +8,7 @@ use std::{
 use base::{
     Ask, Batch, Body, Extent, Fault, Lease, Position, Read, Reader, Rejects, Source, Split, crash_point,
 };
-use engine::{DeadLetters, Ended, Progress, Stage, Summary};
+use engine::{DeadLetters, Ended, Progress, Stage, Summary, body_bytes};
 use formats::{Joiner, Part};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, mpsc},
@@ -264,22 +264,6 @@ pub(super) fn apply_all(stages: &[Arc<dyn Stage>], batch: Batch) -> Result<(Vec<
         batches = next;
     }
     Ok((batches, rejects))
-}
-
-fn body_bytes(body: &Body) -> u64 {
-    match body {
-        Body::Raw(values) => values.views().iter().map(|view| u64::from(*view as u32)).sum(),
-        // As rough as it is cheap: a value and its name.
-        Body::Rows(rows) => rows.iter().map(row_bytes).sum(),
-        Body::Columns(columns) => columns.get_array_memory_size() as u64,
-    }
-}
-
-fn row_bytes(row: &base::Value) -> u64 {
-    match row {
-        base::Value::Struct(fields) => fields.len() as u64 * 24,
-        _ => 24,
-    }
 }
 
 /// The writing half: one file is open at a time.
