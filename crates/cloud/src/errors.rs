@@ -1,6 +1,10 @@
 //! What goes wrong with identities and object stores, and the one table that sorts a store's errors into faults.
 
-use std::{error::Error as StdError, io, path::PathBuf};
+use std::{
+    error::Error as StdError,
+    io,
+    path::{Path, PathBuf},
+};
 
 use base::{BoxError, Code, Fault, Problem, Spot, code};
 
@@ -68,6 +72,24 @@ pub enum Error {
     RegistryProperty { key: String, reason: String, keys: &'static str },
 }
 
+/// Both programs that can sign in.
+fn sign_in_by(login: &str) -> String {
+    match login.strip_prefix("tidemill auth login aws") {
+        Some(of_whom) => format!("run: {login}; or aws sso login{of_whom}, which does the same"),
+        None => format!("run: {login}"),
+    }
+}
+
+fn oauth_client(gclouds: Option<&Path>) -> String {
+    match gclouds {
+        Some(path) => format!(
+            "{OAUTH_CLIENT}; or let it be the one that gcloud has left in {}: tidemill auth login gcp --gcloud-client",
+            path.display()
+        ),
+        None => format!("{OAUTH_CLIENT}; or sign in with gcloud auth application-default login"),
+    }
+}
+
 fn ago(ms: i64) -> String {
     match ms / 60_000 {
         0 => String::new(),
@@ -120,10 +142,7 @@ impl Problem for Error {
                 or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
                     .to_owned()
             }
-            Error::SignInExpired { login, .. } => match login.strip_prefix("tidemill auth login aws") {
-                Some(of_whom) => format!("run: {login}; or aws sso login{of_whom}, which does the same"),
-                None => format!("run: {login}"),
-            },
+            Error::SignInExpired { login, .. } => sign_in_by(login),
             Error::CredentialsFailed { .. } => {
                 "mend the profile in ~/.aws/config; `tidemill auth status aws` says which source is asked".to_owned()
             }
@@ -174,13 +193,7 @@ impl Problem for Error {
             Error::FileUnwritable { path, .. } => {
                 format!("make {} writable for you, with room on its disk", path.display())
             }
-            Error::NoOauthClient { gclouds: Some(path), .. } => format!(
-                "{OAUTH_CLIENT}; or let it be the one that gcloud has left in {}: tidemill auth login gcp --gcloud-client",
-                path.display()
-            ),
-            Error::NoOauthClient { gclouds: None, .. } => {
-                format!("{OAUTH_CLIENT}; or sign in with gcloud auth application-default login")
-            }
+            Error::NoOauthClient { gclouds, .. } => oauth_client(gclouds.as_deref()),
             Error::RegistryProperty { keys, .. } => format!("there are: {keys}"),
             Error::CredentialsExpired { .. } => {
                 "renew them where they come from (tidemill auth status says where that is), or unset what gives them"

@@ -59,6 +59,14 @@ fn all() -> Vec<Error> {
             reason: "it is written as USER:PASSWORD".to_owned(),
             keys: "basic.auth.user.info, ssl.ca.location",
         },
+    ]
+    .into_iter()
+    .chain(of_stores())
+    .collect()
+}
+
+fn of_stores() -> Vec<Error> {
+    vec![
         Error::Denied { place: "s3://lake".to_owned(), source: "AccessDenied: no".into() },
         Error::Denied { place: "gs://lake".to_owned(), source: "forbidden: no".into() },
         Error::NoBucket { bucket: "s3://lake".to_owned(), endpoint: "http://127.0.0.1:9000".to_owned() },

@@ -182,21 +182,12 @@ impl Step {
                 None => return Err(self.refuse(value)),
             },
             (Step::Long, value) => long(integer(value).ok_or_else(|| self.refuse(value))?, out),
-            (Step::Date, value) => {
-                let days = date(value).ok_or_else(|| self.refuse(value))?;
-                long(days, out);
-            }
+            (Step::Date, value) => long(date(value).ok_or_else(|| self.refuse(value))?, out),
             (Step::Moment { per_second }, value) => {
                 long(moment(value, *per_second).ok_or_else(|| self.refuse(value))?, out);
             }
             (Step::TimeOfDay { per_second }, value) => {
-                let number = match value.plain() {
-                    Value::TimeMs(ms) => Some(i64::from(*ms) * (per_second / 1_000)),
-                    Value::Int(number) => Some(*number),
-                    _ => None,
-                };
-                let number = number.filter(|number| (0..=86_400 * per_second).contains(number));
-                long(number.ok_or_else(|| self.refuse(value))?, out);
+                long(time_of_day(value, *per_second).ok_or_else(|| self.refuse(value))?, out);
             }
             (Step::Float, value) => {
                 let number = float(value).ok_or_else(|| self.refuse(value))?;
@@ -401,6 +392,15 @@ fn moment(value: &Value, per_second: i64) -> Option<i64> {
         Value::String(text) => scaled(format::timestamp_us(text)?, 1_000_000),
         _ => None,
     }
+}
+
+fn time_of_day(value: &Value, per_second: i64) -> Option<i64> {
+    let number = match value.plain() {
+        Value::TimeMs(ms) => i64::from(*ms) * (per_second / 1_000),
+        Value::Int(number) => *number,
+        _ => return None,
+    };
+    (0..=86_400 * per_second).contains(&number).then_some(number)
 }
 
 fn float(value: &Value) -> Option<f64> {
