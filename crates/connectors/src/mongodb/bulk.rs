@@ -17,8 +17,9 @@ use super::{
 const DOCUMENT_BYTES_MAX: usize = 16 << 20;
 /// The statements of one command. They share a document with the command itself, which may have a little more.
 const COMMAND_BYTES_MAX: usize = 16 << 20;
-/// What is sent at once where documents are small: enough that the way there and back does not count.
-const COMMAND_BYTES: usize = 4 << 20;
+/// What is sent at once where documents are small: enough that the way there and back does not count, and little enough that a batch
+/// of 4 MB keeps several of the server's threads at work.
+const COMMAND_BYTES: usize = 1 << 20;
 const COMMAND_STATEMENTS_MAX: usize = 20_000;
 const STAGE: &str = "TASK_PUT";
 

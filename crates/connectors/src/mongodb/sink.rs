@@ -22,7 +22,7 @@ use super::{
 };
 
 /// Commands on their way at once, where their order does not matter.
-const COMMANDS_AT_ONCE: usize = 2;
+const COMMANDS_AT_ONCE: usize = 3;
 const DUPLICATE_KEY: i32 = 11_000;
 
 pub struct MongoSink {
