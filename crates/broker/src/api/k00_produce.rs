@@ -15,7 +15,7 @@ use kafka_protocol::{
     messages::{
         ProduceRequest, ProduceResponse, TopicName, TransactionalId,
         produce_request::TopicProduceData,
-        produce_response::{PartitionProduceResponse, TopicProduceResponse},
+        produce_response::{BatchIndexAndErrorMessage, PartitionProduceResponse, TopicProduceResponse},
     },
     protocol::{Request, StrBytes},
 };
@@ -51,6 +51,9 @@ pub const HANDLER: Handler = Handler {
 /// From this version on a transactional producer adds what it writes to (KIP-890).
 const ADDS_PARTITIONS_SINCE: i16 = 12;
 
+/// From this version on an answer names the records that are to blame (KIP-467).
+const RECORD_ERRORS_SINCE: i16 = 8;
+
 /// From this version on topics are named by their ids.
 const IDS_SINCE: i16 = 13;
 
@@ -63,17 +66,37 @@ struct Queued {
 struct Refused {
     error: ResponseError,
     reason: String,
+    /// Those that are to blame, where it is not the whole batch.
+    records: Vec<i32>,
 }
 
 impl Refused {
     fn new(error: ResponseError) -> Self {
-        Self { error, reason: error.to_string() }
+        Self { error, reason: error.to_string(), records: Vec::new() }
+    }
+
+    /// From version 8 on clients tell the records that are to blame from those that came with them.
+    fn told(self, version: i16) -> PartitionProduceResponse {
+        let reason = StrBytes::from_string(self.reason);
+        let each = |index| {
+            let message = Some(reason.clone());
+            BatchIndexAndErrorMessage::default()
+                .with_batch_index(index)
+                .with_batch_index_error_message(message)
+        };
+        let records = self.records.into_iter().filter(|_| version >= RECORD_ERRORS_SINCE);
+        PartitionProduceResponse::default()
+            .with_base_offset(-1)
+            .with_log_append_time_ms(-1)
+            .with_error_code(self.error.code())
+            .with_record_errors(records.map(each).collect())
+            .with_error_message(Some(reason))
     }
 }
 
 impl From<LogError> for Refused {
     fn from(error: LogError) -> Self {
-        Self { error: error.answer(), reason: error.to_string() }
+        Self { error: error.answer(), reason: error.to_string(), records: error.records().to_vec() }
     }
 }
 
@@ -235,21 +258,17 @@ async fn answer(
                 Ok(pending) => pending.answer().await.map_err(Refused::from),
                 Err(refused) => Err(refused),
             };
-            let partition = PartitionProduceResponse::default().with_index(index);
-            answered.partition_responses.push(match outcome {
-                Ok(appended) => partition
+            let partition = match outcome {
+                Ok(appended) => PartitionProduceResponse::default()
                     .with_base_offset(appended.base_offset)
                     .with_log_append_time_ms(appended.log_append_time_ms)
                     .with_log_start_offset(appended.start_offset),
                 Err(refused) => {
                     failed = Some(refused.error);
-                    partition
-                        .with_base_offset(-1)
-                        .with_log_append_time_ms(-1)
-                        .with_error_code(refused.error.code())
-                        .with_error_message(Some(StrBytes::from_string(refused.reason)))
+                    refused.told(caller.version)
                 }
-            });
+            };
+            answered.partition_responses.push(partition.with_index(index));
         }
         response.responses.push(answered);
     }

@@ -32,8 +32,10 @@ pub enum LogError {
     BatchTooLarge { log: Arc<str>, bytes: u64, bytes_max: u64 },
     #[error("the records for {log} cannot be taken: {why}")]
     InvalidRecord { log: Arc<str>, why: &'static str },
+    #[error("the records for {log} cannot be taken: a compacted topic takes no record without a key")]
+    NoKey { log: Arc<str>, records: Arc<[i32]> },
     #[error("a record for {log} has the timestamp {timestamp_ms}, outside {from_ms}..={to_ms}")]
-    InvalidTimestamp { log: Arc<str>, timestamp_ms: i64, from_ms: i64, to_ms: i64 },
+    InvalidTimestamp { log: Arc<str>, timestamp_ms: i64, from_ms: i64, to_ms: i64, records: Arc<[i32]> },
     #[error("producer {producer_id} sent sequence {sequence} to {log}, which expected {expected}")]
     OutOfOrderSequence { log: Arc<str>, producer_id: i64, sequence: i32, expected: i32 },
     #[error("producer {producer_id} wrote to {log} with epoch {epoch}, but epoch {current} is in use")]
@@ -53,6 +55,14 @@ impl LogError {
     /// Whether the log has to end with it: nobody knows any more what the disk holds.
     pub(crate) fn is_final(&self) -> bool {
         matches!(self, LogError::Disk { action: SYNC, .. })
+    }
+
+    /// The places of the records that are refused, where the rest of their batch is not to blame (KIP-467).
+    pub fn records(&self) -> &[i32] {
+        if let LogError::NoKey { records, .. } | LogError::InvalidTimestamp { records, .. } = self {
+            return records;
+        }
+        &[]
     }
 
     /// The error code that a Kafka client gets.
@@ -75,7 +85,7 @@ impl LogError {
                 }
             },
             LogError::BatchTooLarge { .. } => ResponseError::MessageTooLarge,
-            LogError::InvalidRecord { .. } => ResponseError::InvalidRecord,
+            LogError::InvalidRecord { .. } | LogError::NoKey { .. } => ResponseError::InvalidRecord,
             LogError::InvalidTimestamp { .. } => ResponseError::InvalidTimestamp,
             LogError::OutOfOrderSequence { .. } => ResponseError::OutOfOrderSequenceNumber,
             LogError::ProducerFenced { .. } => ResponseError::InvalidProducerEpoch,
@@ -101,6 +111,7 @@ impl Problem for LogError {
             LogError::Batch { .. }
             | LogError::BatchTooLarge { .. }
             | LogError::InvalidRecord { .. }
+            | LogError::NoKey { .. }
             | LogError::InvalidTimestamp { .. } => code::TM0354,
             LogError::OutOfOrderSequence { .. } | LogError::ProducerFenced { .. } => code::TM0355,
             LogError::NoTransaction { .. } => code::TM0241,
@@ -143,6 +154,7 @@ impl Problem for LogError {
             LogError::BatchTooLarge { .. } => {
                 "lower the producer's batch size, or raise max.message.bytes of the topic".to_owned()
             }
+            LogError::NoKey { .. } => "give each record a key, or set cleanup.policy=delete of the topic".to_owned(),
             LogError::InvalidRecord { .. } => "mend the records: each needs what the topic's settings ask for".to_owned(),
             LogError::InvalidTimestamp { .. } => {
                 "mend the record's timestamp, or message.timestamp.before.max.ms and .after.max.ms of the topic".to_owned()

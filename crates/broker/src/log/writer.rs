@@ -50,19 +50,6 @@ pub(crate) struct Tail {
     pub(crate) snapshot_at: i64,
 }
 
-/// Why a client's record is not taken.
-enum Unfit {
-    Batch(BatchError),
-    Keyless,
-    Time(i64),
-}
-
-impl From<BatchError> for Unfit {
-    fn from(error: BatchError) -> Self {
-        Unfit::Batch(error)
-    }
-}
-
 /// Where a segment ends after a write.
 pub(crate) struct Written {
     segment: Arc<Segment>,
@@ -150,28 +137,28 @@ impl Log {
             TimestampType::LogAppendTime => i64::MIN..=i64::MAX,
         };
         let mut latest_ms = NO_TIMESTAMP;
+        let (mut keyless, mut untimely, mut first_ms) = (Vec::new(), Vec::new(), None);
         let walked = batch.walk(RECORDS_BYTES_MAX, |record| {
             latest_ms = latest_ms.max(record.timestamp_ms);
             if options.cleanup.compact && !record.has_key {
-                Err(Unfit::Keyless)
+                keyless.push(record.index);
             } else if record.timestamp_ms != NO_TIMESTAMP && !times.contains(&record.timestamp_ms) {
-                Err(Unfit::Time(record.timestamp_ms))
-            } else {
-                Ok(())
+                first_ms.get_or_insert(record.timestamp_ms);
+                untimely.push(record.index);
             }
+            Ok::<_, BatchError>(())
         });
         let log = self.name.clone();
-        match walked {
-            Ok(()) => Ok(latest_ms),
-            Err(Unfit::Batch(source)) => Err(LogError::Batch { log, source }),
-            Err(Unfit::Keyless) => {
-                let why = "a compacted topic takes no record without a key";
-                Err(LogError::InvalidRecord { log, why })
-            }
-            Err(Unfit::Time(timestamp_ms)) => {
+        walked.map_err(|source| LogError::Batch { log: log.clone(), source })?;
+        match first_ms {
+            // A time that does not fit is what Kafka tells of the two.
+            Some(timestamp_ms) => {
                 let (from_ms, to_ms) = times.into_inner();
-                Err(LogError::InvalidTimestamp { log, timestamp_ms, from_ms, to_ms })
+                let records = [keyless, untimely].concat().into();
+                Err(LogError::InvalidTimestamp { log, timestamp_ms, from_ms, to_ms, records })
             }
+            None if !keyless.is_empty() => Err(LogError::NoKey { log, records: keyless.into() }),
+            None => Ok(latest_ms),
         }
     }
 

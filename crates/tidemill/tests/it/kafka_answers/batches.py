@@ -23,7 +23,12 @@ def produce(batch, to=topic):
     data = some([i32(0) + varint(len(batch) + 1) + batch + TAGS])
     answer = ask(0, 9, text(None) + i16(1) + i32(5000) + some([text(to) + data + TAGS]) + TAGS)
     take_varint(answer); take_text(answer); take_varint(answer); take(answer, ">i")
-    return named(take(answer, ">h"))
+    error, _ = named(take(answer, ">h")), answer.read(24)
+    indexes = []
+    for _ in range(take_varint(answer) - 1):
+        indexes.append(take(answer, ">i"))
+        take_text(answer); answer.read(1)
+    return f"{error} {indexes}" if indexes else error
 
 codecs = {"none": (0, bytes), "gzip": (1, None), "snappy": (2, None), "lz4": (3, None), "zstd": (4, None)}
 for name, (bits, pack) in codecs.items():
@@ -41,6 +46,7 @@ for name, (bits, pack) in codecs.items():
     say("a count of offsets that is not the records'", pack(plain), last_delta=12)
     say("no key for a compacted topic", pack(plain), to=topic + "-compacted")
     say("two hours ahead of the clock", pack(record(0) + record(1, 7200000) + record(2)), 3)
+    say("two of three without a key", pack(record(0) + record(1, key=b"k") + record(2)), 3, to=topic + "-compacted")
     say("no record", pack(b""), 0, last_delta=0)
     if bits:
         say("not packed at all", b"\xff" * 60)
