@@ -39,9 +39,9 @@ pub struct Cut {
 
 /// Bytes of the source that become one part: text is packed in as many members, and row groups want to be large.
 const UNIT_BYTES: u64 = 2 << 20;
-const GROUP_UNIT_BYTES: u64 = 8 << 20;
+const GROUP_UNIT_BYTES: u64 = 6 << 20;
 const UNIT_RECORDS: usize = 65_536;
-const GROUP_UNIT_RECORDS: usize = 131_072;
+const GROUP_UNIT_RECORDS: usize = 98_304;
 /// Where records become values, which are many times their text.
 const STAGED_BYTES: u64 = 1 << 20;
 /// How long a source may take for one answer.
