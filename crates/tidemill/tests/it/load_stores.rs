@@ -82,7 +82,7 @@ fn exported_documents_come_back_with_their_types() {
         world.ok(&[&["load", "exported.jsonl", &target][..], more].concat());
         let script = "import sys, pymongo\n\
                       found = pymongo.MongoClient(sys.argv[1]).load_stores[sys.argv[2]].find().sort('_id')\n\
-                      print([[type(value).__name__ for value in one.values()] + [str(one['_id']), one['n']] for one in found])";
+                      print([[type(one[name]).__name__ for name in ('_id', 'at', 'price', 'n')] + [str(one['_id']), one['n']] for one in found])";
         let found = testkit::run_python(&python, script, &[&server.uri(""), name]);
         let of = |number: u8| {
             format!(

@@ -230,7 +230,8 @@ pub(super) async fn prepare(
         .map(|index| kinds_of(&names_of(index), &planned, contract.as_deref()))
         .collect();
     let has_contract = contract.is_some();
-    let keeps_json = store.connector.spec.takes_json;
+    // A preview shows what each value is.
+    let keeps_json = store.connector.spec.takes_json && args.reading.preview.is_none();
     let plan = Plan { contract, keys: args.key.clone(), nulls, stamp, keeps_json };
     let stage: Arc<dyn Stage> = match (input, input.watched()) {
         // A store's rows have their types already; a contract is for the text that they would be.
