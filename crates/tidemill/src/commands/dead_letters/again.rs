@@ -118,14 +118,7 @@ struct LetterSource {
 #[async_trait]
 impl Source for LetterSource {
     async fn discover(&self, _: &Ask) -> Result<Discovery, Fault> {
-        if std::mem::replace(&mut *self.is_told.lock(), true) {
-            return Ok(Discovery::Complete);
-        }
-        let split = |path: &PathBuf| {
-            let path: Arc<str> = path.to_string_lossy().into();
-            Split { id: path.clone(), place: Arc::new(Place::File { path }) }
-        };
-        Ok(Discovery::Changed { assigned: self.files.iter().map(split).collect(), revoked: Vec::new() })
+        Ok(folder::discovered(&self.files, &self.is_told))
     }
 
     async fn open(&self, split: &Split, _: &Position) -> Result<Box<dyn Reader>, Fault> {

@@ -4,12 +4,14 @@ use std::{
     fs::{self, File},
     io::{self, BufRead, BufReader},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
-use base::code;
+use base::{Discovery, Place, Split, code};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use connectors::received;
 use engine::checkpoints::replace;
+use parking_lot::Mutex;
 use serde_json::{Map, Value};
 
 use super::errors::Error;
@@ -98,6 +100,18 @@ impl Folder {
         fs::remove_dir(&self.path).ok();
         Ok(())
     }
+}
+
+/// Files of letters as the splits of a source, which are told once.
+pub(super) fn discovered(files: &[PathBuf], is_told: &Mutex<bool>) -> Discovery {
+    if std::mem::replace(&mut *is_told.lock(), true) {
+        return Discovery::Complete;
+    }
+    let split = |path: &PathBuf| {
+        let path: Arc<str> = path.to_string_lossy().into();
+        Split { id: path.clone(), place: Arc::new(Place::File { path }) }
+    };
+    Discovery::Changed { assigned: files.iter().map(split).collect(), revoked: Vec::new() }
 }
 
 /// The letters of one file. Lines without anything are passed over: editors leave such.
