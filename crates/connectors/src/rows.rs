@@ -161,14 +161,12 @@ impl Rows {
         let (mut key, mut keys) = (Vec::new(), Column::default());
         for row in 0..records.len() {
             let record = records.value(row);
-            let told = json::expect_object(record).and_then(|()| {
-                if has_keys {
-                    let value = json::read(record, &names).map_err(|error| malformed(&error))?;
-                    self.json_key(record, &value, &mut key)?;
-                    keys.push(Some(&key));
-                }
-                Ok(())
-            });
+            let told = match has_keys {
+                true => json::object(record, &names)
+                    .and_then(|value| self.json_key(record, &value, &mut key))
+                    .map(|()| keys.push(Some(&key))),
+                false => json::expect_object(record),
+            };
             match told {
                 Ok(()) => kept.push(row),
                 Err(refusal) => rejects.0.push(refusal.reject(batch, row, record, shape)),

@@ -183,6 +183,21 @@ async fn short_ways_and_long_ways_give_the_same() {
 }
 
 /// Parts that are plain and parts that are not, in one file and in their order.
+/// The lines of records that are numbered in their order, without a header.
+#[track_caller]
+fn in_order(out: &Path, count: usize) -> Vec<String> {
+    let mut lines = lines(out);
+    if out.extension().is_some_and(|ending| ending == "csv") {
+        lines.remove(0);
+    }
+    assert_eq!(lines.len(), count, "{}", out.display());
+    let is_in_order = |(number, line): (usize, &String)| {
+        line.starts_with(&format!("{{\"id\":{number},")) || line.starts_with(&format!("{number},"))
+    };
+    assert!(lines.iter().enumerate().all(is_in_order), "{}", out.display());
+    lines
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn documents_of_several_types_go_the_long_way_part_by_part() {
     const COUNT: usize = 120_000;
@@ -195,13 +210,7 @@ async fn documents_of_several_types_go_the_long_way_part_by_part() {
     for name in ["out.parquet", "out.csv"] {
         let out = folder.path().join(name);
         convert(&[&jsonl], &out, name, Cut::default()).await.expect(name);
-        let lines = lines(&out);
-        let lines = if name.ends_with("csv") { &lines[1..] } else { &lines[..] };
-        assert_eq!(lines.len(), COUNT, "{name}");
-        let is_in_order = |(number, line): (usize, &String)| {
-            line.starts_with(&format!("{{\"id\":{number},")) || line.starts_with(&format!("{number},"))
-        };
-        assert!(lines.iter().enumerate().all(is_in_order), "{name}");
+        let lines = in_order(&out, COUNT);
         assert!(lines[39_999].contains("39999}"), "{}", lines[39_999]);
     }
 }
@@ -266,13 +275,7 @@ async fn many_hands_keep_the_order() {
     for name in ["out.jsonl.gz", "out.parquet", "out.csv"] {
         let out = folder.path().join(name);
         convert(&[&csv], &out, name, Cut::default()).await.expect(name);
-        let lines = lines(&out);
-        let lines = if name.ends_with("csv") { &lines[1..] } else { &lines[..] };
-        assert_eq!(lines.len(), COUNT, "{name}");
-        let is_in_order = |(number, line): (usize, &String)| {
-            line.starts_with(&format!("{{\"id\":{number},")) || line.starts_with(&format!("{number},"))
-        };
-        assert!(lines.iter().enumerate().all(is_in_order), "{name}");
+        in_order(&out, COUNT);
     }
 }
 

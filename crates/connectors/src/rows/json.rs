@@ -26,8 +26,16 @@ pub(super) fn expect_object(record: &[u8]) -> Result<(), Refusal> {
     if record.trim_ascii_start().first() == Some(&b'{') {
         return Ok(());
     }
-    let kind = read(record, &Names::default()).map_or("that", |value| value.kind_name());
-    Err(no_object(kind))
+    object(record, &Names::default()).map(drop)
+}
+
+/// # Errors
+/// As [`expect_object`].
+pub(super) fn object(record: &[u8], names: &Names) -> Result<Value, Refusal> {
+    match read(record, names).map_err(|error| malformed(&error))? {
+        value @ Value::Struct(_) => Ok(value),
+        other => Err(no_object(other.kind_name())),
+    }
 }
 
 pub(super) fn no_object(kind: &str) -> Refusal {

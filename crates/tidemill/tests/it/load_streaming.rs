@@ -10,9 +10,9 @@ mod topics;
 use std::process::Command;
 
 use serde_json::Value;
-use testkit::{Parts, World};
+use testkit::Parts;
 
-use crate::shared::{shared, world};
+use crate::shared::beside;
 
 /// Records as kcat prints them, in the order of partitions and offsets: `%p` partition, `%k` key, `%h` headers, `%T` time, `%S`
 /// size of the value, -1 where there is none, `%s` the value.
@@ -51,15 +51,6 @@ fn events(stdout: &str) -> Vec<Value> {
 /// The last event.
 fn finished(stdout: &str) -> Value {
     events(stdout).pop().expect("an event")
-}
-
-/// A project of its own that uses the environment that all tests share.
-fn beside() -> (World, &'static Parts) {
-    let (_, parts) = shared();
-    let mut world = world();
-    world.set("TIDEMILL_BROKER_EXTERNAL", &parts.kafka());
-    world.set("TIDEMILL_REGISTRY_EXTERNAL", &parts.registry());
-    (world, parts)
 }
 
 /// Numbered records of JSON Lines.

@@ -6,18 +6,9 @@ mod topics;
 
 use std::fs;
 
-use testkit::{Parts, World};
+use testkit::World;
 
-use crate::shared::{name, shared, world};
-
-/// A project of its own that uses the environment that all tests share.
-fn beside() -> (World, &'static Parts) {
-    let (_, parts) = shared();
-    let mut world = world();
-    world.set("TIDEMILL_BROKER_EXTERNAL", &parts.kafka());
-    world.set("TIDEMILL_REGISTRY_EXTERNAL", &parts.registry());
-    (world, parts)
-}
+use crate::shared::{beside, name, shared};
 
 /// Writes `typed.parquet` and `typed.avro` with the same two records, by pyarrow and fastavro.
 const WRITE: &str = include_str!("load_typed/write.py");

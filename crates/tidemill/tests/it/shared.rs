@@ -28,6 +28,15 @@ pub fn shared() -> (&'static World, &'static Parts) {
     (world, parts)
 }
 
+/// A project of its own that uses the environment that all tests share.
+pub fn beside() -> (World, &'static Parts) {
+    let (_, parts) = shared();
+    let mut world = world();
+    world.set("TIDEMILL_BROKER_EXTERNAL", &parts.kafka());
+    world.set("TIDEMILL_REGISTRY_EXTERNAL", &parts.registry());
+    (world, parts)
+}
+
 /// A name for a topic, a group or a connector: `kcat-3`.
 pub fn name(start: &str) -> String {
     static COUNT: AtomicU32 = AtomicU32::new(1);

@@ -27,15 +27,21 @@ impl Home {
     }
 }
 
-/// A sign-in of four seconds, which is renewed, gives keys of four seconds; the S3 refuses those that have ended.
-#[test]
-fn a_connector_rides_through_credentials_that_end() {
+/// A sign-in of four seconds, which is renewed, that gives keys of four seconds.
+fn signed_in_for_four_seconds() -> Home {
     let mut home = Home::new(CONFIG);
     home.be_led();
     home.portal.tokens_last_s(4);
     home.portal.keys_last_ms(4_000);
     home.sign_in_by_device(&["--profile", "work"]);
     home.world.set("TIDEMILL_S3_BUCKETS", "lake");
+    home
+}
+
+/// A sign-in of four seconds, which is renewed, gives keys of four seconds; the S3 refuses those that have ended.
+#[test]
+fn a_connector_rides_through_credentials_that_end() {
+    let mut home = signed_in_for_four_seconds();
     let parts = home.world.up_with(&["--only", "s3,broker,registry,connect"]);
     let gate = Gate::start(&home.portal, &parts.s3());
     home.world.ok(&["topic", "create", "orders"]);
@@ -113,12 +119,7 @@ fn up_warns_of_credentials_that_end_soon_and_that_nobody_renews() {
 #[test]
 fn a_load_rides_through_credentials_that_end() {
     let Some(python) = testkit::python() else { return };
-    let mut home = Home::new(CONFIG);
-    home.be_led();
-    home.portal.tokens_last_s(4);
-    home.portal.keys_last_ms(4_000);
-    home.sign_in_by_device(&["--profile", "work"]);
-    home.world.set("TIDEMILL_S3_BUCKETS", "lake");
+    let mut home = signed_in_for_four_seconds();
     let parts = home.world.up_with(&["--only", "s3,dynamodb,broker"]);
     let (tables, objects) =
         (Gate::start(&home.portal, &parts.dynamodb()), Gate::start(&home.portal, &parts.s3()));
