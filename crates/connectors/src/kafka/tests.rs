@@ -462,12 +462,46 @@ async fn the_source_keeps_the_contract() {
     insta::assert_snapshot!(contract::source(&fixture).await);
 }
 
-#[test]
-fn a_record_that_no_producer_takes_leaves_with_its_size() {
-    let batch = batch(&[(Some("k"), Some("value"))]);
-    let reject = super::sink::too_large(&batch, 0, Some(b"k"), Some(b"value"));
+/// A queue of a fiftieth of the batch, records with headers between those without, and two that no client takes.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_queue_keeps_the_order_and_what_is_not_taken_says_why() {
+    const COUNT: usize = 5_000;
+    let world = world().await;
+    let mut config = SinkConfig::new(&world.bootstrap, "a");
+    config.create = Some(Create { partitions_count: 1, replication_factor: 1, config: BTreeMap::new() });
+    config.partitioner = Partitioner::Given;
+    config.properties.insert("queue.buffering.max.messages".to_owned(), "100".to_owned());
+    config.properties.insert("message.max.bytes".to_owned(), "2000".to_owned());
+    let texts: Vec<String> =
+        (0..COUNT).map(|row| format!("{row:>0$}", if row == 9 { 3_000 } else { 5 })).collect();
+    let mut batch = batch(&texts.iter().map(|text| (Some("k"), Some(text.as_str()))).collect::<Vec<_>>());
+    batch.envelope.partitions = Some((0..COUNT).map(|row| if row == 700 { 7 } else { 0 }).collect());
+    let header = || Header { name: "h".into(), value: None };
+    let headers = (0..COUNT)
+        .map(|row| if row % 10 == 3 { std::iter::once(header()).collect() } else { base::Headers::new() });
+    batch.envelope.headers = Some(headers.collect::<Vec<_>>().into());
+
+    let sink = KafkaSink::connect(config).expect("connects");
+    sink.begin(&load()).await.expect("begins");
+    let mut writer = sink.writer(&split("a")).await.expect("a writer");
+    let rejects = writer.write(&batch).await.expect("writes");
+    let (start, end) = (Position::Start, Position::Start);
+    let extent = Extent { split: split("a"), start, end, records_count: COUNT as u64, bytes: 0 };
+    writer.commit(&extent).await.expect("commits");
+
+    let told: Vec<String> =
+        rejects.0.iter().map(|reject| format!("{}: {}", reject.code, reject.reason)).collect();
     assert_eq!(
-        format!("{} {}: {}", reject.code, reject.origin, reject.reason),
-        "TM0710 test: 6 bytes are more than the producer's message.max.bytes"
+        told,
+        [
+            "TM0710: 3001 bytes are more than the producer's message.max.bytes",
+            "TM1482: a has 1 partitions, and none is number 7",
+        ]
+    );
+    let sent = texts.iter().enumerate().filter(|(row, _)| ![9, 700].contains(row));
+    let sent: Vec<&[u8]> = sent.map(|(_, text)| text.as_bytes()).collect();
+    assert!(
+        values(world.bootstrap.clone(), "a".to_owned()).await == sent,
+        "other records, or in another order"
     );
 }
