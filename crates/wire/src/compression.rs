@@ -4,6 +4,7 @@
 
 #[cfg(test)]
 mod tests;
+mod unpacker;
 
 use std::io::{self, BufRead, BufReader, Cursor, Read, Write};
 
@@ -73,7 +74,7 @@ impl Compression {
         Ok(match self {
             Compression::None => Box::new(data),
             Compression::Snappy => Box::new(Cursor::new(self.decompress_snappy(data, bytes_max)?)),
-            Compression::Gzip => Box::new(flate2::read::MultiGzDecoder::new(data)),
+            Compression::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(data)),
             Compression::Lz4 => Box::new(lz4::Decoder::new(data).map_err(corrupt)?),
             Compression::Zstd => Box::new(zstd::stream::read::Decoder::with_buffer(data).map_err(corrupt)?),
         })
@@ -122,18 +123,8 @@ impl Compression {
 
     fn decompress_snappy(self, data: &[u8], bytes_max: usize) -> Result<Vec<u8>, CompressionError> {
         let mut out = Vec::new();
-        if data.len() < XERIAL_MAGIC.len() || data[..XERIAL_MARK_BYTES] != XERIAL_MAGIC[..XERIAL_MARK_BYTES] {
-            self.snappy_block(data, &mut out, bytes_max)?;
-            return Ok(out);
-        }
-        let mut rest = &data[XERIAL_MAGIC.len()..];
-        while !rest.is_empty() {
-            let (length, after) =
-                rest.split_first_chunk::<4>().ok_or_else(|| self.corrupt("a block's length is cut off"))?;
-            let length = u32::from_be_bytes(*length) as usize;
-            let block = after.get(..length).ok_or_else(|| self.corrupt("a block is cut off"))?;
-            self.snappy_block(block, &mut out, bytes_max)?;
-            rest = &after[length..];
+        for block in snappy_blocks(data) {
+            self.snappy_block(block.map_err(|cut_off| self.corrupt(cut_off))?, &mut out, bytes_max)?;
         }
         Ok(out)
     }
@@ -158,4 +149,30 @@ impl Compression {
     pub(crate) fn corrupt(self, reason: impl ToString) -> CompressionError {
         CompressionError::Corrupt { codec: self, reason: reason.to_string() }
     }
+}
+
+/// Xerial's blocks, or the one that it is without its mark.
+fn snappy_blocks(data: &[u8]) -> impl Iterator<Item = Result<&[u8], &'static str>> {
+    let is_xerial =
+        data.len() >= XERIAL_MAGIC.len() && data[..XERIAL_MARK_BYTES] == XERIAL_MAGIC[..XERIAL_MARK_BYTES];
+    let (mut raw, mut rest) = match is_xerial {
+        true => (None, &data[XERIAL_MAGIC.len()..]),
+        false => (Some(data), &[][..]),
+    };
+    std::iter::from_fn(move || {
+        if let Some(raw) = raw.take() {
+            return Some(Ok(raw));
+        }
+        if rest.is_empty() {
+            return None;
+        }
+        let Some((length, after)) = std::mem::take(&mut rest).split_first_chunk::<4>() else {
+            return Some(Err("a block's length is cut off"));
+        };
+        let Some((block, after)) = after.split_at_checked(u32::from_be_bytes(*length) as usize) else {
+            return Some(Err("a block is cut off"));
+        };
+        rest = after;
+        Some(Ok(block))
+    })
 }

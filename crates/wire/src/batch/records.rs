@@ -47,7 +47,7 @@ impl Records<'_> {
     }
 
     pub fn iter(&self) -> RecordIter<'_> {
-        RecordIter { header: &self.header, rest: &self.body, index: 0 }
+        RecordIter::over(&self.header, &self.body)
     }
 }
 
@@ -82,9 +82,19 @@ impl<'a> Iterator for RecordIter<'a> {
 }
 
 impl<'a> RecordIter<'a> {
+    /// The records of a batch with this header, which lie in `records`.
+    pub(super) fn over(header: &'a BatchHeader, records: &'a [u8]) -> Self {
+        Self { header, rest: records, index: 0 }
+    }
+
+    /// Nothing lies behind the records that have come.
+    pub(super) fn is_at_end(&self) -> bool {
+        self.rest.is_empty()
+    }
+
     fn read(&mut self) -> Result<Record<'a>, &'static str> {
         let size = usize::try_from(varint(&mut self.rest)?).map_err(|_| "its size is negative")?;
-        let (mut record, rest) = self.rest.split_at_checked(size).ok_or("its size is beyond the batch")?;
+        let (mut record, rest) = self.rest.split_at_checked(size).ok_or("it is cut off")?;
         self.rest = rest;
         take(&mut record, 1)?; // attributes, which have no meaning yet
         let timestamp_delta = varlong(&mut record)?;
@@ -155,12 +165,14 @@ impl<'a> Iterator for HeaderIter<'a> {
     }
 }
 
+#[inline]
 fn take<'a>(rest: &mut &'a [u8], count: usize) -> Result<&'a [u8], &'static str> {
     let (taken, after) = rest.split_at_checked(count).ok_or("it is cut off")?;
     *rest = after;
     Ok(taken)
 }
 
+#[inline]
 fn nullable<'a>(rest: &mut &'a [u8]) -> Result<Option<&'a [u8]>, &'static str> {
     match varint(rest)? {
         -1 => Ok(None),
@@ -168,22 +180,40 @@ fn nullable<'a>(rest: &mut &'a [u8]) -> Result<Option<&'a [u8]>, &'static str> {
     }
 }
 
+#[inline]
 fn varint(rest: &mut &[u8]) -> Result<i32, &'static str> {
-    let number = zigzag(unsigned(5, || next(rest))?);
-    i32::try_from(number).map_err(|_| "a number has more than 32 bits")
+    i32::try_from(zigzag(number(rest, 5)?)).map_err(|_| "a number has more than 32 bits")
 }
 
+#[inline]
 fn varlong(rest: &mut &[u8]) -> Result<i64, &'static str> {
-    Ok(zigzag(unsigned(10, || next(rest))?))
+    Ok(zigzag(number(rest, 10)?))
+}
+
+/// As `unsigned`; almost all have one byte or two.
+#[inline]
+fn number(rest: &mut &[u8], bytes_max: usize) -> Result<u64, &'static str> {
+    match **rest {
+        [first @ ..0x80, ref after @ ..] => {
+            *rest = after;
+            Ok(u64::from(first))
+        }
+        [first, second @ ..0x80, ref after @ ..] => {
+            *rest = after;
+            Ok(u64::from(first & 0x7f) | u64::from(second) << 7)
+        }
+        _ => unsigned(bytes_max, || next(rest)),
+    }
 }
 
 fn next(rest: &mut &[u8]) -> Result<u8, &'static str> {
-    let (byte, after) = rest.split_first().ok_or("a number does not end")?;
+    let (byte, after) = rest.split_first().ok_or("it is cut off")?;
     *rest = after;
     Ok(*byte)
 }
 
 /// Small numbers of both signs are small without one.
+#[inline]
 pub(super) fn zigzag(raw: u64) -> i64 {
     (raw >> 1) as i64 ^ -((raw & 1) as i64)
 }

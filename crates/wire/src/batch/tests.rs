@@ -184,13 +184,20 @@ fn place_of(record: Record<'_>) -> (i64, bool) {
     (record.timestamp_ms, record.key.is_some())
 }
 
+/// What a walk shows, which does not depend on whether the batch is unpacked as a whole.
 fn passed(batch: &Batch<'_>, bytes_max: usize) -> Result<Vec<Passed>, BatchError> {
-    let mut all = Vec::new();
-    batch.walk::<BatchError>(bytes_max, |record| {
+    let (mut all, mut by_pieces) = (Vec::new(), Vec::new());
+    let walked = batch.walk::<BatchError>(bytes_max, |record| {
         all.push(record);
         Ok(())
-    })?;
-    Ok(all)
+    });
+    let walked_by_pieces = batch.walk_piecewise::<BatchError>(bytes_max, |record| {
+        by_pieces.push(record);
+        Ok(())
+    });
+    assert_eq!(walked.is_ok(), walked_by_pieces.is_ok(), "{walked:?} {walked_by_pieces:?}");
+    assert!(walked.is_err() || all == by_pieces);
+    walked.map(|()| all)
 }
 
 /// A batch of these records' bytes, packed; `change` may spoil the header before the CRC is made.
@@ -261,6 +268,57 @@ fn a_walk_ends_at_its_bound() {
         let error = passed(&batch, 500_000).unwrap_err();
         let expected = CompressionError::TooLarge { codec, bytes_max: 500_000 };
         assert_eq!(error, BatchError::Decompress(expected));
+    }
+}
+
+#[test]
+fn a_batch_that_no_thread_keeps_room_for_is_walked() {
+    let mut builder = BatchBuilder::new(0);
+    (0..30).for_each(|offset| builder.push(offset, 5 + offset, Some(b"k"), Some(&[7; 100_000]), []));
+    for (codec, _) in CODECS {
+        let bytes = builder.clone().compression(codec).finish().unwrap();
+        let passed = passed(&Batch::first(&bytes).unwrap(), 4 << 20).unwrap();
+        let expected = |index| Passed { index, timestamp_ms: 5 + i64::from(index), has_key: true };
+        assert_eq!(passed, (0..30).map(expected).collect::<Vec<_>>(), "{codec:?}");
+    }
+}
+
+#[test]
+fn a_walk_within_a_walk_has_its_own_room() {
+    let build = |time_ms| {
+        let mut builder = BatchBuilder::new(0).compression(Compression::Zstd);
+        (0..3).for_each(|offset| builder.push(offset, time_ms, None, Some(&[7; 100]), []));
+        builder.finish().unwrap()
+    };
+    let (outer, inner) = (build(1), build(2));
+    let mut times_ms = Vec::new();
+    let walked = Batch::first(&outer).unwrap().walk::<BatchError>(BYTES_MAX, |record| {
+        times_ms.push(record.timestamp_ms);
+        Batch::first(&inner)?.walk(BYTES_MAX, |record| {
+            times_ms.push(record.timestamp_ms);
+            Ok(())
+        })
+    });
+    walked.unwrap();
+    assert_eq!(times_ms, [1, 2, 2, 2, 1, 2, 2, 2, 1, 2, 2, 2]);
+}
+
+#[test]
+fn zstd_of_several_frames_is_walked_and_one_of_a_huge_window_refused() {
+    let plain = sample()[BATCH_HEADER_BYTES..].to_vec();
+    let (first, second) = plain.split_at(20);
+    let frames = [first, second].map(|part| Compression::Zstd.compress(part).unwrap()).concat();
+    let batch = packed(Compression::Zstd, &frames, |_| {});
+    assert_eq!(passed(&Batch::first(&batch).unwrap(), BYTES_MAX).unwrap().len(), 3);
+    // Readers are not bound to have more than 2^27 bytes for what records may refer back to.
+    for (window_log, is_taken) in [(26, true), (28, false)] {
+        let mut encoder = zstd::stream::Encoder::new(Vec::new(), 1).unwrap();
+        encoder.window_log(window_log).unwrap();
+        std::io::Write::write_all(&mut encoder, &plain).unwrap();
+        let batch = packed(Compression::Zstd, &encoder.finish().unwrap(), |_| {});
+        let batch = Batch::first(&batch).unwrap();
+        assert_eq!(passed(&batch, BYTES_MAX).is_ok(), is_taken, "2^{window_log}");
+        assert_eq!(batch.records(BYTES_MAX).is_ok(), is_taken, "2^{window_log}");
     }
 }
 

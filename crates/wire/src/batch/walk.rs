@@ -1,11 +1,12 @@
 //! The records of a batch that somebody else wrote, passed by without being kept: what a log has to know before it takes them.
 //!
-//! A compressed batch is unpacked some KiB at a time, so one that swells to the bound costs time and no memory.
+//! A compressed batch is unpacked into its thread's buffer. One that is larger is unpacked some KiB at a time, so one that swells to
+//! the bound costs time and no memory.
 
 use std::io::{self, BufRead};
 
 use super::{
-    Batch, BatchError,
+    Batch, BatchError, RecordIter,
     records::{unsigned, zigzag},
 };
 use crate::compression::{Compression, CompressionError};
@@ -31,49 +32,76 @@ impl Batch<'_> {
         each: impl FnMut(Passed) -> Result<(), E>,
     ) -> Result<(), E> {
         let codec = self.header.compression()?;
-        match codec {
-            Compression::None => self.walk_over(self.body(), codec, bytes_max, each),
-            _ => {
-                let reader = codec.reader(self.body(), bytes_max).map_err(BatchError::from)?;
-                self.walk_over(reader, codec, bytes_max, each)
-            }
+        if codec == Compression::None {
+            return self.walk_along(self.body(), bytes_max, each);
         }
+        codec.unpack(self.body(), bytes_max, |unpacked| match unpacked {
+            Some(records) => self.walk_along(records, bytes_max, each),
+            None => self.walk_piecewise(bytes_max, each),
+        })
     }
 
-    fn walk_over<E: From<BatchError>>(
+    /// All records lie there.
+    fn walk_along<E: From<BatchError>>(
         &self,
-        reader: impl BufRead,
-        codec: Compression,
+        records: &[u8],
         bytes_max: usize,
         mut each: impl FnMut(Passed) -> Result<(), E>,
     ) -> Result<(), E> {
+        if records.len() > bytes_max {
+            let codec = self.header.compression()?;
+            return Err(BatchError::from(CompressionError::TooLarge { codec, bytes_max }).into());
+        }
+        let mut walk = RecordIter::over(&self.header, records);
+        for (index, record) in (0..).zip(walk.by_ref()) {
+            let record = record?;
+            check_place(index, record.offset - self.header.base_offset)?;
+            let has_key = record.key.is_some();
+            each(Passed { index, timestamp_ms: record.timestamp_ms, has_key })?;
+        }
+        self.check_end(walk.is_at_end())?;
+        Ok(())
+    }
+
+    /// As `walk_along`, of what is unpacked meanwhile.
+    pub(super) fn walk_piecewise<E: From<BatchError>>(
+        &self,
+        bytes_max: usize,
+        mut each: impl FnMut(Passed) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let codec = self.header.compression()?;
+        let reader = codec.reader(self.body(), bytes_max).map_err(BatchError::from)?;
         let mut walk = Walk { reader, left: 0 };
         let mut room = bytes_max;
         for index in 0..self.header.records_count {
             let failed = |stop: Stop| stop.at(index, codec);
-            let size = walk.size().map_err(failed)?;
+            let (size, bytes) = walk.size().map_err(failed)?;
             room = room
-                .checked_sub(size)
+                .checked_sub(bytes.saturating_add(size))
                 .ok_or(CompressionError::TooLarge { codec, bytes_max })
                 .map_err(BatchError::from)?;
             let read = walk.record(size).map_err(failed)?;
-            if read.offset_delta != index {
-                return Err(
-                    BatchError::Record { index, what: "its offset does not follow the one before" }.into()
-                );
-            }
+            check_place(index, i64::from(read.offset_delta))?;
             let timestamp_ms = match self.header.is_log_append_time() {
                 true => self.header.max_timestamp_ms,
                 false => self.header.base_timestamp_ms.wrapping_add(read.timestamp_delta),
             };
             each(Passed { index, timestamp_ms, has_key: read.has_key })?;
         }
-        let index = self.header.records_count;
-        match walk.is_at_end().map_err(|stop| stop.at(index, codec))? {
-            true => Ok(()),
-            false => Err(BatchError::Record { index, what: "it is one more than the batch counts" }.into()),
-        }
+        let is_at_end = walk.is_at_end().map_err(|stop| stop.at(self.header.records_count, codec))?;
+        self.check_end(is_at_end)?;
+        Ok(())
     }
+
+    fn check_end(&self, is_at_end: bool) -> Result<(), BatchError> {
+        let (index, what) = (self.header.records_count, "it is one more than the batch counts");
+        if is_at_end { Ok(()) } else { Err(BatchError::Record { index, what }) }
+    }
+}
+
+fn check_place(index: i32, offset_delta: i64) -> Result<(), BatchError> {
+    let what = "its offset does not follow the one before";
+    if offset_delta == i64::from(index) { Ok(()) } else { Err(BatchError::Record { index, what }) }
 }
 
 /// Why a walk ends before the batch does.
@@ -104,6 +132,7 @@ struct Read {
     has_key: bool,
 }
 
+/// Records that are unpacked while they are read.
 struct Walk<R> {
     reader: R,
     /// Bytes of the present record that are still to come.
@@ -111,9 +140,11 @@ struct Walk<R> {
 }
 
 impl<R: BufRead> Walk<R> {
-    fn size(&mut self) -> Result<usize, Stop> {
+    /// How many bytes the next record has, and the bytes that said so.
+    fn size(&mut self) -> Result<(usize, usize), Stop> {
         self.left = usize::MAX;
-        usize::try_from(self.number()?).map_err(|_| "its size is negative".into())
+        let size = usize::try_from(self.number()?).map_err(|_| "its size is negative")?;
+        Ok((size, usize::MAX - self.left))
     }
 
     fn record(&mut self, size: usize) -> Result<Read, Stop> {

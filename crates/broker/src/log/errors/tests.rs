@@ -20,10 +20,7 @@ fn every_error_says_what_why_and_what_to_do() {
         LogError::Deleted { log: log.clone() },
         LogError::OffsetOutOfRange { log: log.clone(), offset: 7, start: 10, end: 20 },
         LogError::Batch { log: log.clone(), source: BatchError::Magic { magic: 1 } },
-        LogError::Batch {
-            log: log.clone(),
-            source: BatchError::Record { index: 2, what: "its size is beyond the batch" },
-        },
+        LogError::Batch { log: log.clone(), source: BatchError::Record { index: 2, what: "it is cut off" } },
         LogError::BatchTooLarge { log: log.clone(), bytes: 2_000_000, bytes_max: 1_048_588 },
         LogError::InvalidRecord { log: log.clone(), why: "there is no record batch" },
         LogError::NoKey { log: log.clone(), records: [0, 2].into() },
