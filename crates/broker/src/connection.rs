@@ -6,7 +6,7 @@
 use std::{
     collections::VecDeque,
     io::{ErrorKind, IoSlice},
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     pin::Pin,
     sync::Arc,
     time::Duration,
@@ -131,6 +131,9 @@ impl Patience {
 pub async fn run(stream: TcpStream, listener: Arc<Listener>, broker: Arc<Broker>) {
     let Ok(address) = stream.peer_addr() else { return };
     stream.set_nodelay(true).ok(); // an answer should not wait for the next one
+    if stream.local_addr().is_ok_and(|local| is_near(local.ip(), address.ip())) {
+        send_unpaced(&stream);
+    }
     let peer = |listener, name| Arc::new(Peer::new(address.ip().to_canonical(), listener, name));
     let Some(endpoint) = listener.tls.clone() else {
         let (input, output) = stream.into_split();
@@ -154,6 +157,23 @@ pub async fn run(stream: TcpStream, listener: Arc<Listener>, broker: Arc<Broker>
         Err(error) => tracing::info!(peer = %address, listener = listener.name, %error, "no TLS connection"),
     }
 }
+
+/// Whether a client is on this machine.
+fn is_near(local: IpAddr, client: IpAddr) -> bool {
+    client.to_canonical().is_loopback() || local == client
+}
+
+/// Has the kernel send as the receiver takes it. BBR, where that is the system's choice, measures what a network may carry and sets a
+/// timer for each packet: to a client on this machine that halves what it gets, and takes most of the time.
+#[cfg(target_os = "linux")]
+fn send_unpaced(stream: &TcpStream) {
+    use nix::sys::socket::{setsockopt, sockopt::TcpCongestion};
+    // Every Linux has it, and lets everybody choose it.
+    setsockopt(stream, TcpCongestion, &"reno".into()).ok();
+}
+
+#[cfg(not(target_os = "linux"))]
+fn send_unpaced(_: &TcpStream) {}
 
 async fn serve<I, O>(broker: Arc<Broker>, peer: Arc<Peer>, address: SocketAddr, input: I, output: O)
 where
@@ -371,4 +391,34 @@ async fn send(output: &mut impl Output, slice: &mut Slice) -> Result<(), End> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_on_this_machine_is_near() {
+        let near = |local: &str, client: &str| is_near(local.parse().unwrap(), client.parse().unwrap());
+        assert!(
+            near("127.0.0.1", "127.0.0.1")
+                && near("::1", "::1")
+                && near("::ffff:127.0.0.1", "::ffff:127.0.0.1")
+        );
+        assert!(near("10.0.0.5", "10.0.0.5"), "by the machine's own address");
+        assert!(!near("10.0.0.5", "10.0.0.6") && !near("fd00::5", "fd00::6"));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn to_a_near_client_nothing_is_paced() {
+        use nix::sys::socket::{getsockopt, sockopt::TcpCongestion};
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (client, accepted) =
+            tokio::join!(TcpStream::connect(listener.local_addr().unwrap()), listener.accept());
+        let (stream, _client) = (accepted.unwrap().0, client.unwrap());
+        send_unpaced(&stream);
+        let chosen = getsockopt(&stream, TcpCongestion).unwrap();
+        assert_eq!(chosen.to_string_lossy().trim_end_matches('\0'), "reno");
+    }
 }

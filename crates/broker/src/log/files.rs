@@ -11,6 +11,7 @@ use std::{
     io::{self, ErrorKind, IoSlice, Write},
     os::fd::AsRawFd,
     path::{Path, PathBuf},
+    sync::OnceLock,
 };
 
 use bytes::BytesMut;
@@ -117,17 +118,29 @@ fn read_some(
     read
 }
 
-/// Tells the kernel that these bytes are read next.
+/// Brings these bytes into the page cache, and waits for the disk. They are sent nowhere, as a reader would that goes on and on: the
+/// kernel then reads ahead in large pages, which it does not where it is told by `posix_fadvise` (a quarter of the time, of a
+/// processor's too, and the pages are sent in half).
 #[cfg(target_os = "linux")]
-pub(crate) fn will_need(file: &File, position: u64, bytes: u64) {
-    use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
-    if let (Ok(position), Ok(bytes)) = (position.try_into(), bytes.try_into()) {
-        posix_fadvise(file, position, bytes, PosixFadviseAdvice::POSIX_FADV_WILLNEED).ok();
+pub(crate) fn bring(file: &File, position: u64, bytes: u64) {
+    static NOWHERE: OnceLock<Option<File>> = OnceLock::new();
+    let nowhere = NOWHERE.get_or_init(|| OpenOptions::new().write(true).open("/dev/null").ok());
+    let (Some(nowhere), Ok(mut position), Ok(mut left)) =
+        (nowhere, i64::try_from(position), usize::try_from(bytes))
+    else {
+        return;
+    };
+    // What is wrong with the file, the read that comes says.
+    while let Ok(passed @ 1..) = nix::sys::sendfile::sendfile64(nowhere, file, Some(&mut position), left) {
+        left = left.saturating_sub(passed);
+        if left == 0 {
+            return;
+        }
     }
 }
 
 #[cfg(not(target_os = "linux"))]
-pub(crate) fn will_need(_: &File, _: u64, _: u64) {}
+pub(crate) fn bring(_: &File, _: u64, _: u64) {}
 
 /// A change of the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

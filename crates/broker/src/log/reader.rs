@@ -6,6 +6,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use tokio::sync::Semaphore;
 use wire::batch::{BATCH_HEADER_BYTES, BatchHeader};
 
 use super::{
@@ -19,10 +20,12 @@ use super::{
 
 /// Room behind `bytes_max` for what lies between an index entry and the offset asked for.
 const SKIP_BYTES: usize = 8 << 10;
-/// What the kernel is asked to fetch behind a read that had to wait: the reader goes on there, and the disk works meanwhile.
+/// What is brought from the disk behind a read that had to wait: the reader goes on there, and the disk works meanwhile.
 const AHEAD_BYTES: u64 = 8 << 20;
-/// It is asked again for so much, so that the disk never waits for the reader.
+/// More is brought as soon as it is so much, so that the disk never waits for the reader.
 const AHEAD_STEP_BYTES: u64 = 2 << 20;
+/// So many at once bring something: they wait on threads that others want as well. A reader that finds no place asks again.
+static BRINGING: Semaphore = Semaphore::const_new(16);
 /// How often a read begins again because compaction or retention took its segment away.
 const ATTEMPTS_COUNT_MAX: usize = 8;
 const HINTS_COUNT: usize = 4;
@@ -76,7 +79,7 @@ pub(crate) struct Hints {
 #[derive(Debug, Clone, Copy, Default)]
 struct Stop {
     position: u64,
-    /// How far the kernel was asked to fetch for a reader that had to wait for the disk; 0: it never had to.
+    /// How far the disk was asked for a reader that had to wait for it; 0: it never had to.
     ahead: u64,
 }
 
@@ -378,14 +381,14 @@ fn read_ahead(segment: &Arc<Segment>, position: u64, ahead: u64, wait: Wait) -> 
     if !is_cold || to < from + AHEAD_STEP_BYTES || from >= segment.visible() {
         return ahead;
     }
-    match wait {
-        Wait::ForDisk => segment.read_ahead(from, to - from),
-        // The asking itself waits where the disk has much to do.
-        Wait::No => {
-            let segment = segment.clone();
-            tokio::task::spawn_blocking(move || segment.read_ahead(from, to - from));
-        }
-    }
+    // A start, which reads back what is kept, has no threads for it.
+    let Ok(runtime) = tokio::runtime::Handle::try_current() else { return ahead };
+    let Ok(place) = BRINGING.try_acquire() else { return ahead };
+    let segment = segment.clone();
+    runtime.spawn_blocking(move || {
+        segment.bring(from, to - from);
+        drop(place);
+    });
     to
 }
 

@@ -124,11 +124,11 @@ impl Segment {
         files::read_at(&*self.file()?, position, bytes, wait)
     }
 
-    /// Has the kernel fetch what lies there, without waiting for it.
-    pub(crate) fn read_ahead(&self, position: u64, bytes: u64) {
+    /// Brings what lies there into the page cache. Waits for the disk.
+    pub(crate) fn bring(&self, position: u64, bytes: u64) {
         // Only a wish: what is wrong with the file, the read that comes says.
         if let Ok(file) = self.file() {
-            files::will_need(&file, position, bytes);
+            files::bring(&file, position, bytes);
         }
     }
 

@@ -2,6 +2,8 @@
 
 mod appending;
 mod clocks;
+#[cfg(target_os = "linux")]
+mod cold;
 mod compacting;
 mod damage;
 mod ending;
