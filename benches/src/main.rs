@@ -1,12 +1,14 @@
-//! Loads for `cargo xtask bench` that are nobody's product: a Kafka client by librdkafka, and an HTTP client.
+//! Loads for `cargo xtask bench` that are nobody's product: a Kafka client by librdkafka, a lean one for Fetch alone, and an HTTP client.
 //!
 //! Each command prints one line of JSON, so that it can be put beside what Kafka's own perf tools say.
 
+mod fetch;
 mod groups;
 mod http;
 mod latency;
 mod load;
 mod topics;
+mod walk;
 
 use anyhow::{Context, Result};
 use clap::Parser;
@@ -19,12 +21,16 @@ enum Command {
     Produce(load::Args),
     /// Consumes as fast as it goes
     Consume(load::Args),
+    /// Consumes as fast as the broker gives: batches are counted by their headers
+    Fetch(fetch::Args),
     /// Produces at a steady rate and takes the time until each record is consumed
     Latency(latency::Args),
     /// Starts groups of consumers, waits until all have their partitions, and lets them idle
     Groups(groups::Args),
     /// Asks for one address over and over
     Http(http::Args),
+    /// Looks at every record of batches, as a log does before it takes them
+    Walk(walk::Args),
     /// Creates topics
     Create(topics::Args),
     /// Deletes them
@@ -59,9 +65,11 @@ fn main() -> Result<()> {
     let said = match Command::parse() {
         Command::Produce(args) => load::produce(&args)?,
         Command::Consume(args) => load::consume(&args)?,
+        Command::Fetch(args) => fetch::run(&args)?,
         Command::Latency(args) => latency::run(&args)?,
         Command::Groups(args) => groups::run(&args)?,
         Command::Http(args) => http::run(&args)?,
+        Command::Walk(args) => walk::run(&args)?,
         Command::Create(args) => topics::create(&args)?,
         Command::Delete(args) => topics::delete(&args)?,
     };

@@ -76,8 +76,11 @@ pub fn run() -> Result<()> {
         lines.push(produce_in_a_way(&sides, name, args, records)?);
     }
     lines.extend(used(&sides, before)?);
-    let note = "librdkafka on both sides, acks=all, the page cache as durability on both. Medians of 5, sides alternating; the rate is from the \
-                first record to the last acknowledgement, the client's start included. Cold: the log is dropped from the page cache before. \
+    let note = "librdkafka on both sides, acks=all, the page cache as durability on both. Medians of 5, sides alternating; the rate of producing is \
+                from the first record to the last acknowledgement, the client's start included, that of consuming from the first record that comes \
+                to the last. What is consumed lies in even partitions. Cold: the log is dropped from the page cache before. \
+                Consuming by librdkafka is bound by the client, which makes an object of each record; the lean client asks as librdkafka does \
+                and only counts by the headers of batches. \
                 Latency: 10,000 records a second of 100 B on 6 partitions for 10 s, from the producer's call to the consumer's. \
                 Groups: the client's own times (heartbeats of 3 s with the classic protocol, of 5 s with the new one) are in both figures.";
     publish("broker", "what a broker is asked for", note, &lines)
@@ -93,6 +96,54 @@ fn rate(said: &Value) -> Result<f64> {
     Ok(figure("records")? / figure("seconds")?)
 }
 
+/// One way of reading everything there is, and its rounds.
+struct Consuming {
+    what: String,
+    /// The client's command.
+    command: &'static str,
+    consumers: &'static str,
+    is_cold: bool,
+    rounds: Rounds,
+}
+
+impl Consuming {
+    /// By librdkafka, which is most of what is measured, and by a client that only reads the headers of batches.
+    fn all(name: &str) -> Vec<Consuming> {
+        let mut all = Vec::new();
+        for (command, client) in [("consume", ""), ("fetch", ", lean client")] {
+            for consumers in ["1", "6"] {
+                for (is_cold, how) in [(false, "hot"), (true, "cold")] {
+                    let what =
+                        format!("consume {how}, {name}, {consumers} of 6 partitions' consumers{client}");
+                    all.push(Consuming { what, command, consumers, is_cold, rounds: Rounds::default() });
+                }
+            }
+        }
+        all
+    }
+}
+
+/// What the broker itself takes to give records that lie in memory.
+#[derive(Default)]
+struct Giving {
+    cpu_seconds: [f64; 2],
+    gigabytes: [f64; 2],
+}
+
+impl Giving {
+    fn line(&self, name: &str) -> Line {
+        let per_gigabyte = |at: usize| self.cpu_seconds[at] / self.gigabytes[at];
+        Line {
+            what: format!("CPU of the broker for a GB that is consumed hot, {name}"),
+            ours: per_gigabyte(0),
+            theirs: Some(per_gigabyte(1)),
+            unit: "s",
+            less: true,
+            goal: "<= Kafka's",
+        }
+    }
+}
+
 fn produce_and_consume(
     sides: &[Side; 2],
     name: &str,
@@ -101,42 +152,48 @@ fn produce_and_consume(
     partitions: u32,
 ) -> Result<Vec<Line>> {
     let (bytes, records, count) = (bytes.to_string(), records.to_string(), partitions.to_string());
-    let size = ["--records", &records, "--record-bytes", &bytes];
-    let consumers: &[&str] = if partitions == 6 { &["1", "6"] } else { &[] };
+    let size = ["--records", &records];
     let mut produce = Rounds::default();
-    let mut consume: Vec<(String, Rounds)> = consumers
-        .iter()
-        .flat_map(|&consumers| {
-            ["hot", "cold"].map(|how| {
-                (format!("consume {how}, {name}, {consumers} of 6 partitions' consumers"), Rounds::default())
-            })
-        })
-        .collect();
+    let mut consuming = if partitions == 6 { Consuming::all(name) } else { Vec::new() };
+    let mut giving = Giving::default();
     for round in 0..ROUNDS {
         for (at, side) in sides.iter().enumerate() {
             let topic = format!("sizes-{bytes}-{partitions}-{round}");
+            let sent = [&size[..], &["--record-bytes", &bytes]].concat();
             perf(side, "create", &topic, &["--partitions", &count])?;
-            produce.0[at].push(rate(&perf(side, "produce", &topic, &size)?)?);
-            for (place, consumers) in consumers.iter().enumerate() {
-                let args = [&size[..], &["--consumers", consumers]].concat();
-                for (cold, figure) in consume[place * 2..place * 2 + 2].iter_mut().enumerate() {
-                    if cold == 1 {
-                        drop_from_page_cache(&side.data)?;
-                    }
-                    figure.1.0[at].push(rate(&perf(side, "consume", &topic, &args)?)?);
+            produce.0[at].push(rate(&perf(side, "produce", &topic, &sent)?)?);
+            perf(side, "delete", &topic, &[])?;
+            if consuming.is_empty() {
+                continue;
+            }
+            // By itself the client fills one partition for 10 ms, then another: the faster it goes, the less alike they are, and the
+            // more there is to read from one alone in the end.
+            let topic = format!("even-{bytes}-{round}");
+            perf(side, "create", &topic, &["--partitions", &count])?;
+            perf(side, "produce", &topic, &[&sent[..], &["--spread", &count]].concat())?;
+            for how in &mut consuming {
+                if how.is_cold {
+                    drop_from_page_cache(&side.data)?;
+                }
+                let before = Used::by(&[side.pid])?;
+                let said =
+                    perf(side, how.command, &topic, &[&size[..], &["--consumers", how.consumers]].concat())?;
+                how.rounds.0[at].push(rate(&said)?);
+                if !how.is_cold {
+                    giving.cpu_seconds[at] += Used::by(&[side.pid])?.since(before).cpu_seconds;
+                    giving.gigabytes[at] += said["bytes"].as_f64().context("perf prints its bytes")? / 1e9;
                 }
             }
             perf(side, "delete", &topic, &[])?;
         }
     }
     let plural = if partitions == 1 { "" } else { "s" };
-    let mut lines = vec![produce.line(
-        format!("produce, {name}, {partitions} partition{plural}"),
-        "records/s",
-        false,
-        ">= 1x",
-    )];
-    lines.extend(consume.into_iter().map(|(what, rounds)| rounds.line(what, "records/s", false, ">= 1x")));
+    let what = format!("produce, {name}, {partitions} partition{plural}");
+    let mut lines = vec![produce.line(what, "records/s", false, ">= 1x")];
+    if !consuming.is_empty() {
+        lines.extend(consuming.into_iter().map(|how| how.rounds.line(how.what, "records/s", false, ">= 1x")));
+        lines.push(giving.line(name));
+    }
     eprintln!("  {name}, {partitions}: {:.2?}", lines.iter().filter_map(Line::factor).collect::<Vec<_>>());
     Ok(lines)
 }

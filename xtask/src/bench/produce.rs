@@ -64,7 +64,7 @@ pub fn run() -> Result<()> {
     }
     lines.extend(memory_and_cpu(&ours, &theirs)?);
     let note = "acks=all on both sides, the page cache as durability on both sides. Best of 3 rounds, sides alternating. \
-                Kafka's tools report their own rate; librdkafka's is from the first record to the last acknowledgement, start included.";
+                Kafka's tools report their own rate; librdkafka's is from the first record to the last acknowledgement, start included, or from the first record that comes to the last.";
     publish("produce", "records in and out of the broker", note, &lines)
 }
 
