@@ -1,8 +1,11 @@
 //! Backfills: runs for a span of dates that the schedule has passed, with a bound of their own.
 
-use super::{Ids, Scheduling, Time, due::NewRun, orders::Clear};
+use std::sync::Arc;
+
+use super::{Ids, Run, Scheduling, Time, due::NewRun};
 use crate::{
     Error, cells,
+    known::Known,
     state::{Reprocess, RunKind, RunState},
     store::{Cell, Database, Row, Statement},
     timetable::{self, RunTimes},
@@ -37,6 +40,13 @@ pub struct NewBackfill {
     pub reprocess: Reprocess,
     pub max_active_runs: i64,
     pub run_backwards: bool,
+}
+
+/// What a backfill does for one of its dates.
+enum Planned {
+    New(RunTimes),
+    /// A run that has ended.
+    Again(Box<Run>),
 }
 
 impl Backfill {
@@ -98,9 +108,8 @@ impl Scheduling {
                 new.dag_id
             )));
         }
-        let now = self.now();
         let mut times: Vec<RunTimes> =
-            known.timetable.runs_between(new.from, new.to, now).take(RUNS_MAX).collect();
+            known.timetable.runs_between(new.from, new.to, self.now()).take(RUNS_MAX).collect();
         if times.is_empty() {
             return Err(Error::invalid(format!("No runs to create for Dag {}", new.dag_id)));
         }
@@ -112,6 +121,19 @@ impl Scheduling {
             }
             times.reverse();
         }
+        // What is looked up has to be there; and nothing of the backfill may be before all of it is decided. A life that
+        // ended halfway would leave some of its runs, and who asks again would hear that there is a backfill already.
+        self.write_batch().await?;
+        let mut planned = Vec::with_capacity(times.len());
+        for times in times {
+            planned.extend(self.planned(&new.dag_id, new.reprocess, times).await?);
+        }
+        Ok(self.begin_backfill(&known, new, planned))
+    }
+
+    /// Makes it with all of its runs: it lies in one transaction, as nothing here waits.
+    fn begin_backfill(&mut self, known: &Arc<Known>, new: NewBackfill, planned: Vec<Planned>) -> Backfill {
+        let now = self.now();
         let backfill = Backfill {
             id: Ids::next(&mut self.ids.backfill),
             dag_id: new.dag_id,
@@ -127,55 +149,62 @@ impl Scheduling {
         };
         self.batch.push(backfill.save());
         self.log_event("create_backfill", &backfill.dag_id, None, None);
-        for times in times {
-            self.backfill_one(&backfill, times).await?;
+        for planned in planned {
+            match planned {
+                Planned::New(times) => self.make_backfill_run(known, &backfill, times, now),
+                Planned::Again(mut run) => {
+                    run.row.backfill = Some(backfill.id);
+                    self.batch.push(run.row.save());
+                    self.clear_whole(&mut run, now);
+                    self.put(*run);
+                }
+            }
         }
         // Only now: a run that is taken over has ended, and would end the backfill with it.
         self.backfills.insert(backfill.id, backfill.clone());
         self.end_backfill(Some(backfill.id));
-        Ok(backfill)
+        backfill
     }
 
-    /// A run for the date; one that is there already runs again where the backfill says so, and else is left.
-    async fn backfill_one(&mut self, backfill: &Backfill, times: RunTimes) -> Result<(), Error> {
-        let known = self.live(&backfill.dag_id)?;
-        let date = times.logical_date();
-        if self.has_logical_date(&backfill.dag_id, date).await? {
-            self.write_batch().await?;
-            let sql = "SELECT run_id, state FROM dag_run WHERE dag_id = ?1 AND logical_date = ?2";
-            let Some(row) = self.database.row(sql, cells![&backfill.dag_id, date]).await? else {
-                return Ok(());
-            };
-            let again = match (backfill.reprocess, row[1].text().and_then(RunState::parse)) {
-                (Reprocess::Failed, Some(RunState::Failed)) => true,
-                (Reprocess::Completed, Some(state)) => state.is_finished(),
-                (_, _) => false,
-            };
-            if again {
-                let run_id = row[0].text().unwrap_or_default().to_owned();
-                let mut run = self.fetch(&backfill.dag_id, &run_id).await?;
-                run.row.backfill = Some(backfill.id);
-                self.batch.push(run.row.save());
-                self.write_batch().await?;
-                self.put(run);
-                let clear = Clear { run_id: Some(run_id), reset_runs: true, ..Clear::default() };
-                self.clear(&backfill.dag_id, &clear).await?;
-            }
-            return Ok(());
-        }
+    fn make_backfill_run(&mut self, known: &Arc<Known>, backfill: &Backfill, times: RunTimes, now: Time) {
         let new = NewRun {
             kind: RunKind::Backfill,
             run_id: timetable::run_id(timetable::RunType::Backfill, times.run_after, None),
-            logical_date: Some(date),
+            logical_date: Some(times.logical_date()),
             interval: Some(times.interval),
-            run_after: times.run_after.min(self.now()),
+            run_after: times.run_after.min(now),
             triggered_by: "backfill",
             conf: backfill.conf.clone(),
             note: None,
             backfill: Some(backfill.id),
         };
-        self.make_run(&known, new);
-        Ok(())
+        self.make_run(known, new);
+    }
+
+    /// A run for the date; one that is there already runs again where the backfill says so, and else is left.
+    async fn planned(
+        &mut self,
+        dag_id: &str,
+        reprocess: Reprocess,
+        times: RunTimes,
+    ) -> Result<Option<Planned>, Error> {
+        let date = times.logical_date();
+        if !self.has_logical_date(dag_id, date).await? {
+            return Ok(Some(Planned::New(times)));
+        }
+        let sql = "SELECT run_id, state FROM dag_run WHERE dag_id = ?1 AND logical_date = ?2";
+        let Some(row) = self.database.row(sql, cells![dag_id, date]).await? else { return Ok(None) };
+        let again = match (reprocess, row[1].text().and_then(RunState::parse)) {
+            (Reprocess::Failed, Some(RunState::Failed)) => true,
+            (Reprocess::Completed, Some(state)) => state.is_finished(),
+            (_, _) => false,
+        };
+        if !again {
+            return Ok(None);
+        }
+        // It has ended, so it is taken from the database, and nothing in memory waits for it.
+        let run = self.fetch(dag_id, row[0].text().unwrap_or_default()).await?;
+        Ok(Some(Planned::Again(Box::new(run))))
     }
 
     pub(super) async fn set_backfill(

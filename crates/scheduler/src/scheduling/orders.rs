@@ -348,11 +348,7 @@ impl Scheduling {
                 return Err(Error::conflict(detail));
             }
             if !clear.dry_run {
-                chosen.iter().for_each(|index| self.clear_one(&mut run, *index, clear.note.as_ref(), now));
-                if !chosen.is_empty() {
-                    self.log_event("clear", dag_id, Some(&run_id), None);
-                    self.reopen(&mut run, clear.reset_runs, now);
-                }
+                self.clear_chosen(&mut run, &chosen, clear, now);
             }
             cleared.extend(chosen.iter().map(|index| (run.row.clone(), run.instances[*index].clone())));
             self.put(run);
@@ -388,6 +384,23 @@ impl Scheduling {
         ];
         let rows = self.database.rows(sql, cells).await?;
         Ok(rows.iter().filter_map(|row| row[0].text().map(str::to_owned)).collect())
+    }
+
+    /// Every task of a run again, as if it were new; its own number stays.
+    pub(super) fn clear_whole(&mut self, run: &mut Run, now: Time) {
+        let all = Clear { reset_runs: true, ..Clear::default() };
+        let chosen: Vec<usize> =
+            (0..run.instances.len()).filter(|index| is_selected(run, *index, &all, None)).collect();
+        self.clear_chosen(run, &chosen, &all, now);
+    }
+
+    fn clear_chosen(&mut self, run: &mut Run, chosen: &[usize], clear: &Clear, now: Time) {
+        chosen.iter().for_each(|index| self.clear_one(run, *index, clear.note.as_ref(), now));
+        if !chosen.is_empty() {
+            let (dag_id, run_id) = (run.row.dag_id.clone(), run.row.run_id.clone());
+            self.log_event("clear", &dag_id, Some(&run_id), None);
+            self.reopen(run, clear.reset_runs, now);
+        }
     }
 
     /// Back to where nothing was decided, with as many tries as at first; one that runs is ended before.

@@ -196,6 +196,12 @@ impl Scheduling {
     async fn read_backfills(&mut self) -> Result<(), Error> {
         let open = Backfill::list(&self.database, "WHERE b.completed_at IS NULL", cells![]).await?;
         self.backfills = open.into_iter().map(|backfill| (backfill.id, backfill)).collect();
+        // One whose runs have all ended would never be complete, and no other could begin beside it.
+        let sql = "SELECT b.id FROM backfill b WHERE b.completed_at IS NULL AND NOT EXISTS \
+            (SELECT 1 FROM dag_run r WHERE r.backfill = b.id AND r.state IN ('queued', 'running'))";
+        for row in self.database.rows(sql, cells![]).await? {
+            self.end_backfill(row[0].int());
+        }
         Ok(())
     }
 }

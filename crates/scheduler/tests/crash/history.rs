@@ -4,6 +4,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
+    ops::RangeInclusive,
     sync::atomic::{AtomicBool, Ordering},
     thread,
     time::Instant,
@@ -12,12 +13,14 @@ use std::{
 use serde_json::{Value, json};
 use testkit::{Child, poll};
 
-use crate::life::Project;
+use crate::{backfills, life::Project};
 
 const DAGS: &str = include_str!("dags.yml");
 /// Runs of `chores` that somebody waits for at most: with more, a history would take long to end.
 const RUNS_AT_ONCE_MAX: u64 = 2;
 const VARIABLES_COUNT: usize = 3;
+/// Tasks that note each beginning of theirs.
+const NOTING: [&str; 4] = ["extract", "load", "look", backfills::TASK];
 
 /// What a life is ended by.
 #[derive(Debug)]
@@ -50,6 +53,7 @@ enum Call {
     Trigger { run: String },
     Set { key: String, value: String },
     Clear { run: String, times_before: usize },
+    Backfill(backfills::Call),
 }
 
 /// What somebody asked for, and got acknowledged.
@@ -59,6 +63,7 @@ struct Promises {
     variables: BTreeMap<String, String>,
     /// Runs, and how often each had begun when it was cleared.
     cleared: Vec<(String, usize)>,
+    backfills: backfills::Promises,
     /// Not acknowledged yet: whether it was done, nobody knows, so it is asked for again.
     asked: Option<Call>,
     calls_count: usize,
@@ -115,22 +120,45 @@ impl History {
         })
     }
 
+    /// What somebody asks for first in the next life.
+    pub fn ask_for_days(&mut self, days: RangeInclusive<usize>, reprocess: &'static str) {
+        let again = self.project.all_times(backfills::TASK);
+        let again = if reprocess == "completed" { again } else { BTreeMap::new() };
+        self.promises.asked = Some(Call::Backfill(backfills::Call::Make { days, reprocess, again }));
+    }
+
+    /// A life that is killed when nothing is left to do.
+    pub fn settle(&mut self) {
+        self.until_ended();
+    }
+
     /// The last life, until nothing is left to do.
     pub fn end(mut self) -> Ended {
+        let (_life, ended) = self.until_ended();
+        let address = self.project.address().expect("it answered");
+        self.promises.assert_kept(&address, &ended, &self.project);
+        ended
+    }
+
+    fn until_ended(&mut self) -> (Child, Ended) {
         let mut life = self.project.begin(None);
         let (project, promises) = (&self.project, &mut self.promises);
         let ended = poll::until("everything has ended", 60_000, || {
             assert!(!has_died(project, &mut life), "nobody killed it");
             let address = project.address()?;
+            if promises.asked.is_none() {
+                promises.asked = backfills::last(&address, project)?.map(Call::Backfill);
+            }
             if promises.asked.is_some() {
                 promises.ask(&address)?;
             }
             let open = count(&address, "dags/~/dagRuns?state=queued&state=running")?;
-            if open == 0 { ended(&address) } else { None }
+            // Looked at after the runs: with the last of them its backfill has ended.
+            let is_over =
+                open == 0 && !backfills::is_open(&address)? && backfills::last(&address, project)?.is_none();
+            if is_over { ended(&address) } else { None }
         });
-        let address = self.project.address().expect("it answered");
-        self.promises.assert_kept(&address, &ended, &self.project);
-        ended
+        (life, ended)
     }
 }
 
@@ -178,6 +206,7 @@ impl Promises {
     /// One thing after the other, until the life is over or it is enough for now.
     fn work(&mut self, address: &str, project: &Project) -> Option<()> {
         self.assert_variables(address)?;
+        self.backfills.assert_bound(address)?;
         if self.asked.is_none() {
             self.asked = Some(self.next_call(address, project)?);
         }
@@ -189,15 +218,16 @@ impl Promises {
         let number = self.calls_count;
         let open = count(address, "dags/chores/dagRuns?state=queued&state=running")?;
         let set = Call::Set { key: format!("v{}", number % VARIABLES_COUNT), value: number.to_string() };
-        if open >= RUNS_AT_ONCE_MAX {
+        if open >= RUNS_AT_ONCE_MAX && number % 5 < 3 {
             return Some(set);
         }
-        Some(match number % 3 {
+        Some(match number % 5 {
             0 => set,
+            3 | 4 => Call::Backfill(backfills::next(address, number, project)?),
             1 => Call::Trigger { run: format!("r{number}") },
             _ => match self.runs.iter().nth(number % self.runs.len().max(1)) {
                 Some(run) if state_of(address, run)? == "success" => {
-                    Call::Clear { run: run.clone(), times_before: times(project, run) }
+                    Call::Clear { run: run.clone(), times_before: project.times("extract", run) }
                 }
                 Some(_) | None => set,
             },
@@ -221,6 +251,7 @@ impl Promises {
             Call::Clear { run, .. } => {
                 send(address, "POST", &format!("{runs}/{run}/clear"), &json!({ "dry_run": false }))?
             }
+            Call::Backfill(backfill) => backfill.send(address)?,
         };
         // It is there already where an earlier life did it and died before it could say so.
         assert!(matches!(status, 200 | 201 | 409), "{call:?}: {status} {body}");
@@ -228,6 +259,7 @@ impl Promises {
             Call::Trigger { run } => drop(self.runs.insert(run)),
             Call::Set { key, value } => drop(self.variables.insert(key, value)),
             Call::Clear { run, times_before } => self.cleared.push((run, times_before)),
+            Call::Backfill(backfill) => self.backfills.acknowledged(backfill),
         }
         self.asked = None;
         Some(())
@@ -254,28 +286,41 @@ impl Promises {
         let runs: BTreeSet<String> = ended.runs.keys().cloned().collect();
         assert_eq!(runs, self.runs, "runs that were triggered");
         for (run, times_before) in &self.cleared {
-            let times = times(project, run);
+            let times = project.times("extract", run);
             assert!(times > *times_before, "{run} was cleared, and did not run again: {times} times");
         }
+        self.backfills.assert_kept(address, project);
         let twice = fs::read_to_string(project.path("twice")).unwrap_or_default();
         assert_eq!(twice, "", "tasks that ran twice at once");
+        assert_tries(address, project).expect("the last life answers");
     }
 }
 
-/// How often a run has begun.
-fn times(project: &Project, run: &str) -> usize {
-    let begun = fs::read_to_string(project.path("begun.extract")).unwrap_or_default();
-    begun.lines().filter(|line| *line == run).count()
+/// No task began more often than it had tries: each process belongs to one that was written down before.
+fn assert_tries(address: &str, project: &Project) -> Option<()> {
+    for run in get(address, "dags/~/dagRuns?limit=100")?["dag_runs"].as_array()? {
+        let (dag, run) = (run["dag_id"].as_str()?, run["dag_run_id"].as_str()?);
+        for instance in
+            get(address, &format!("dags/{dag}/dagRuns/{run}/taskInstances"))?["task_instances"].as_array()?
+        {
+            let (task, tries) = (instance["task_id"].as_str()?, instance["try_number"].as_u64()? as usize);
+            if NOTING.contains(&task) {
+                let times = project.times(task, run);
+                assert!((1..=tries).contains(&times), "{run}: {task} began {times} times in {tries} tries");
+            }
+        }
+    }
+    Some(())
 }
 
 /// Status and body; `None` where nobody answers any more.
-fn send(address: &str, method: &str, path: &str, body: &Value) -> Option<(u16, String)> {
+pub fn send(address: &str, method: &str, path: &str, body: &Value) -> Option<(u16, String)> {
     let url = format!("http://{address}/api/v2/{path}");
     let body = if body.is_null() { String::new() } else { body.to_string() };
     testkit::try_http(method, &url, &body).ok().map(|answer| (answer.status, answer.body))
 }
 
-fn get(address: &str, path: &str) -> Option<Value> {
+pub fn get(address: &str, path: &str) -> Option<Value> {
     let (status, body) = send(address, "GET", path, &Value::Null)?;
     assert_eq!(status, 200, "{path}: {body}");
     // A body that was cut off is no answer.
@@ -299,6 +344,9 @@ fn ended(address: &str) -> Option<Ended> {
         let (id, state) = (run["dag_run_id"].as_str()?, run["state"].as_str()?);
         if run["dag_id"] == "daily" {
             ended.scheduled.push(format!("{id} {state}"));
+            continue;
+        }
+        if run["dag_id"] == "past" {
             continue;
         }
         let instances = get(address, &format!("dags/chores/dagRuns/{id}/taskInstances"))?;

@@ -2,6 +2,7 @@
 //! killed too.
 
 use std::{
+    collections::BTreeMap,
     env, fs,
     path::{Path, PathBuf},
     process::Command,
@@ -70,6 +71,19 @@ impl Project {
     /// Where the life answers, once it does.
     pub fn address(&self) -> Option<String> {
         fs::read_to_string(self.path("address")).ok()
+    }
+
+    /// How often a task of a run has begun.
+    pub fn times(&self, task: &str, run: &str) -> usize {
+        self.all_times(task).get(run).copied().unwrap_or(0)
+    }
+
+    /// The same of all its runs.
+    pub fn all_times(&self, task: &str) -> BTreeMap<String, usize> {
+        let begun = fs::read_to_string(self.path(&format!("begun.{task}"))).unwrap_or_default();
+        let mut times = BTreeMap::new();
+        begun.lines().for_each(|run| *times.entry(run.to_owned()).or_default() += 1);
+        times
     }
 
     /// What the last life complained of.

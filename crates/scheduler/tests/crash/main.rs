@@ -1,6 +1,8 @@
 //! Kill -9 is an input: a scheduler that is killed at each named point, and at random moments with its tasks or without, ends
-//! its runs as one that never was, runs no task twice at once, and keeps all that it acknowledged.
+//! its runs as one that never was, runs no task twice at once, and keeps all that it acknowledged: runs, values, what was
+//! cleared, and backfills that are paused and cancelled meanwhile.
 
+mod backfills;
 mod history;
 mod life;
 
@@ -58,6 +60,19 @@ fn dying_at_each_named_point_changes_nothing() {
         assert!(history.live(&Cut::At(point.clone())), "never passed: {point}");
         assert_as_if_nothing_happened(&history.end(), &undisturbed, &point);
     });
+}
+
+/// Days that it makes new runs for lie around one that runs again, which is looked up between them.
+#[test]
+fn a_backfill_is_made_whole_or_not_at_all() {
+    for passage in 1..=2 {
+        let mut history = History::new(String::new());
+        history.ask_for_days(2..=3, "none");
+        history.settle();
+        history.ask_for_days(1..=4, "completed");
+        assert!(history.live(&Cut::At(format!("scheduler.run.made:{passage}"))), "it makes two runs");
+        history.end();
+    }
 }
 
 #[test]
