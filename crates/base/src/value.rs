@@ -54,6 +54,7 @@ impl Value {
     }
 
     /// The value without its store's tag.
+    #[inline]
     pub fn plain(&self) -> &Value {
         match self {
             Value::Tagged { value, .. } => value.plain(),

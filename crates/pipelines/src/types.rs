@@ -90,6 +90,7 @@ pub(crate) enum Cell<'a> {
 
 impl<'a> Cell<'a> {
     /// Numbers that JSON cannot hold are null, as they are in dlt's own files between its steps.
+    #[inline]
     pub(crate) fn of(value: &'a Value) -> Self {
         match value.plain() {
             Value::Null => Cell::Null,
@@ -110,6 +111,7 @@ impl<'a> Cell<'a> {
     }
 
     /// The type by the value's own kind; `None` for null.
+    #[inline]
     pub(crate) fn data_type(&self) -> Option<DataType> {
         Some(match self {
             Cell::Null => return None,

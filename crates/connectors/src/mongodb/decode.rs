@@ -53,6 +53,7 @@ struct Name {
 
 impl Names {
     /// Reads a name: the foretold one, or whichever it is.
+    #[inline]
     fn read(&mut self, input: &mut Input<'_>) -> Result<usize, Malformed> {
         let foretold = self.all.get(self.last).map_or(0, |name| name.next);
         if let Some(name) = self.all.get(foretold)
@@ -133,6 +134,7 @@ impl Decoder {
         Ok(Value::List(values))
     }
 
+    #[inline]
     fn value(&mut self, kind: u8, input: &mut Input<'_>, depth: usize) -> Result<Value, Malformed> {
         Ok(match kind {
             kind::DOUBLE => Value::Float(f64::from_le_bytes(input.array()?)),
@@ -228,6 +230,7 @@ impl Decoder {
         Ok(if subtype == SUBTYPE_GENERIC { value } else { self.tagged(types::binary_tag(subtype), value) })
     }
 
+    #[inline]
     fn object_id(&mut self, input: &mut Input<'_>) -> Result<Value, Malformed> {
         let mut hex = [0; 24];
         types::write_hex(input.take(12)?, &mut hex);
@@ -235,6 +238,7 @@ impl Decoder {
     }
 
     /// The text of a field, shared with the document before where it is the same.
+    #[inline]
     fn text_of(&mut self, name: usize, bytes: &[u8]) -> Value {
         if let Some(last) = &self.names.all[name].value
             && last.as_bytes() == bytes
@@ -249,6 +253,7 @@ impl Decoder {
     }
 
     /// Text, or its bytes under `tag` where they are not UTF-8.
+    #[inline]
     fn text(&mut self, tag: &'static str, bytes: &[u8]) -> Value {
         self.memory_bytes += bytes.len() + BOX_BYTES;
         match std::str::from_utf8(bytes) {
@@ -257,6 +262,7 @@ impl Decoder {
         }
     }
 
+    #[inline]
     fn tagged(&mut self, tag: &'static str, value: Value) -> Value {
         self.memory_bytes += size_of::<Value>() + BOX_BYTES;
         Value::tagged(tag, value)
@@ -274,31 +280,37 @@ pub(super) struct Input<'a>(pub(super) &'a [u8]);
 const CUT_OFF: Malformed = "its bytes are cut off";
 
 impl<'a> Input<'a> {
+    #[inline]
     pub(super) fn take(&mut self, count: usize) -> Result<&'a [u8], Malformed> {
         let (head, rest) = self.0.split_at_checked(count).ok_or(CUT_OFF)?;
         self.0 = rest;
         Ok(head)
     }
 
+    #[inline]
     fn skip(&mut self, count: usize) -> Result<(), Malformed> {
         self.take(count).map(|_| ())
     }
 
+    #[inline]
     pub(super) fn byte(&mut self) -> Result<u8, Malformed> {
         Ok(self.take(1)?[0])
     }
 
+    #[inline]
     fn array<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
         let (head, rest) = self.0.split_first_chunk().ok_or(CUT_OFF)?;
         self.0 = rest;
         Ok(*head)
     }
 
+    #[inline]
     fn length(&mut self) -> Result<usize, Malformed> {
         usize::try_from(i32::from_le_bytes(self.array()?)).map_err(|_| "a length is negative")
     }
 
     /// Up to a zero byte.
+    #[inline]
     pub(super) fn text(&mut self) -> Result<&'a [u8], Malformed> {
         let end = memchr(0, self.0).ok_or(CUT_OFF)?;
         let text = &self.0[..end];
@@ -307,6 +319,7 @@ impl<'a> Input<'a> {
     }
 
     /// A length, text, and a zero byte that the length counts.
+    #[inline]
     fn string(&mut self) -> Result<&'a [u8], Malformed> {
         let length = self.length()?;
         match self.take(length)?.split_last() {
@@ -316,6 +329,7 @@ impl<'a> Input<'a> {
     }
 
     /// The elements of a document, without its length and its end.
+    #[inline]
     pub(super) fn document(&mut self) -> Result<Input<'a>, Malformed> {
         let length = self.length()?;
         match self.take(length.checked_sub(4).ok_or(CUT_OFF)?)?.split_last() {

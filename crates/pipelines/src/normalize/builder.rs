@@ -10,16 +10,40 @@ use arrow_array::{
 };
 use arrow_buffer::{BooleanBuffer, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow_schema::{ArrowError, DataType as Arrow, TimeUnit};
+use base::Value;
 
 use crate::{
+    DataType,
     encode::json,
     types::{Cell, decimal},
 };
 
 pub(super) struct Builder {
     arrow: Arrow,
+    plain: Plain,
     values: Values,
     is_valid: Vec<bool>,
+}
+
+/// The values that nearly all columns are made of, and that go into theirs without a look at any rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Plain {
+    Text,
+    Int,
+    TimestampUs,
+    /// Told by its values, or never plain.
+    Other,
+}
+
+impl Plain {
+    fn of(data_type: DataType, arrow: &Arrow) -> Self {
+        match (data_type, arrow) {
+            (DataType::Text, Arrow::Utf8) => Plain::Text,
+            (DataType::Bigint, Arrow::Int64) => Plain::Int,
+            (DataType::Timestamp, Arrow::Timestamp(TimeUnit::Microsecond, _)) => Plain::TimestampUs,
+            _ => Plain::Other,
+        }
+    }
 }
 
 enum Values {
@@ -28,30 +52,94 @@ enum Values {
     Float(Vec<f64>),
     Decimal(Vec<i128>),
     Date(Vec<i32>),
-    /// Text and bytes; `ends` has one number for each row.
+    /// Text and bytes; `ends` has a zero and one number for each row.
     Bytes {
         ends: Vec<i32>,
         bytes: Vec<u8>,
     },
 }
 
+/// How much room a column took: that of the next batch is made at once.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Room {
+    pub(super) rows: usize,
+    pub(super) bytes: usize,
+}
+
 impl Builder {
-    pub(super) fn new(arrow: Arrow) -> Self {
+    pub(super) fn new(data_type: DataType, arrow: Arrow, room: Room) -> Self {
+        let (plain, rows) = (Plain::of(data_type, &arrow), room.rows);
         let values = match &arrow {
-            Arrow::Boolean => Values::Bool(Vec::new()),
-            Arrow::Float64 => Values::Float(Vec::new()),
-            Arrow::Decimal128(..) => Values::Decimal(Vec::new()),
-            Arrow::Date32 => Values::Date(Vec::new()),
-            Arrow::Utf8 | Arrow::Binary => Values::Bytes { ends: Vec::new(), bytes: Vec::new() },
-            _ => Values::Int(Vec::new()),
+            Arrow::Boolean => Values::Bool(Vec::with_capacity(rows)),
+            Arrow::Float64 => Values::Float(Vec::with_capacity(rows)),
+            Arrow::Decimal128(..) => Values::Decimal(Vec::with_capacity(rows)),
+            Arrow::Date32 => Values::Date(Vec::with_capacity(rows)),
+            Arrow::Utf8 | Arrow::Binary => {
+                let mut ends = Vec::with_capacity(rows + 1);
+                ends.push(0);
+                Values::Bytes { ends, bytes: Vec::with_capacity(room.bytes) }
+            }
+            _ => Values::Int(Vec::with_capacity(rows)),
         };
-        Self { arrow, values, is_valid: Vec::new() }
+        Self { arrow, plain, values, is_valid: Vec::with_capacity(rows) }
+    }
+
+    /// The room that it takes with so many rows.
+    pub(super) fn room(&self, rows: usize) -> Room {
+        let bytes = if let Values::Bytes { bytes, .. } = &self.values { bytes.len() } else { 0 };
+        Room { rows, bytes }
+    }
+
+    /// Takes a value that is of the column's own type, as most are. `false`: `put` has to look at it.
+    #[inline]
+    pub(super) fn takes(&mut self, row: usize, value: &Value) -> bool {
+        if let Value::String(text) = value {
+            return self.takes_text(row, text);
+        }
+        self.stand_at(row);
+        match (&mut self.values, value) {
+            (Values::Int(values), Value::Int(number)) if self.plain == Plain::Int => values.push(*number),
+            (Values::Int(values), Value::TimestampMs(ms)) if self.plain == Plain::TimestampUs => {
+                values.push(ms.saturating_mul(1_000));
+            }
+            (Values::Int(values), Value::TimestampUs(us)) if self.plain == Plain::TimestampUs => {
+                values.push(*us);
+            }
+            (Values::Float(values), Value::Float(number)) if number.is_finite() => values.push(*number),
+            (Values::Bool(values), Value::Boolean(flag)) => values.push(*flag),
+            _ => return false,
+        }
+        self.is_valid.push(true);
+        true
+    }
+
+    /// The same for a text.
+    #[inline]
+    pub(super) fn takes_text(&mut self, row: usize, text: &str) -> bool {
+        self.stand_at(row);
+        let (Plain::Text, Values::Bytes { ends, bytes }) = (self.plain, &mut self.values) else {
+            return false;
+        };
+        let Ok(until) = i32::try_from(bytes.len() + text.len()) else { return false };
+        bytes.extend_from_slice(text.as_bytes());
+        ends.push(until);
+        self.is_valid.push(true);
+        true
+    }
+
+    /// There are as many rows as come before `row`.
+    #[inline]
+    fn stand_at(&mut self, row: usize) {
+        if self.is_valid.len() != row {
+            self.truncate(row);
+            self.pad(row);
+        }
     }
 
     /// The value of `row`, in place of one that it has already; rows passed over are null. What does not fit says why.
+    #[inline]
     pub(super) fn put(&mut self, row: usize, cell: Cell) -> Result<(), String> {
-        self.truncate(row);
-        self.pad(row);
+        self.stand_at(row);
         match (&mut self.values, cell) {
             (Values::Bytes { ends, bytes }, cell) => {
                 match cell {
@@ -97,7 +185,7 @@ impl Builder {
             Values::Decimal(values) => values.truncate(row),
             Values::Date(values) => values.truncate(row),
             Values::Bytes { ends, bytes } => {
-                ends.truncate(row);
+                ends.truncate(row + 1);
                 bytes.truncate(end(ends));
             }
         }
@@ -116,7 +204,7 @@ impl Builder {
             Values::Date(values) => values.resize(row, 0),
             Values::Bytes { ends, .. } => {
                 let last = ends.last().copied().unwrap_or(0);
-                ends.resize(row, last);
+                ends.resize(row + 1, last);
             }
         }
     }
@@ -136,8 +224,7 @@ impl Builder {
             Values::Decimal(values) => {
                 Arc::new(Decimal128Array::new(values.into(), nulls).with_data_type(self.arrow))
             }
-            Values::Bytes { mut ends, bytes } => {
-                ends.insert(0, 0);
+            Values::Bytes { ends, bytes } => {
                 let (offsets, bytes) = (OffsetBuffer::new(ScalarBuffer::from(ends)), Buffer::from_vec(bytes));
                 match self.arrow {
                     Arrow::Utf8 => Arc::new(StringArray::try_new(offsets, bytes, nulls)?),

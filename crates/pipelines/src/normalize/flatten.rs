@@ -78,6 +78,7 @@ impl<'a> Fields<'a> {
         }
     }
 
+    #[inline]
     fn get(&self, at: usize) -> Option<(&'a Arc<str>, &'a Value)> {
         match self {
             Fields::Struct(fields) => fields.get(at).map(|(name, value)| (name, value)),
@@ -198,10 +199,12 @@ impl Normalizer {
         None
     }
 
+    #[inline]
     pub(super) fn has_form(&self, value: &Value) -> bool {
         matches!(value, Value::Tagged { tag, value } if (self.form)(tag, value).is_some())
     }
 
+    #[inline]
     fn in_table<'a>(&self, value: &'a Value) -> Cow<'a, Value> {
         match value {
             Value::Tagged { .. } | Value::List(_) | Value::Map(_) | Value::Struct(_) => {
@@ -221,6 +224,7 @@ impl Normalizer {
         }
     }
 
+    #[inline]
     fn field(&mut self, at: usize, frame: usize, guess: usize, name: &Arc<str>) -> usize {
         match self.views[at].known_field(frame, guess, name) {
             Some(field) => field,

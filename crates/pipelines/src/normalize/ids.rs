@@ -1,15 +1,19 @@
 //! `_dlt_id` of rows: 14 characters of base64, as dlt's are. Theirs are random for root rows; ours come from where the
 //! record lies, so that a second life of a load writes the same. Below a root row whose id anyone can make again (it is the
-//! key's, or the document's own), ids of child rows are dlt's own hash; below one of ours nobody could tell.
+//! key's, or the document's own), ids of child rows are dlt's own hash; below one of ours nobody could tell, and there are
+//! several for each document, so they take the hash that is fastest.
 
 use base::{Batch, Place};
 use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
 use sha2::{Digest as _, Sha256};
+use twox_hash::XxHash3_128;
 
 use crate::{RowPlace, naming::shake128};
 
 const ID_BYTES: usize = 10;
 const ID_LENGTH: usize = 14;
+/// What the parts of a child row's id take together, unless its table has a very long name.
+const PARTS_BYTES: usize = 160;
 
 /// The id of a row.
 #[derive(Debug, Clone, Copy)]
@@ -39,6 +43,29 @@ fn placed<'a>(parts: &[&[u8]]) -> RowId<'a> {
     let mut hash = Sha256::new();
     parts.iter().for_each(|part| hash.update(part));
     RowId::Placed(text_of(&hash.finalize()[..ID_BYTES]))
+}
+
+/// No secret is in it: who could choose a document's parts cannot choose its id, which all below come from.
+fn below<'a>(parts: &[&[u8]; 5]) -> RowId<'a> {
+    let mut room = [0; PARTS_BYTES];
+    let mut rest = &mut room[..];
+    for part in parts {
+        match std::mem::take(&mut rest).split_at_mut_checked(part.len()) {
+            Some((own, behind)) => {
+                own.copy_from_slice(part);
+                rest = behind;
+            }
+            None => return RowId::Placed(text_of(&digest(&parts.concat()))),
+        }
+    }
+    let length = PARTS_BYTES - rest.len();
+    RowId::Placed(text_of(&digest(&room[..length])))
+}
+
+fn digest(bytes: &[u8]) -> [u8; ID_BYTES] {
+    let mut digest = [0; ID_BYTES];
+    digest.copy_from_slice(&XxHash3_128::oneshot(bytes).to_be_bytes()[..ID_BYTES]);
+    digest
 }
 
 fn text_of(digest: &[u8]) -> [u8; ID_LENGTH] {
@@ -82,7 +109,7 @@ pub(super) fn child<'a>(parent: &RowId, table: &str, index: usize) -> RowId<'a> 
     }
     let parts: [&[u8]; 5] = [parent.text().as_bytes(), b"_", table.as_bytes(), b"_", &digits[at..]];
     match parent {
-        RowId::Placed(_) => placed(&parts),
+        RowId::Placed(_) => below(&parts),
         RowId::Hashed(_) | RowId::Given(_) => hashed(&parts),
     }
 }

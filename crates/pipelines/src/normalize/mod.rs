@@ -341,6 +341,9 @@ impl Normalizer {
             return Ok(false);
         }
         for entry in entries {
+            if self.views[at].takes(entry.slot, &entry.value) {
+                continue;
+            }
             let cell = Cell::of(&entry.value);
             if matches!(cell, Cell::Null) {
                 continue;
@@ -368,6 +371,9 @@ impl Normalizer {
         };
         for (slot, cell) in added {
             let Some(cell) = cell else { continue };
+            if matches!(&cell, Cell::Text(text) if self.views[at].takes_text(slot, text)) {
+                continue;
+            }
             if let Some((entity, mode)) = self.put(run, at, slot, cell, false)? {
                 self.discard_row(run, at, entries, entity, mode);
                 return Ok(false);

@@ -5,8 +5,9 @@ use std::{collections::HashMap, sync::Arc};
 
 use arrow_array::{ArrayRef, RecordBatch, new_null_array};
 use arrow_schema::{ArrowError, Field, Schema};
+use base::Value;
 
-use super::builder::Builder;
+use super::builder::{Builder, Room};
 use crate::{DataType, Mode, Naming, Table, naming::SEPARATOR, tables::Placed, types::Cell};
 
 /// Names from a table's row down to a field, normalized.
@@ -29,6 +30,8 @@ pub(super) struct View {
     /// Slots that must have a value in each row.
     pub(super) required: Vec<usize>,
     builders: Vec<Option<Builder>>,
+    /// What each column took in the batch before.
+    rooms: Vec<Room>,
     pub(super) rows: usize,
     /// The row being read: a slot with this stamp has its entry already.
     pub(super) stamp: u64,
@@ -103,6 +106,7 @@ impl View {
             system,
             required: Vec::new(),
             builders: Vec::new(),
+            rooms: Vec::new(),
             rows: 0,
             stamp: 0,
             document: 0,
@@ -162,6 +166,7 @@ impl View {
     }
 
     /// The field `name` of a frame; `guess` is where it stood in the row before.
+    #[inline]
     pub(super) fn known_field(&mut self, frame: usize, guess: usize, name: &Arc<str>) -> Option<usize> {
         let frame = &mut self.frames[frame];
         match frame.fields.get_mut(guess) {
@@ -198,7 +203,28 @@ impl View {
         View::new(name.into(), Some(self.name.clone()), path, document_path.join(SEPARATOR))
     }
 
+    /// Whether the column of a slot takes the value without a look at any rule; if so, it is there.
+    #[inline]
+    pub(super) fn takes(&mut self, slot: usize, value: &Value) -> bool {
+        let rows = self.rows;
+        self.begun(slot).is_some_and(|builder| builder.takes(rows, value.plain()))
+    }
+
+    #[inline]
+    pub(super) fn takes_text(&mut self, slot: usize, text: &str) -> bool {
+        let rows = self.rows;
+        self.begun(slot).is_some_and(|builder| builder.takes_text(rows, text))
+    }
+
+    /// The column of a slot, where it has a value already.
+    #[inline]
+    fn begun(&mut self, slot: usize) -> Option<&mut Builder> {
+        let placed = self.slots[slot].placed.as_ref()?;
+        self.builders.get_mut(placed.index)?.as_mut()
+    }
+
     /// A value into the column of a slot that has one. A value that the column does not take comes back.
+    #[inline]
     pub(super) fn put<'c>(&mut self, slot: usize, cell: Cell<'c>) -> Result<Option<Cell<'c>>, String> {
         let Some(placed) = &self.slots[slot].placed else { return Ok(Some(cell)) };
         let to = placed.column.data_type;
@@ -213,7 +239,10 @@ impl View {
         if self.builders.len() <= placed.index {
             self.builders.resize_with(placed.index + 1, || None);
         }
-        let builder = self.builders[placed.index].get_or_insert_with(|| Builder::new(placed.column.arrow()));
+        let builder = self.builders[placed.index].get_or_insert_with(|| {
+            let room = self.rooms.get(placed.index).copied().unwrap_or_default();
+            Builder::new(to, placed.column.arrow(), room)
+        });
         let put = builder.put(self.rows, fitting);
         put.map(|()| None).map_err(|reason| format!("{}: {reason}", placed.column.name))
     }
@@ -259,6 +288,8 @@ impl View {
         self.document_rows = 0;
         let mut builders = std::mem::take(&mut self.builders);
         builders.resize_with(table.columns.len(), || None);
+        let room = |builder: &Option<Builder>| builder.as_ref().map(|builder| builder.room(rows));
+        self.rooms = builders.iter().map(|builder| room(builder).unwrap_or_default()).collect();
         let column = |(builder, field): (Option<Builder>, &Arc<Field>)| match builder {
             Some(builder) => builder.finish(rows),
             None => Ok(new_null_array(field.data_type(), rows)),
