@@ -28,7 +28,7 @@ use super::{
 use crate::column::Column;
 
 /// Bytes of documents in one reply. Larger ones save nothing on the way, and three of them are held for each split.
-const REPLY_BYTES: i64 = 512 << 10;
+const REPLY_BYTES: i64 = 256 << 10;
 const REPLY_RECORDS_MAX: i64 = 20_000;
 /// Replies that wait to be turned into values.
 const AHEAD: usize = 1;

@@ -9,7 +9,7 @@ use arrow_array::{
 use arrow_schema::{DataType as Arrow, TimeUnit};
 
 /// Values of a column, borrowed.
-pub(super) enum Values<'a> {
+pub(crate) enum Values<'a> {
     Bool(&'a BooleanArray),
     Int8(&'a Int8Array),
     Int16(&'a Int16Array),
@@ -31,7 +31,7 @@ pub(super) enum Values<'a> {
 }
 
 /// One value, widened.
-pub(super) enum Item<'a> {
+pub(crate) enum Item<'a> {
     Bool(bool),
     Int(i64),
     Float(f64),
@@ -45,7 +45,7 @@ pub(super) enum Item<'a> {
 
 impl<'a> Values<'a> {
     /// `None` for a type that no table of ours has.
-    pub(super) fn of(array: &'a dyn Array) -> Option<Self> {
+    pub(crate) fn of(array: &'a dyn Array) -> Option<Self> {
         Some(match array.data_type() {
             Arrow::Boolean => Values::Bool(array.as_boolean()),
             Arrow::Int8 => Values::Int8(array.as_primitive()),
@@ -74,7 +74,7 @@ impl<'a> Values<'a> {
         })
     }
 
-    pub(super) fn item(&self, row: usize) -> Item<'a> {
+    pub(crate) fn item(&self, row: usize) -> Item<'a> {
         match self {
             Values::Bool(array) => Item::Bool(array.value(row)),
             Values::Int8(array) => Item::Int(array.value(row).into()),

@@ -1,6 +1,6 @@
 //! Rows of a table as text, as dlt's writers write them.
 
-mod column;
+pub(crate) mod column;
 mod csv;
 pub(crate) mod json;
 mod jsonl;

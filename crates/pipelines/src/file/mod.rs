@@ -61,10 +61,10 @@ const LANES_DEFAULT: u64 = 4;
 pub const FOLDER: &str = "pipelines";
 
 impl PipelineFile {
-    /// What records on their way may take of the memory. Batches of a MiB or so are as fast as larger ones, and stay in the
-    /// processor's cache.
+    /// What records on their way may take of the memory. Batches of a third of a MiB, as three of each of two lanes are by
+    /// default, are as fast as larger ones, and stay in the processor's cache.
     pub(crate) fn records_bytes_max(&self) -> u64 {
-        self.memory_bytes_max / 4
+        self.memory_bytes_max / 8
     }
 
     /// The rest is that of files being written.

@@ -1,8 +1,9 @@
 //! The lake: a folder of an object store with a folder for each table, as dlt's filesystem destination lays it out.
 //!
-//! `sink` writes the tables' files, `encode` makes their bytes, `ledger` writes what dlt keeps beside them. Whose keys
-//! open the store is the caller's business.
+//! `sink` writes the tables' files, `encode` makes their bytes (`dictionary` says which columns get none), `ledger` writes
+//! what dlt keeps beside them. Whose keys open the store is the caller's business.
 
+mod dictionary;
 pub(crate) mod encode;
 pub(crate) mod ledger;
 pub(crate) mod open_files;
@@ -36,8 +37,8 @@ pub struct Lake {
 pub(crate) const STAGING: &str = "_staging";
 /// S3 takes no part below 5 MiB but the last; a larger one only holds more memory.
 const PART_BYTES: usize = 5 << 20;
-/// A folder takes any.
-const LOCAL_PART_BYTES: usize = 1 << 20;
+/// A folder takes any: what waits for its part is held for each open file.
+const LOCAL_PART_BYTES: usize = 256 << 10;
 /// A file of dlt's that says that the dataset is one.
 const INIT: &str = "init";
 const INIT_TEXT: &str = "{\"initial_version\":2,\"current_version\":2}";

@@ -362,7 +362,7 @@ impl Work {
 
 impl TableFile {
     fn new(sink: &LakeSink, rows: &TableRows, key: &str) -> Result<Self, Fault> {
-        let encoder = TableEncoder::new(sink.format, sink.compression, &rows.table).map_err(of_format)?;
+        let encoder = TableEncoder::new(sink.format, sink.compression, rows).map_err(of_format)?;
         Ok(Self {
             table: rows.table.name.clone(),
             columns_count: rows.table.columns.len(),
