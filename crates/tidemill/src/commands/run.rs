@@ -20,7 +20,7 @@ pub(super) use failure::RunError;
 
 use crate::{
     context::{Context, Failure},
-    reach,
+    memory, reach,
     shown::Shown,
 };
 
@@ -66,6 +66,7 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
             on_interrupt.cancel();
         }
     });
+    memory::forget_the_start(options.progress.clone());
     let (shown, progress) = (Shown::begin(None, "{spinner} {msg}"), options.progress.clone());
     let told = |seconds| show::line(&name, &progress, seconds);
     let ended = shown.until(pipelines::run(options, stop), told).await;
