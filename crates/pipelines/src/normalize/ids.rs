@@ -113,3 +113,6 @@ pub(super) fn child<'a>(parent: &RowId, table: &str, index: usize) -> RowId<'a> 
         RowId::Hashed(_) | RowId::Given(_) => hashed(&parts),
     }
 }
+
+#[cfg(test)]
+mod tests;
