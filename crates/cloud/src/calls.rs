@@ -132,7 +132,7 @@ impl S3Calls {
             let authorizer = AwsAuthorizer::new(&credential, "s3", &self.region);
             authorizer.try_authorize(&mut request, None).map_err(|error| settings(error.to_string()))?;
         }
-        let unreachable = |source| Error::Unreachable { place: self.endpoint.clone(), source };
+        let unreachable = |source: base::BoxError| Error::unreachable(&self.endpoint, source);
         let response = self.client.execute(request).await.map_err(|error| unreachable(error.into()))?;
         let status = response.status().as_u16();
         let body = response.into_body().bytes().await.map_err(|error| unreachable(error.into()))?;

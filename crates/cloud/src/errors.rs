@@ -8,12 +8,16 @@ use std::{
 
 use base::{BoxError, Code, Fault, Problem, Spot, code};
 
+use crate::http;
+
 /// What to do, where it takes long to say.
 const DENIED_BY_GOOGLE: &str = "check which identity is used (GOOGLE_APPLICATION_CREDENTIALS, or gcloud's application default \
     credentials), and that it has the role roles/storage.objectAdmin on the bucket";
 const DENIED_BY_S3: &str = "check which identity is used (`aws sts get-caller-identity`), that its keys belong to \
     this endpoint, and that its policy allows s3:ListBucket, s3:GetObject, s3:PutObject and \
     s3:AbortMultipartUpload";
+/// For any server that is reached by TLS.
+pub const UNTRUSTED: &str = "correct the address; where the server's authority is your own, name its certificate: SSL_CERT_FILE=FILE, in PEM";
 const OAUTH_CLIENT: &str = "once: open https://console.cloud.google.com/apis/credentials, take \"Create credentials\", \"OAuth client ID\", the \
     application type \"Desktop app\", download its JSON, then: tidemill auth login gcp --client-id-file FILE (later sign-ins keep it)";
 
@@ -27,6 +31,8 @@ pub enum Error {
     CredentialsFailed { who: String, source: BoxError },
     #[error("the object store {place} cannot be reached")]
     Unreachable { place: String, source: BoxError },
+    #[error("{place} cannot be trusted")]
+    Untrusted { place: String, source: BoxError },
     #[error("{place} refused access")]
     Denied { place: String, source: BoxError },
     #[error("the bucket {bucket} does not exist at {endpoint}")]
@@ -105,6 +111,7 @@ impl Problem for Error {
             Error::SignInExpired { .. } => code::TM0902,
             Error::CredentialsFailed { .. } => code::TM0903,
             Error::Unreachable { .. } => code::TM0904,
+            Error::Untrusted { .. } => code::TM1526,
             Error::Denied { .. } => code::TM0905,
             Error::NoBucket { .. } => code::TM0906,
             Error::NoObject { .. } => code::TM0907,
@@ -149,6 +156,7 @@ impl Problem for Error {
             Error::Unreachable { .. } => {
                 "check the address (store.url), the network and the proxy settings".to_owned()
             }
+            Error::Untrusted { .. } => UNTRUSTED.to_owned(),
             Error::Denied { place, .. } if place.starts_with("gs://") => DENIED_BY_GOOGLE.to_owned(),
             Error::Denied { .. } => DENIED_BY_S3.to_owned(),
             Error::NoBucket { bucket, .. } if bucket.starts_with("gs://") => {
@@ -214,6 +222,9 @@ impl Error {
         let place = place.to_owned();
         let absent = |text: &str| text.contains("NoSuchBucket");
         match error {
+            error if http::is_untrusted(&error) => {
+                Error::Untrusted { place: endpoint.to_owned(), source: error.into() }
+            }
             _ if absent(&text) => {
                 Error::NoBucket { bucket: bucket.to_owned(), endpoint: endpoint.to_owned() }
             }
@@ -228,6 +239,15 @@ impl Error {
         }
     }
 
+    /// There is no answer from `place`, whatever keeps it away.
+    pub fn unreachable(place: &str, source: impl Into<BoxError>) -> Self {
+        let (place, source) = (place.to_owned(), source.into());
+        if http::is_untrusted(&*source) {
+            return Error::Untrusted { place, source };
+        }
+        Error::Unreachable { place, source }
+    }
+
     /// Whether trying again may help without anybody doing anything.
     pub fn is_passing(&self) -> bool {
         match self {
@@ -236,6 +256,7 @@ impl Error {
             | Error::TokenUnreachable { .. }
             | Error::SignInUnusable { .. } => true,
             Error::NoCredentials { .. }
+            | Error::Untrusted { .. }
             | Error::SignInExpired { .. }
             | Error::CredentialsFailed { .. }
             | Error::Denied { .. }
@@ -293,6 +314,7 @@ impl Error {
             | Error::TokenUnreachable { .. }
             | Error::SignInUnusable { .. } => Fault::Transient(self.into()),
             Error::FileUnwritable { .. }
+            | Error::Untrusted { .. }
             | Error::NoBucket { .. }
             | Error::NoObject { .. }
             | Error::RegistryProperty { .. }

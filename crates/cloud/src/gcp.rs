@@ -206,6 +206,9 @@ impl Identity {
         if matches!(self.given, Given::Nowhere) {
             return Error::NoGoogleCredentials { source };
         }
+        if crate::http::is_untrusted(&*source) {
+            return Error::Untrusted { place: format!("the token service of {who}"), source };
+        }
         if is_transient {
             return Error::TokenUnreachable { who, source };
         }

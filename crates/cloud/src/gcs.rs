@@ -98,10 +98,7 @@ impl GcsCalls {
         if let Some(identity) = &self.identity {
             request = request.bearer_auth(identity.token().await?.reveal());
         }
-        let unreachable = |source: reqwest::Error| Error::Unreachable {
-            place: self.endpoint.clone(),
-            source: source.into(),
-        };
+        let unreachable = |source: reqwest::Error| Error::unreachable(&self.endpoint, source);
         request.send().await.map_err(unreachable)
     }
 
@@ -166,10 +163,7 @@ impl GcsCalls {
     }
 
     async fn stored(&self, response: Response) -> Result<PutResult, Error> {
-        let text = response
-            .text()
-            .await
-            .map_err(|source| Error::Unreachable { place: self.endpoint.clone(), source: source.into() })?;
+        let text = response.text().await.map_err(|source| Error::unreachable(&self.endpoint, source))?;
         let object: Value = serde_json::from_str(&text).unwrap_or_default();
         let word = |name: &str| object[name].as_str().map(str::to_owned);
         Ok(PutResult { e_tag: word("etag"), version: word("generation"), extensions: Default::default() })
@@ -191,10 +185,7 @@ impl GcsCalls {
                 return Err(object_store::Error::NotFound { path: from.to_string(), source });
             }
             let response = self.expect_success(response).await.map_err(generic)?;
-            let unreachable = |source: reqwest::Error| Error::Unreachable {
-                place: self.endpoint.clone(),
-                source: source.into(),
-            };
+            let unreachable = |source: reqwest::Error| Error::unreachable(&self.endpoint, source);
             let text = response.text().await.map_err(unreachable).map_err(generic)?;
             let answer: Value = serde_json::from_str(&text).unwrap_or_default();
             match answer["rewriteToken"].as_str().filter(|_| answer["done"] != true) {

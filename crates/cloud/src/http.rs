@@ -1,6 +1,10 @@
-//! The one HTTP client that every part of ours uses: TLS by rustls with ring, and no proxy for this machine.
+//! The one HTTP client that every part of ours uses: TLS by rustls with ring, and no proxy for this machine; and which of its errors
+//! no second try mends.
 
-use std::{sync::Once, time::Duration};
+use std::{error::Error as StdError, io, sync::Once, time::Duration};
+
+use async_trait::async_trait;
+use object_store::client::{HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpService};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// What `NO_PROXY` should always hold: a proxy cannot reach the caller's own loopback.
@@ -29,6 +33,49 @@ pub fn client_builder() -> reqwest::ClientBuilder {
 /// A client with the defaults of `client_builder`; cheap to clone, keeps its connections.
 pub fn client() -> reqwest::Client {
     client_builder().build().expect("a client without a root certificate of the user's always builds")
+}
+
+/// Whether TLS did not come about, and will not at a second try either: the server's certificate is not trusted, is over or is another
+/// host's, or it speaks no TLS that we speak.
+pub fn is_untrusted(error: &(dyn StdError + 'static)) -> bool {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        // What an I/O error was made of is not among its causes.
+        let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        let inner = inner.map(|inner| inner as &(dyn StdError + 'static));
+        if let Some(inner) = inner.filter(|inner| inner.is::<rustls::Error>() || inner.source().is_some())
+            && is_untrusted(inner)
+        {
+            return true;
+        }
+        match error.downcast_ref::<rustls::Error>() {
+            Some(
+                rustls::Error::InvalidCertificate(_)
+                | rustls::Error::NoCertificatesPresented
+                | rustls::Error::UnsupportedNameType
+                | rustls::Error::PeerIncompatible(_)
+                | rustls::Error::AlertReceived(_)
+                | rustls::Error::InvalidMessage(_),
+            ) => return true,
+            Some(_) | None => cause = error.source(),
+        }
+    }
+    false
+}
+
+/// A client for object stores, which try again by themselves: not what no second try mends.
+#[derive(Debug)]
+pub(crate) struct Trusting(pub(crate) reqwest::Client);
+
+#[async_trait]
+impl HttpService for Trusting {
+    async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
+        let answered = self.0.call(request).await;
+        answered.map_err(|error| match is_untrusted(&error) {
+            true => HttpError::new(HttpErrorKind::Unknown, error),
+            false => error,
+        })
+    }
 }
 
 /// The proxies of the environment, each told to leave loopback and `NO_PROXY` alone.

@@ -19,4 +19,4 @@ pub mod sts;
 
 pub use calls::Upload;
 pub use environment::Environment;
-pub use errors::Error;
+pub use errors::{Error, UNTRUSTED};

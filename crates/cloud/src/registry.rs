@@ -20,7 +20,7 @@ pub enum Authority {
 }
 
 /// How a registry is reached, by the keys that Confluent's clients have for it, in Java and elsewhere.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Access {
     authority: Authority,
     client: reqwest::Client,
@@ -32,7 +32,7 @@ const PREFIX: &str = "schema.registry.";
 const KEYS: &str = "basic.auth.credentials.source, basic.auth.user.info, bearer.auth.credentials.source, bearer.auth.token, \
     ssl.ca.location, ssl.certificate.location, ssl.key.location";
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Registry {
     urls: Vec<String>,
     access: Access,
@@ -58,6 +58,8 @@ pub enum Failed {
     NoAddress,
     #[error("the registry at {url} does not answer: {reason}")]
     Silent { url: String, reason: String },
+    #[error("the registry at {url} cannot be trusted: {reason}")]
+    Untrusted { url: String, reason: String },
     /// What it said, in its own words.
     #[error("the registry at {url} answered {status}: {message}")]
     Refused { url: String, status: u16, error_code: i64, message: String },
@@ -67,6 +69,7 @@ impl Problem for Failed {
     fn code(&self) -> Code {
         match self {
             Failed::NoAddress | Failed::Silent { .. } => code::TM1022,
+            Failed::Untrusted { .. } => code::TM1526,
             Failed::Refused { status: 401 | 403 | 407, .. } => code::TM1484,
             Failed::Refused { status: 500.., .. } => code::TM1022,
             Failed::Refused { .. } => code::TM1023,
@@ -77,6 +80,10 @@ impl Problem for Failed {
         match self {
             Failed::NoAddress | Failed::Silent { .. } => {
                 "start it (tidemill up), or name another one with --registry".to_owned()
+            }
+            Failed::Untrusted { .. } => {
+                "name the certificate of its authority: ssl.ca.location=FILE, in registry.properties of tidemill.yaml or with --registry-property"
+                    .to_owned()
             }
             Failed::Refused { status: 401 | 403 | 407, .. } => {
                 "say who you are: registry.properties in tidemill.yaml, or --registry-property basic.auth.user.info=USER:PASSWORD"
@@ -153,7 +160,7 @@ impl Registry {
         let mut last = Failed::NoAddress;
         for url in &self.urls {
             match self.ask_at(url, path, body).await {
-                Err(failed @ Failed::Silent { .. }) => last = failed,
+                Err(failed @ (Failed::Silent { .. } | Failed::Untrusted { .. })) => last = failed,
                 Err(failed @ Failed::Refused { status: 500.., .. }) => last = failed,
                 answered => return answered,
             }
@@ -162,9 +169,13 @@ impl Registry {
     }
 
     async fn ask_at(&self, url: &str, path: &str, body: Option<&Json>) -> Result<Json, Failed> {
-        let silent = |error: reqwest::Error| Failed::Silent {
-            url: without_user(url),
-            reason: chain(&error.without_url()),
+        let silent = |error: reqwest::Error| {
+            let error = error.without_url();
+            let (url, reason) = (without_user(url), chain(&error));
+            match crate::http::is_untrusted(&error) {
+                true => Failed::Untrusted { url, reason },
+                false => Failed::Silent { url, reason },
+            }
         };
         let whole = format!("{url}{path}");
         let request = match body {

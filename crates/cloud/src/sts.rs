@@ -26,14 +26,14 @@ pub async fn caller(
     *request.uri_mut() = uri.parse().map_err(|error| settings(format!("{uri}: {error}")))?;
     let form = "application/x-www-form-urlencoded".parse().map_err(|_| settings("no header".to_owned()))?;
     request.headers_mut().insert("content-type", form);
-    let client = HttpClient::new(store::request_client()?);
+    let client = HttpClient::new(crate::http::Trusting(store::request_client()?));
     if let Some(provider) = store::provider(credentials) {
         let credential = provider.get_credential().await;
         let credential = credential.map_err(|error| Error::of_store(error, &place, "", &place))?;
         let authorizer = AwsAuthorizer::new(&credential, "sts", region);
         authorizer.try_authorize(&mut request, None).map_err(|error| settings(error.to_string()))?;
     }
-    let unreachable = |source| Error::Unreachable { place: place.clone(), source };
+    let unreachable = |source: base::BoxError| Error::unreachable(&place, source);
     let response = client.execute(request).await.map_err(|error| unreachable(error.into()))?;
     let status = response.status().as_u16();
     let body = response.into_body().bytes().await.map_err(|error| unreachable(error.into()))?;

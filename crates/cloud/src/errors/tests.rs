@@ -19,6 +19,10 @@ fn all() -> Vec<Error> {
         },
         Error::CredentialsFailed { who: who(), source: "role loops".into() },
         Error::Unreachable { place: "http://127.0.0.1:9000".to_owned(), source: "connection refused".into() },
+        Error::Untrusted {
+            place: "https://minio.example.com".to_owned(),
+            source: "invalid peer certificate: UnknownIssuer".into(),
+        },
         Error::ProfileMissing {
             profile: "wrok".to_owned(),
             named_by: "AWS_PROFILE".to_owned(),

@@ -58,6 +58,7 @@ impl Registry {
             Ok(schema) => Ok(Ok(schema)),
             Err(Failed::NoAddress) => Err(Fault::Fatal("no schema.registry.url is set".into())),
             Err(Failed::Silent { url, reason }) => Err(Fault::Transient(failed(&url, reason))),
+            Err(Failed::Untrusted { url, reason }) => Err(Fault::Fatal(failed(&url, reason))),
             Err(Failed::Refused { url, status: 404, .. }) => {
                 Ok(Err(format!("schema {id} is not in the registry at {url}")))
             }

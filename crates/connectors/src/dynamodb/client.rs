@@ -96,14 +96,18 @@ impl Client {
             Who::Keys(keys) => keys.clone(),
             Who::Chain(identity) => identity.credential().await?,
         };
-        let unreachable = |source: BoxError| Error::Unreachable { endpoint: target.endpoint.clone(), source };
+        let unreachable = |source: BoxError| match cloud::http::is_untrusted(&*source) {
+            true => {
+                let (place, source) = (target.endpoint.clone(), innermost(source));
+                Error::Identity(cloud::Error::Untrusted { place, source })
+            }
+            false => Error::Unreachable { endpoint: target.endpoint.clone(), source: innermost(source) },
+        };
         let request = signed(target, &credential, operation, body)
             .map_err(|source| Error::setting("endpoint", &target.endpoint, &source.to_string()))?;
-        let response =
-            self.http.execute(request).await.map_err(|error| unreachable(innermost(error.into())))?;
+        let response = self.http.execute(request).await.map_err(|error| unreachable(error.into()))?;
         let status = response.status().as_u16();
-        let body =
-            response.into_body().bytes().await.map_err(|error| unreachable(innermost(error.into())))?;
+        let body = response.into_body().bytes().await.map_err(|error| unreachable(error.into()))?;
         let unreadable = |source: BoxError| Error::Answer { operation, table: table.to_owned(), source };
         if body.len() > ANSWER_BYTES_MAX {
             return Err(unreadable(format!("{} bytes are too many", body.len()).into()));

@@ -143,8 +143,14 @@ async fn fetch(
             request = request.header(header::IF_RANGE, version);
         }
     }
-    let answer =
-        request.send().await.map_err(|error| Failure::Again(io::Error::other(error.without_url())))?;
+    let place = url.origin().ascii_serialization();
+    let answer = request.send().await.map_err(|error| {
+        let error = error.without_url();
+        match http::is_untrusted(&error) {
+            true => Failure::Never(io::Error::other(cloud::Error::unreachable(&place, error))),
+            false => Failure::Again(io::Error::other(error)),
+        }
+    })?;
     let status = answer.status();
     let text = |name: header::HeaderName| {
         answer.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)

@@ -11,6 +11,8 @@ pub enum Error {
     UnknownSetting { key: String, nearest: String },
     #[error("Firestore does not answer at {address}")]
     Unreachable { address: String, source: BoxError },
+    #[error("Firestore at {address} cannot be trusted")]
+    Untrusted { address: String, source: BoxError },
     #[error("Firestore refuses access to {database}")]
     Denied { database: String, source: BoxError },
     #[error("the Firestore database {database} does not exist")]
@@ -50,6 +52,7 @@ impl Error {
         };
         let (address, database) = (address.to_owned(), database.to_owned());
         match status.code() {
+            _ if cloud::http::is_untrusted(status) => Error::Untrusted { address, source },
             Grpc::Unavailable | Grpc::DeadlineExceeded | Grpc::Cancelled | Grpc::Unknown => {
                 Error::Unreachable { address, source }
             }
@@ -71,6 +74,7 @@ impl Problem for Error {
         match self {
             Error::Setting { .. } | Error::UnknownSetting { .. } => code::TM0760,
             Error::Unreachable { .. } => code::TM0761,
+            Error::Untrusted { .. } => code::TM1526,
             Error::Denied { .. } => code::TM0762,
             Error::NoDatabase { .. } => code::TM0763,
             Error::Query { .. } => code::TM0764,
@@ -87,6 +91,7 @@ impl Problem for Error {
                 "check the network, and the address where one is set (emulator, endpoint, FIRESTORE_EMULATOR_HOST)"
                     .to_owned()
             }
+            Error::Untrusted { .. } => cloud::UNTRUSTED.to_owned(),
             Error::Denied { .. } => {
                 "give the identity the role roles/datastore.user (a source: roles/datastore.viewer), or use another \
                 one (credentials, impersonate)"
@@ -120,6 +125,7 @@ impl From<Error> for Fault {
             Error::Denied { .. } => Fault::Denied(error.into()),
             Error::Setting { .. }
             | Error::UnknownSetting { .. }
+            | Error::Untrusted { .. }
             | Error::NoDatabase { .. }
             | Error::Query { .. }
             | Error::Failed { is_passing: false, .. }

@@ -66,8 +66,12 @@ impl Client {
 
     async fn once(&self, config: &Config, url: &Url) -> Result<Answer, Failed> {
         let unreachable = |source: reqwest::Error| {
-            let source = Box::new(source.without_url());
-            Failed { error: Error::Unreachable { url: config.name(), source }, wait: None }
+            let (url, source) = (config.name(), Box::new(source.without_url()));
+            let error = match cloud::http::is_untrusted(&*source) {
+                true => Error::Untrusted { url, source },
+                false => Error::Unreachable { url, source },
+            };
+            Failed { error, wait: None }
         };
         let mut request = self.http.get(url.clone()).timeout(Duration::from_millis(config.timeout_ms));
         request = request.header(header::ACCEPT, "application/json, application/x-ndjson, */*;q=0.1");

@@ -8,6 +8,8 @@ pub enum Error {
     Setting { key: String, what: String },
     #[error("{url} does not answer")]
     Unreachable { url: String, source: BoxError },
+    #[error("{url} cannot be trusted")]
+    Untrusted { url: String, source: BoxError },
     #[error("{url} refuses access with status {status}")]
     Denied { url: String, status: u16 },
     #[error("{url} answers with status {status}: {said}")]
@@ -36,6 +38,7 @@ impl Error {
             Error::Status { status: 429 | 500..=599, .. } => Fault::Transient(self.into_box()),
             Error::Denied { .. } => Fault::Denied(self.into_box()),
             Error::Setting { .. }
+            | Error::Untrusted { .. }
             | Error::Status { .. }
             | Error::TooLarge { .. }
             | Error::Malformed { .. }
@@ -55,6 +58,7 @@ impl Problem for Error {
         match self {
             Error::Setting { .. } => code::TM1491,
             Error::Unreachable { .. } => code::TM1492,
+            Error::Untrusted { .. } => code::TM1526,
             Error::Denied { .. } => code::TM1493,
             Error::Status { status: 429 | 500..=599, .. } => code::TM1492,
             Error::Status { .. } => code::TM1494,
@@ -68,6 +72,7 @@ impl Problem for Error {
         match self {
             Error::Setting { .. } => "correct it: docs/load.md has an example of each".to_owned(),
             Error::Unreachable { .. } => "look at the address and the network, and load again".to_owned(),
+            Error::Untrusted { .. } => cloud::UNTRUSTED.to_owned(),
             Error::Denied { .. } => {
                 "give a header, --header 'Authorization: Bearer …', or a connection of type http, and load again".to_owned()
             }

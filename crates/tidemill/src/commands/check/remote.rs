@@ -57,7 +57,7 @@ async fn registered(registry: &Registry, subject: &str) -> Result<Option<Registe
         Ok(body) => body,
         Err(Failed::Refused { status: 404, .. }) => return Ok(None),
         Err(Failed::Refused { status, .. }) => return Err(format!("HTTP {status}")),
-        Err(Failed::Silent { reason, .. }) => return Err(reason),
+        Err(Failed::Silent { reason, .. } | Failed::Untrusted { reason, .. }) => return Err(reason),
         Err(failed @ Failed::NoAddress) => return Err(failed.to_string()),
     };
     let kind = match body["schemaType"].as_str() {
