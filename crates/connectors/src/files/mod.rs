@@ -11,7 +11,6 @@
 //! [`Body::Raw`]: base::Body::Raw
 
 mod avro;
-mod columns;
 mod config;
 mod csv;
 mod cut;

@@ -10,7 +10,7 @@ use parquet::{
     file::reader::ChunkReader,
 };
 
-use super::{Error, columns, remote::Parts, rows::Rows};
+use super::{Error, remote::Parts, rows::Rows};
 
 /// Rows that are unpacked together.
 const BATCH_ROWS_COUNT_MAX: usize = 4_096;
@@ -75,7 +75,9 @@ impl ParquetReader {
         let body = match self.in_columns {
             true => Body::Columns(batch),
             false => {
-                Body::Rows(columns::rows(&batch).map_err(|reason| broken(&path, number, reason))?.into())
+                let rows =
+                    formats::values(&batch).map_err(|error| broken(&path, number, error.to_string()))?;
+                Body::Rows(rows.into())
             }
         };
         self.rows.pass(count as u64);

@@ -57,6 +57,10 @@ fn append_kind(cell: Cell<'_>, schema: &Schema, out: &mut Vec<u8>) -> Result<(),
         (Kind::Decimal { scale }, Cell::Decimal { unscaled, scale: given }) if *scale == given => {
             append_bytes(&unscaled_bytes(unscaled), out);
         }
+        // Of a column whose numbers do not all fit an integer.
+        (Kind::Decimal { scale: 0 }, Cell::Int(whole)) => {
+            append_bytes(&unscaled_bytes(whole.into()), out);
+        }
         (Kind::Decimal { scale }, Cell::Decimal { scale: given, .. }) => {
             return Err(format!("expected a decimal of scale {scale}, found scale {given}"));
         }

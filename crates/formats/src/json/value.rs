@@ -223,19 +223,7 @@ pub(crate) fn append_base64(bytes: &[u8], out: &mut Vec<u8>) {
 }
 
 fn append_integer(number: i64, out: &mut Vec<u8>) {
-    let (mut digits, mut at, mut rest) = ([0; 20], 20, number.unsigned_abs());
-    loop {
-        at -= 1;
-        digits[at] = b'0' + (rest % 10) as u8;
-        rest /= 10;
-        if rest == 0 {
-            break;
-        }
-    }
-    if number < 0 {
-        out.push(b'-');
-    }
-    out.extend_from_slice(&digits[at..]);
+    out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
 }
 
 /// Whole numbers keep their `.0`; what JSON has no number for is a text, as Jackson writes it.

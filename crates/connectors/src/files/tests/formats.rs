@@ -23,7 +23,7 @@ async fn columns(config: Config, from: Position, bytes_max: u64) -> Result<Vec<S
     assert!(source.arrow().expect("it can be read").is_some());
     told_from(source.in_columns(), &path, from, bytes_max, |batch, told| {
         let Body::Columns(columns) = &batch.body else { panic!("columns") };
-        tell(batch, &super::columns::rows(columns).expect("they have values"), told);
+        tell(batch, &::formats::values(columns).expect("they have values"), told);
     })
     .await
 }
