@@ -27,6 +27,6 @@ pub use problem::{Code, Exit, Problem, Spot, code};
 pub use schema::{Contract, ContractKind, Field, Kind, Schema};
 pub use secret::Secret;
 pub use service::{BoxError, Handle};
-pub use sink::{Extent, Load, Receipt, Reject, Rejects, Saved, Sink, Writer};
+pub use sink::{Extent, Load, OWN_HEADERS, Receipt, Reject, Rejects, Saved, Sink, Writer};
 pub use source::{Ask, Discovery, Fault, Read, Reader, Source, Split};
 pub use value::Value;

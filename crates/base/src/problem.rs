@@ -443,6 +443,7 @@ codes! {
     TM1510 Unreachable "the keys that sign tokens cannot be fetched";
     TM1511 Settings "a rule for the names of certificates' owners cannot be used";
     TM1512 Settings "new TLS files of the broker cannot be used";
+    TM1523 Settings "what the columns of refused records were is not known";
     TM1526 Unreachable "a server cannot be trusted";
 }
 

@@ -2,10 +2,11 @@
 
 use std::{fmt, sync::Arc};
 
+use arrow_array::Array;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use crate::{Batch, Code, Fault, Headers, Origin, Position, Split};
+use crate::{Batch, Body, Code, Fault, Headers, Origin, Place, Position, Split};
 
 /// One run of a transfer, as a sink sees it.
 #[derive(Debug, Clone)]
@@ -61,6 +62,31 @@ pub struct Reject {
     pub headers: Headers,
     pub timestamp_ms: Option<i64>,
 }
+
+impl Reject {
+    /// Puts the record as it came in the place of what stages had made of it: row `row` of what they were given. A record of a topic
+    /// has its own key, headers and time again; one of a file had none.
+    pub fn restore(&mut self, received: &Batch, row: usize) {
+        if let Body::Raw(values) = &received.body {
+            self.value = values.is_valid(row).then(|| Bytes::copy_from_slice(values.value(row)));
+        }
+        self.origin = received.origin(row);
+        if !matches!(*received.place, Place::Topic { .. }) {
+            return;
+        }
+        self.key = received.envelope.key(row).map(Bytes::copy_from_slice);
+        self.timestamp_ms = received.envelope.timestamp_ms(row);
+        let headers = received.envelope.headers.as_ref().map(|headers| headers[row].clone());
+        let told = std::mem::replace(&mut self.headers, headers.unwrap_or_default());
+        // What a stage tells of the record is no part of it, and stays.
+        let more = told.into_iter().filter(|header| header.name.starts_with(OWN_HEADERS));
+        let more: Headers = more.filter(|header| !self.headers.contains(header)).collect();
+        self.headers.extend(more);
+    }
+}
+
+/// How the headers begin that tell of a dead letter, and were none of the record's.
+pub const OWN_HEADERS: &str = "tidemill.";
 
 impl Rejects {
     pub fn is_empty(&self) -> bool {

@@ -2,11 +2,14 @@
 //! first time.
 //!
 //! A row that was typed when it came (of Avro, Parquet, a store) leaves as JSON, with a header that says which of its values JSON
-//! has no word for; by it [`retyped`] makes the same row again.
+//! has no word for; by it [`retyped`] makes the same row again. A record of CSV leaves with the columns of its file ([`Columns`]).
+
+mod columns;
+
+pub use columns::{COLUMNS, Columns, WithColumns};
 
 use std::sync::Arc;
 
-use arrow_array::Array;
 use async_trait::async_trait;
 use base::{
     Batch, Body, Extent, Fault, Header, Kind, Load, Position, Receipt, Reject, Rejects, Saved, Sink, Split,
@@ -21,7 +24,11 @@ use contracts::{
 use engine::Stage;
 use serde_json::{Map, Value as Json};
 
-use crate::{mapping::natural_decimal, record};
+use crate::{
+    mapping::natural_decimal,
+    mongodb::{self, types::tag},
+    record,
+};
 
 /// The header with the types of a row's values, by their places in it.
 pub const TYPES: &str = "tidemill.types";
@@ -63,12 +70,18 @@ fn restore(batch: &Batch, reject: &mut Reject) {
     let (Some(marks), Some(mark)) = (&batch.envelope.marks, reject.origin.mark) else { return };
     // Marks rise.
     let Ok(row) = marks.binary_search(&mark) else { return };
+    // A stage that knew the record by another place has that in its reason: `orders:17:9: `.
+    let known_by = reject.origin.place.clone();
+    if known_by != batch.place
+        && let Some((_, reason)) =
+            reject.reason.strip_prefix(&format!("{known_by}:{mark}")).and_then(|rest| rest.split_once(": "))
+    {
+        reject.reason = reason.to_owned();
+    }
     match &batch.body {
-        Body::Raw(values) if values.is_valid(row) => {
-            reject.value = Some(Bytes::copy_from_slice(values.value(row)));
-        }
+        Body::Raw(_) => reject.restore(batch, row),
         Body::Rows(rows) => tell(&rows[row], reject),
-        Body::Raw(_) | Body::Columns(_) => {}
+        Body::Columns(_) => {}
     }
 }
 
@@ -138,7 +151,13 @@ fn worded(value: &Value, at: &str, types: &mut Map<String, Json>) -> Value {
         types.insert(at.to_owned(), Json::from(word));
     };
     let below = |step: &str| format!("{at}/{}", step.replace('~', "~0").replace('/', "~1"));
-    match value.plain() {
+    if let Value::Tagged { tag, value } = value {
+        let shown = worded(value, at, types);
+        let word = types.get(at).and_then(Json::as_str).map_or_else(String::new, |word| format!(" {word}"));
+        types.insert(at.to_owned(), Json::from(format!("{TAG}{tag}{word}")));
+        return shown;
+    }
+    match value {
         Value::Date(_) => {
             is("date");
             record::time_text(value.plain())
@@ -197,9 +216,10 @@ fn worded(value: &Value, at: &str, types: &mut Map<String, Json>) -> Value {
 /// Why the text is no JSON.
 pub fn retyped(text: &[u8], types: &Map<String, Json>) -> Result<Value, serde_json::Error> {
     let mut row = record::json_value(serde_json::from_slice(text)?);
-    // What is within a map has its place as long as the map is no map yet.
-    let (maps, others): (Vec<_>, Vec<_>) = types.iter().partition(|(_, word)| *word == "map");
-    for (at, word) in others.into_iter().chain(maps.into_iter().rev()) {
+    // What is within a map or below a tag has its place as long as there is none yet: from the depth upwards.
+    let mut places: Vec<_> = types.iter().collect();
+    places.sort_by_key(|(at, _)| std::cmp::Reverse(at.matches('/').count()));
+    for (at, word) in places {
         if let (Some(value), Some(word)) = (at_place(&mut row, at), word.as_str())
             && let Some(typed) = as_word(value, word)
         {
@@ -222,7 +242,45 @@ fn at_place<'a>(row: &'a mut Value, place: &str) -> Option<&'a mut Value> {
     Some(value)
 }
 
+/// How the word of a value begins that only one store has.
+const TAG: &str = "tag:";
+
+/// Tags of stores, besides those of MongoDB's binary values.
+const TAGS: [&str; 21] = [
+    tag::STRING,
+    tag::UUID,
+    tag::UNDEFINED,
+    tag::OBJECT_ID,
+    tag::REGEX,
+    tag::DB_POINTER,
+    tag::JAVASCRIPT,
+    tag::JAVASCRIPT_WITH_SCOPE,
+    tag::SYMBOL,
+    tag::INT64,
+    tag::TIMESTAMP,
+    tag::DECIMAL128,
+    tag::MIN_KEY,
+    tag::MAX_KEY,
+    "N",
+    "NS",
+    "SS",
+    "BS",
+    "reference",
+    "geoPoint",
+    "vector",
+];
+
+fn known_tag(word: &str) -> Option<&'static str> {
+    let known = TAGS.into_iter().find(|known| *known == word);
+    known.or_else(|| mongodb::types::binary_subtype(word).map(mongodb::types::binary_tag))
+}
+
 fn as_word(value: &Value, word: &str) -> Option<Value> {
+    if let Some(tagged) = word.strip_prefix(TAG) {
+        let (tag, word) = tagged.split_once(' ').unwrap_or((tagged, ""));
+        let value = as_word(value, word).unwrap_or_else(|| value.clone());
+        return known_tag(tag).map(|tag| Value::tagged(tag, value));
+    }
     match (word, value) {
         ("date", Value::String(text)) => cast_text(&Kind::Date, text.as_bytes()),
         ("timestamp", Value::String(text)) => {

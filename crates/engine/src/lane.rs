@@ -6,9 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use arrow_array::Array;
 use base::{Backoff, Batch, Body, Fault, Position, Receipt, Reject, Rejects, Split, Writer, crash_point};
-use bytes::Bytes;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
@@ -270,16 +268,16 @@ impl Lane {
         Ok(())
     }
 
-    /// What the sink refuses is no longer what came: gives it back its bytes.
+    /// What the sink refuses is no longer what came: makes it that again.
     fn as_received(&self, rejects: &mut Rejects) {
         let Some(received) = &self.received else { return };
-        let (Body::Raw(values), Some(marks)) = (&received.body, &received.envelope.marks) else { return };
+        let (Body::Raw(_), Some(marks)) = (&received.body, &received.envelope.marks) else { return };
         for reject in &mut rejects.0 {
             let Some(mark) = reject.origin.mark else { continue };
             let row = marks.partition_point(|other| *other < mark);
             let is_it = marks.get(row) == Some(&mark) && marks.get(row + 1) != Some(&mark);
-            if is_it && values.is_valid(row) {
-                reject.value = Some(Bytes::copy_from_slice(values.value(row)));
+            if is_it {
+                reject.restore(received, row);
             }
         }
     }

@@ -1,6 +1,6 @@
 //! The fields of CSV records: as many as the header has, those that are wanted, each in the one way that is read.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::Arc};
 
 use base::{Kind, Schema, Value, code};
 use contracts::validate::cast_text;
@@ -15,8 +15,8 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct Cells {
     dialect: Dialect,
-    /// Fields of a record, as the file has them.
-    width: usize,
+    /// The fields of a record, by the names that the file has for them.
+    header: Arc<[String]>,
     /// The field of each column; `None`: its own.
     picks: Option<Vec<usize>>,
     ragged: Ragged,
@@ -41,7 +41,7 @@ impl Cells {
         let mapping = Mapping::default();
         Self::new(&mapping, dialect, "", header, true).map(|(_, cells)| cells).unwrap_or_else(|_| Self {
             dialect,
-            width: header.len(),
+            header: header.into(),
             picks: None,
             ragged: Ragged::Refuse,
             columns: Vec::new(),
@@ -112,12 +112,17 @@ impl Cells {
             return Err(missing("--types", unknown, &names));
         }
         let has_readings = columns.iter().any(|column| column.reading.is_some());
-        let (width, ragged, mapping) = (header.len(), mapping.ragged, mapping.clone());
-        Ok((names, Self { dialect, width, picks, ragged, columns, has_readings, mapping, is_sheet: false }))
+        let (header, ragged, mapping) = (header.into(), mapping.ragged, mapping.clone());
+        Ok((names, Self { dialect, header, picks, ragged, columns, has_readings, mapping, is_sheet: false }))
     }
 
     pub fn dialect(&self) -> Dialect {
         self.dialect
+    }
+
+    /// The names of a record's fields in its file, those that are not wanted too.
+    pub(crate) fn header(&self) -> &[String] {
+        &self.header
     }
 
     /// What was said of a column's type.
@@ -173,7 +178,7 @@ impl Cells {
     pub(crate) fn split<'a>(&self, record: &'a [u8], fields: &mut Vec<Cow<'a, [u8]>>) -> Result<(), Refusal> {
         let refuse = |at, reason| Refusal { at, code: code::TM0725, reason };
         files::split(record, self.dialect, fields).map_err(|bad| refuse(bad.at, bad.reason))?;
-        if fields.len() != self.width {
+        if fields.len() != self.header.len() {
             self.mend(record, fields)?;
         }
         if let Some(picks) = &self.picks {
@@ -186,22 +191,23 @@ impl Cells {
     }
 
     fn mend<'a>(&self, record: &'a [u8], fields: &mut Vec<Cow<'a, [u8]>>) -> Result<(), Refusal> {
-        let is_short = fields.len() < self.width;
+        let width = self.header.len();
+        let is_short = fields.len() < width;
         match (self.ragged, is_short) {
             (Ragged::Fill | Ragged::Allow, true) => {
                 // Whatever stands for no value; an empty text where nothing does.
                 let null = self.mapping.nulls.first().map_or(Vec::new(), |null| null.clone().into_bytes());
-                fields.resize(self.width, Cow::Owned(null));
+                fields.resize(width, Cow::Owned(null));
                 Ok(())
             }
             (Ragged::DropExtra | Ragged::Allow, false) => {
-                fields.truncate(self.width);
+                fields.truncate(width);
                 Ok(())
             }
             _ => {
-                let at = files::field_start(record, self.dialect, self.width);
+                let at = files::field_start(record, self.dialect, width);
                 let at = if is_short { record.len() } else { at };
-                let reason = format!("the header has {} fields, this record {}", self.width, fields.len());
+                let reason = format!("the header has {width} fields, this record {}", fields.len());
                 Err(Refusal { at, code: code::TM0725, reason })
             }
         }

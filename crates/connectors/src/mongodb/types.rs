@@ -80,13 +80,13 @@ pub(super) const SUBTYPE_OLD: u8 = 2;
 pub(super) const SUBTYPE_UUID: u8 = 4;
 
 /// `binary.00` to `binary.ff`.
-pub(super) fn binary_tag(subtype: u8) -> &'static str {
+pub(crate) fn binary_tag(subtype: u8) -> &'static str {
     static TAGS: LazyLock<Vec<String>> =
         LazyLock::new(|| (0..=255).map(|subtype| format!("binary.{subtype:02x}")).collect());
     &TAGS[usize::from(subtype)]
 }
 
-pub(super) fn binary_subtype(tag: &str) -> Option<u8> {
+pub(crate) fn binary_subtype(tag: &str) -> Option<u8> {
     u8::from_str_radix(tag.strip_prefix("binary.")?, 16).ok()
 }
 

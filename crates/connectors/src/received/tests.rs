@@ -22,6 +22,9 @@ fn typed() -> Value {
             "stock",
             Value::Map(vec![(Value::string("x"), Value::Map(vec![(Value::string("y"), Value::Date(1))]))]),
         ),
+        ("_id", Value::tagged("objectId", Value::string("507f1f77bcf86cd799439011"))),
+        ("blob", Value::tagged("binary.05", Value::Bytes(vec![7, 0].into()))),
+        ("spot", Value::tagged("geoPoint", row(vec![("on", Value::Date(2)), ("x", Value::Float(1.5))]))),
         ("text", Value::string("2013-01-31")),
         ("whole", Value::Float(2.0)),
     ])

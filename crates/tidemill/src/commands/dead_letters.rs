@@ -6,12 +6,14 @@ mod again;
 mod errors;
 mod folder;
 mod of_pipelines;
+mod record;
 
 use std::{collections::BTreeMap, path::PathBuf};
 
 use engine::Summary;
 use errors::Error;
 use folder::{Folder, Letter};
+pub(super) use record::Kind;
 use serde_json::{Value, json};
 
 use crate::{

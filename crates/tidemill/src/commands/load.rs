@@ -5,9 +5,10 @@
 //! instead of loading; `load/kafka.rs` topics, `load/contract.rs` and `load/registry.rs` what
 //! their values keep; `load/stores.rs` tables and collections, which take rows; `load/objects.rs` files and objects, and
 //! `load/convert.rs` the command that has only those; `load/pace.rs` how fast and how long; `load/watch.rs` files that appear;
-//! `load/state.rs` what a resumed load knows; `load/show.rs` progress and the summary; `load/failure.rs` what ends a load,
+//! `load/state.rs` what a resumed load knows; `load/again.rs` dead letters that are sent again; `load/show.rs` progress and the summary; `load/failure.rs` what ends a load,
 //! `load/hindrance.rs` what keeps it from beginning or going on.
 
+mod again;
 mod contract;
 pub mod convert;
 mod failure;
@@ -33,11 +34,12 @@ use std::{
     sync::Arc,
 };
 
+pub(crate) use again::{Letters, kind_of_source, send_again};
 use base::{ContractKind, Sink};
+use connectors::rows::Planned;
 use engine::Stage;
 use failure::LoadError;
 pub(crate) use hindrance::Hindrance;
-pub(crate) use job::{Letters, send_again};
 use state::State;
 pub(crate) use state::{Manifest, loads_folder};
 pub(super) use stores::Store;
@@ -233,6 +235,8 @@ struct Prepared {
     /// A second load leaves what the first would have left.
     is_repeatable: bool,
     budget_bytes: u32,
+    /// The files with what their columns were found to be, where that mattered.
+    planned: Vec<Planned>,
 }
 
 /// The text of the contract that `--contract` names, with its path and kind.

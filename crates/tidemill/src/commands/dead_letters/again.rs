@@ -1,24 +1,21 @@
 //! Dead letters as a source: each file a split, its letters records with their old places, so that stores know them by those.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, HashMap},
     path::{Path, PathBuf},
     sync::Arc,
 };
 
-use arrow_array::BinaryViewArray;
 use async_trait::async_trait;
-use base::{
-    Ask, Batch, Body, Discovery, Envelope, Extent, Fault, Place, Position, Read, Reader, Reject, Rejects,
-    Source, Split, Value,
-};
-use connectors::received;
+use base::{Ask, Discovery, Extent, Fault, Position, Read, Reader, Reject, Rejects, Source, Split};
+use connectors::received::Columns;
 use engine::{DeadLetters, Summary};
 use parking_lot::Mutex;
 
 use super::{
     errors::Error,
     folder::{self, Folder, Letter},
+    record::{Kind, Record},
 };
 use crate::{
     commands::load::{self, Letters, Manifest},
@@ -32,15 +29,17 @@ pub(super) async fn send(
     folder: &Folder,
     load: &str,
 ) -> Result<(Summary, u64), Failure> {
-    let (mut places, mut files) = (BTreeSet::new(), Vec::new());
+    let kind = load::kind_of_source(manifest, context)?;
+    let mut meant = Meant { load: load.to_owned(), kind, places: BTreeMap::new() };
+    let mut files = Vec::new();
     for path in folder.files() {
         let mut found = false;
         for letter in folder::read(path).map_err(|error| Box::new(error) as Failure)? {
             let letter = letter.map_err(|error| Box::new(error) as Failure)?;
-            if letter.load() == Some(load)
-                && let Some((place, ..)) = letter.place()
-            {
-                places.insert(Arc::from(place));
+            if letter.load() == Some(load) {
+                if let Some((place, ..)) = letter.place() {
+                    meant.places.entry(place.into()).or_insert_with(|| letter.columns());
+                }
                 found = true;
             }
         }
@@ -48,33 +47,53 @@ pub(super) async fn send(
             files.push(path.clone());
         }
     }
-    let refused = Arc::new(Refused::default());
+    let (refused, meant) = (Arc::new(Refused::default()), Arc::new(meant));
     let source =
-        Arc::new(LetterSource { files: files.clone(), load: load.to_owned(), is_told: Mutex::new(false) });
-    let letters = Letters { source, places, refused: refused.clone() };
+        Arc::new(LetterSource { files: files.clone(), meant: meant.clone(), is_told: Mutex::new(false) });
+    let letters = Letters { source, places: meant.places.clone(), refused: refused.clone() };
     let summary = load::send_again(manifest, context, letters).await?;
     let mut stay_count = 0;
     for path in files {
-        stay_count += sort_out(&path, load, &refused).map_err(|error| Box::new(error) as Failure)?;
+        stay_count += sort_out(&path, &meant, &refused).map_err(|error| Box::new(error) as Failure)?;
     }
     Ok((summary, stay_count))
 }
 
-/// Keeps what is of another load, and what was refused again.
-fn sort_out(path: &Path, load: &str, refused: &Refused) -> Result<u64, Error> {
+/// The letters that are sent.
+struct Meant {
+    load: String,
+    kind: Kind,
+    /// Where they came from, and what the columns there were, as the first letter of a place has it.
+    places: BTreeMap<Arc<str>, Option<Columns>>,
+}
+
+impl Meant {
+    /// The letter as a record. `None`: it is not sent, and stays. A file may have come twice with other columns: those of its first
+    /// letter go first.
+    fn record(&self, letter: &Letter, number: i64) -> Option<Record> {
+        if letter.load() != Some(&self.load) {
+            return None;
+        }
+        let first = letter.place().and_then(|(place, ..)| self.places.get(place));
+        let is_of_first = first.is_none_or(|columns| *columns == letter.columns());
+        if is_of_first { letter.record(self.kind, number) } else { None }
+    }
+}
+
+/// Keeps what is of another load, what was not sent, and what was refused again.
+fn sort_out(path: &Path, meant: &Meant, refused: &Refused) -> Result<u64, Error> {
     let rejects = refused.0.lock();
     let rejects = rejects.get(&*path.to_string_lossy());
     let (mut kept, mut stay_count) = (Vec::new(), 0);
-    for letter in folder::read(path)? {
+    for (letter, number) in folder::read(path)?.zip(0..) {
         let mut letter: Letter = letter?;
-        if letter.load() != Some(load) {
+        if letter.load() != Some(&meant.load) {
             kept.push(letter);
             continue;
         }
         let place = letter.text("place").to_owned();
         let again = rejects.and_then(|rejects| rejects.get(&place));
-        // What has no number cannot be sent.
-        if again.is_none() && letter.place().is_some() {
+        if again.is_none() && meant.record(&letter, number).is_some() {
             continue;
         }
         if let Some(reject) = again {
@@ -111,7 +130,7 @@ impl DeadLetters for Refused {
 
 struct LetterSource {
     files: Vec<PathBuf>,
-    load: String,
+    meant: Arc<Meant>,
     is_told: Mutex<bool>,
 }
 
@@ -123,7 +142,11 @@ impl Source for LetterSource {
 
     async fn open(&self, split: &Split, _: &Position) -> Result<Box<dyn Reader>, Fault> {
         let letters = folder::read(Path::new(&*split.id)).map_err(|error| Fault::Fatal(Box::new(error)))?;
-        Ok(Box::new(LetterReader { letters: Box::new(letters), load: self.load.clone(), ahead: None }))
+        Ok(Box::new(LetterReader {
+            letters: Box::new((0..).zip(letters)),
+            meant: self.meant.clone(),
+            ahead: None,
+        }))
     }
 
     async fn covered(&self, _: &Split, _: &Position) -> Result<(), Fault> {
@@ -131,19 +154,9 @@ impl Source for LetterSource {
     }
 }
 
-/// A record, and where it was refused.
-struct Record {
-    place: Arc<str>,
-    is_file: bool,
-    mark: i64,
-    value: Vec<u8>,
-    /// The same, where it was a typed one.
-    row: Option<Value>,
-}
-
 struct LetterReader {
-    letters: Box<dyn Iterator<Item = Result<Letter, Error>> + Send>,
-    load: String,
+    letters: Box<dyn Iterator<Item = (i64, Result<Letter, Error>)> + Send>,
+    meant: Arc<Meant>,
     /// Read already, and of another place than the batch before.
     ahead: Option<Record>,
 }
@@ -153,13 +166,10 @@ impl LetterReader {
         if let Some(record) = self.ahead.take() {
             return Ok(Some(record));
         }
-        for letter in self.letters.by_ref() {
+        for (number, letter) in self.letters.by_ref() {
             let letter = letter.map_err(|error| Fault::Fatal(Box::new(error)))?;
-            if let (Some((place, mark, is_file)), Ok(Some(value))) = (letter.place(), letter.value())
-                && letter.load() == Some(&self.load)
-            {
-                let row = letter.types().and_then(|types| received::retyped(&value, &types).ok());
-                return Ok(Some(Record { place: place.into(), is_file, mark, value, row }));
+            if let Some(record) = self.meant.record(&letter, number) {
+                return Ok(Some(record));
             }
         }
         Ok(None)
@@ -173,32 +183,15 @@ impl Reader for LetterReader {
         let (mut records, mut bytes): (Vec<Record>, u64) = (Vec::new(), 0);
         while bytes < ask.bytes_max && records.len() < ask.records_max {
             let Some(record) = self.next()? else { break };
-            let follows = records.last().is_none_or(|last| {
-                let is_alike = last.place == record.place && last.row.is_some() == record.row.is_some();
-                is_alike && last.mark < record.mark
-            });
-            if !follows {
+            if records.last().is_some_and(|last| !record.follows(last)) {
                 self.ahead = Some(record);
                 break;
             }
-            bytes += record.value.len() as u64;
+            bytes += record.bytes_count();
             records.push(record);
         }
-        let Some(last) = records.last() else { return Ok(Read::End) };
-        let end = Position::Mark(last.mark.saturating_add(1));
-        let name = last.place.clone();
-        let place = Arc::new(if last.is_file { Place::File { path: name } } else { Place::Made { name } });
-        let marks = Some(records.iter().map(|record| record.mark).collect());
-        let body = match last.row {
-            Some(_) => Body::Rows(
-                records.iter_mut().filter_map(|record| record.row.take()).collect::<Vec<_>>().into(),
-            ),
-            None => Body::Raw(BinaryViewArray::from_iter_values(
-                records.iter().map(|record| record.value.as_slice()),
-            )),
-        };
-        let envelope = Envelope { marks, ..Envelope::default() };
-        let lease = ask.lease.clone();
-        Ok(Read::Batch(Batch { body, envelope, contract: None, place, end, lease }))
+        let end = records.last().map(|last| Position::Mark(last.mark.saturating_add(1)));
+        let batch = end.and_then(|end| Record::batch(records, end, ask.lease.clone()));
+        Ok(batch.map_or(Read::End, Read::Batch))
     }
 }

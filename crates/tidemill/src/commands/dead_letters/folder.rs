@@ -9,7 +9,7 @@ use std::{
 
 use base::{Discovery, Place, Split, code};
 use base64::{Engine, engine::general_purpose::STANDARD};
-use connectors::received;
+use connectors::received::{self, Columns};
 use engine::checkpoints::replace;
 use parking_lot::Mutex;
 use serde_json::{Map, Value};
@@ -191,6 +191,11 @@ impl Letter {
     /// What its value is besides JSON: the types of what JSON has no word for.
     pub(super) fn types(&self) -> Option<Map<String, Value>> {
         serde_json::from_str(self.header(received::TYPES)?["value"].as_str()?).ok()
+    }
+
+    /// What the columns of its file were, where it is a record of CSV.
+    pub(super) fn columns(&self) -> Option<Columns> {
+        Columns::parse(self.header(received::COLUMNS)?["value"].as_str()?).ok()
     }
 
     /// The place without the record's own number, that, and whether it is a file: its lines stand behind a colon.

@@ -18,6 +18,7 @@ pub(crate) enum Hindrance {
     State { path: PathBuf, source: io::Error },
     NoStandardInput { id: String },
     InputChanged { id: String, path: PathBuf, reason: String },
+    ColumnsGone { load: String, path: PathBuf },
     HasEnded { id: String },
     NoLoad { id: String, known: Vec<String> },
     NothingUnfinished { folder: PathBuf },
@@ -53,6 +54,13 @@ impl fmt::Display for Hindrance {
             Hindrance::InputChanged { path, reason, .. } => {
                 write!(f, "{} is not what it was when the load began: {reason}", path.display())
             }
+            Hindrance::ColumnsGone { path, .. } => {
+                write!(
+                    f,
+                    "{} is gone, and its refused records do not say what its columns were",
+                    path.display()
+                )
+            }
             Hindrance::HasEnded { id } => write!(f, "{id} has ended"),
             Hindrance::NoLoad { id, .. } => write!(f, "there is no load {id}"),
             Hindrance::NothingUnfinished { folder } => {
@@ -79,6 +87,7 @@ impl StdError for Hindrance {
             | Hindrance::ContractLacks { .. }
             | Hindrance::NoStandardInput { .. }
             | Hindrance::InputChanged { .. }
+            | Hindrance::ColumnsGone { .. }
             | Hindrance::HasEnded { .. }
             | Hindrance::NoLoad { .. }
             | Hindrance::NothingUnfinished { .. }
@@ -99,6 +108,7 @@ impl Problem for Hindrance {
             | Hindrance::NothingUnfinished { .. }
             | Hindrance::SeveralUnfinished { .. } => code::TM1470,
             Hindrance::InputChanged { .. } => code::TM1471,
+            Hindrance::ColumnsGone { .. } => code::TM1523,
             Hindrance::State { .. } => code::TM1472,
             Hindrance::Pace { .. } => code::TM1473,
             Hindrance::Contradiction { .. } | Hindrance::OtherContract { .. } => code::TM1476,
@@ -138,6 +148,9 @@ impl Problem for Hindrance {
             }
             Hindrance::InputChanged { id, .. } => format!(
                 "put it back; or, where only what comes after the position has changed: tidemill load --resume {id} --accept-changes"
+            ),
+            Hindrance::ColumnsGone { load, .. } => format!(
+                "put it back, its header is enough; or take the values out by hand: tidemill dead-letters show --output json NAME (of {load})"
             ),
             Hindrance::NoLoad { known, .. } if !known.is_empty() => {
                 format!("these can go on: {}", known.join(", "))

@@ -2,21 +2,24 @@
 //! Pages of the web, stores and topics are opened elsewhere, and are inputs like these.
 
 use std::{
+    collections::HashMap,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use arrow_schema::SchemaRef;
-use base::{BoxError, Source, Value};
+use base::{BoxError, Kind, Source, Value};
 use cloud::store::Address;
 use connectors::{
     files::{self, FileSource, Format},
     generate::{Config as Generated, GeneratedSource},
     mapping::{Mapped, Mapping},
+    received::Columns,
     record::{self, Shape},
     rows::{Planned, seen::Seen},
 };
 use engine::Stage;
+use tokio::runtime::Handle;
 use url::Url;
 
 use super::{
@@ -81,6 +84,8 @@ pub(super) struct Given {
     pub(super) shape: Shape,
     /// It is still there, and decides the types of its columns.
     pub(super) source: Option<Arc<FileSource>>,
+    /// What the columns were found to be when it was loaded; empty: its source has to be asked.
+    pub(super) kinds: Vec<Kind>,
 }
 
 impl Reading {
@@ -291,10 +296,57 @@ impl Input {
         let groups = if has_contract { Vec::new() } else { self.seen(rows_max).await? };
         let kinds = |path: &Arc<str>| {
             let group = groups.iter().find(|(paths, _)| paths.contains(path));
-            group.map_or_else(Vec::new, |(_, seen)| seen.kinds())
+            group.map_or_else(|| self.given_kinds(path), |(_, seen)| seen.kinds())
         };
         let planned = |(path, shape): (Arc<str>, Shape)| Planned { kinds: kinds(&path), path, shape };
         Ok(shapes.into_iter().map(planned).collect())
+    }
+
+    fn given_kinds(&self, path: &Arc<str>) -> Vec<Kind> {
+        match self {
+            Input::Given { files, .. } => {
+                let file = files.iter().find(|file| file.path == *path);
+                file.map_or_else(Vec::new, |file| file.kinds.clone())
+            }
+            Input::Files(_) | Input::Made { .. } | Input::Watched { .. } | Input::Records(_) => Vec::new(),
+        }
+    }
+
+    /// Says of each file what the columns of its records are, for those that are refused. `planned`: what was found out of them; `are_typed`: it
+    /// matters.
+    pub(super) fn columns(
+        &self,
+        planned: Vec<Planned>,
+        are_typed: bool,
+    ) -> Option<Box<dyn Fn(&str) -> Option<Columns> + Send + Sync>> {
+        match self {
+            Input::Files(files) => {
+                let kinds = |path: &Arc<str>| {
+                    planned.iter().find(|file| file.path == *path).map_or(&[][..], |file| &file.kinds)
+                };
+                let columns = |(path, shape): &(Arc<str>, Shape)| {
+                    Some((path.clone(), Columns::of(shape, kinds(path))?))
+                };
+                let known: HashMap<Arc<str>, Columns> = files.shapes.iter().filter_map(columns).collect();
+                Some(Box::new(move |path| known.get(path).cloned()))
+            }
+            Input::Watched { read, .. } => {
+                let (read, runtime) = (read.clone(), Handle::current());
+                Some(Box::new(move |path| {
+                    let (source, shape) = read.open(path).ok()?;
+                    let kinds = match &shape {
+                        Shape::Csv { header, cells } if are_typed => {
+                            let mut seen = Seen::new(header, cells.clone());
+                            runtime.block_on(seen.look(&source, path)).ok()?;
+                            seen.kinds()
+                        }
+                        Shape::Csv { .. } | Shape::Json | Shape::Document | Shape::Rows => Vec::new(),
+                    };
+                    Columns::of(&shape, &kinds)
+                }))
+            }
+            Input::Made { .. } | Input::Given { .. } | Input::Records(_) => None,
+        }
     }
 
     /// The CSV files that have the same columns, and what those hold.

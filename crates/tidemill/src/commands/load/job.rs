@@ -1,26 +1,25 @@
 //! One life of a load: target and input made ready, the transfer between them, how it ended, and what is kept of it.
 
-use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use base::{Backoff, Budget, Clock, Load, Source, SystemClock};
+use base::{Backoff, Budget, Clock, Load, SystemClock};
 use connectors::{
-    files::Format,
     kafka::{Scope, Transaction},
-    received::{Received, Told},
-    record::Shape,
+    received::{Received, Told, WithColumns},
+    rows::Planned,
 };
 use engine::{
-    Checkpoints, Cuts, DeadLetters, OnError, Progress, Schedule, Stage, Summary, Transfer,
+    Checkpoints, Cuts, DeadLetters, OnError, Progress, Schedule, Stage, Transfer,
     checkpoints::NoCheckpoints,
     dead_letters::{FileDeadLetters, NoDeadLetters},
 };
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Args, Manifest, OnBad, Prepared, Target, dead_letter_folder,
+    Args, OnBad, Prepared, Target, dead_letter_folder,
     failure::LoadError,
     hindrance::Hindrance,
-    input::{Given, Input, Reading},
+    input::{Input, Reading},
     kafka, look, objects,
     pace::{Paced, Plan},
     records,
@@ -260,6 +259,20 @@ impl Job<'_> {
         Ok(vec![Arc::new(Received::new(stages))])
     }
 
+    /// Refused records of CSV have their columns with them.
+    fn with_columns(
+        &self,
+        letters: Arc<dyn DeadLetters>,
+        input: &Input,
+        planned: Vec<Planned>,
+    ) -> Arc<dyn DeadLetters> {
+        let are_typed = matches!(self.target, Target::Store(_)) && self.args.contract.is_none();
+        match input.columns(planned, are_typed) {
+            Some(find) => Arc::new(WithColumns::new(letters, find)),
+            None => letters,
+        }
+    }
+
     fn cuts(&self) -> Cuts {
         let records = self.args.topics.transaction_records.unwrap_or(EXTENT_RECORDS).max(1);
         let every_ms = if self.plan.is_stream() { STREAM_COMMIT_MS } else { COMMIT_MS };
@@ -285,8 +298,10 @@ impl Job<'_> {
         letters: Option<Arc<dyn DeadLetters>>,
         clock: Arc<dyn Clock>,
     ) -> Result<Ended, Failed> {
-        let Prepared { stage, sink, name, told, is_repeatable, budget_bytes } = self.prepare(&input).await?;
+        let Prepared { stage, sink, name, told, is_repeatable, budget_bytes, planned } =
+            self.prepare(&input).await?;
         let stages = self.stages(&input, stage)?;
+        let letters = letters.map(|letters| self.with_columns(letters, &input, planned));
         let progress = Arc::new(Progress::default());
         let reporter = Reporter::new(self.context, &name, &self.id, told, input.bytes());
         let in_order = self.transaction.is_some() || self.plan.is_in_order();
@@ -371,93 +386,6 @@ fn end_on_signals(stop: CancellationToken, ending: CancellationToken, at_once: b
         }
     });
     interrupted
-}
-
-/// Dead letters of one load, as what it reads now.
-pub(crate) struct Letters {
-    pub(crate) source: Arc<dyn Source>,
-    /// The places that they came from.
-    pub(crate) places: BTreeSet<Arc<str>>,
-    /// Where those go that are refused again.
-    pub(crate) refused: Arc<dyn DeadLetters>,
-}
-
-/// Sends dead letters to the target of their load, by its arguments.
-pub(crate) async fn send_again(
-    manifest: &Manifest,
-    context: &Context,
-    letters: Letters,
-) -> Result<Summary, Failure> {
-    let (args, context) = manifest.again(context)?;
-    let (target, sources) = args.paths.split_last().expect("clap asks for one");
-    let target = Target::parse(target, &args, &context)?;
-    let whole = match args.pace.watch {
-        None => Input::open(&args, &context, sources).await.ok(),
-        Some(_) => None,
-    };
-    let files = given(&args, manifest, &letters.places, whole.as_ref())?;
-    let mapping = args.reading.mapping(&args)?;
-    let input = Input::Given { source: letters.source.clone(), files, mapping };
-    let prepared = match &target {
-        Target::Kafka(topic) => kafka::prepare(&args, &context, topic, &input, None).await?,
-        Target::Store(store) => stores::prepare(&args, &context, store, &input, manifest.began_ms).await?,
-        Target::Files(files) => return Err(Box::new(LoadError::Target { target: files.shown().to_owned() })),
-    };
-    let (progress, name) = (Arc::new(Progress::default()), prepared.name.clone());
-    let transfer = Transfer {
-        load: Load { id: manifest.id.as_str().into(), transfer: format!("load-{name}").into() },
-        source: letters.source,
-        stages: input.mapped().into_iter().chain([prepared.stage]).collect(),
-        sink: Arc::new(Told(prepared.sink)),
-        cuts: Cuts::default(),
-        budget: Budget::new(prepared.budget_bytes),
-        checkpoints: Arc::new(NoCheckpoints::default()),
-        dead_letters: letters.refused,
-        progress: progress.clone(),
-        on_error: OnError::DeadLetter,
-        clock: Arc::new(SystemClock),
-        retries: Backoff::new(100, 1_000, 0, 1),
-        lanes_count_max: 1,
-    };
-    let ended = transfer.run(CancellationToken::new()).await;
-    ended.map_err(|fault| LoadError::of(fault, progress.records_committed(), &name) as Failure)
-}
-
-/// What the records of these places look like, as their files have it; those of generators are JSON.
-fn given(
-    args: &Args,
-    manifest: &Manifest,
-    places: &BTreeSet<Arc<str>>,
-    whole: Option<&Input>,
-) -> Result<Vec<Given>, Failure> {
-    let known = whole.map(Input::read_shapes).unwrap_or_default();
-    let source = whole.and_then(Input::files);
-    let file = |(path, shape)| Given { path, shape, source: source.clone() };
-    let mut files: Vec<Given> = known.into_iter().map(file).collect();
-    let read = Reading::of(args, Vec::new())?;
-    for place in places {
-        if files.iter().any(|file| file.path == *place) {
-            continue;
-        }
-        let path = PathBuf::from(&**place);
-        let format = read.config.format.or(Format::of_name(place));
-        let (source, shape) = match format {
-            Some(_) if path.is_file() => {
-                let opened = read.open(place).map_err(|source| LoadError::Plan { source });
-                let (source, shape) = opened.map_err(Box::new)?;
-                (Some(Arc::new(source)), shape)
-            }
-            Some(Format::Csv | Format::Excel) => {
-                let (id, reason) =
-                    (manifest.id.clone(), "it is gone, and with it the names of its columns".to_owned());
-                return Err(Box::new(Hindrance::InputChanged { id, path, reason }));
-            }
-            Some(Format::Avro | Format::Parquet) => (None, Shape::Rows),
-            Some(Format::JsonLines | Format::Json) | None => (None, Shape::Json),
-        };
-        files.push(Given { path: place.clone(), shape, source });
-    }
-    Ok(files)
 }
 
 /// For the time that a summary tells.

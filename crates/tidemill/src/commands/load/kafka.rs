@@ -152,6 +152,7 @@ pub(super) async fn prepare(
         told,
         is_repeatable: false,
         budget_bytes: BUDGET_BYTES,
+        planned: Vec::new(),
     })
 }
 

@@ -10,6 +10,7 @@ use connectors::{
     Selection, TableForm,
     crossing::{Decode, Keyed, Plain, TopicForm},
     kafka::{SourceConfig, TopicSource, Topics},
+    received::Received,
 };
 use engine::Stage;
 use tokio_util::sync::CancellationToken;
@@ -21,7 +22,10 @@ use super::{
     pace::{Paced, Plan},
     stores::Store,
 };
-use crate::context::{Context, Failure};
+use crate::{
+    commands::dead_letters::Kind,
+    context::{Context, Failure},
+};
 
 /// What is asked of a store.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -80,6 +84,14 @@ const SCHEMES: [&str; 5] = ["mongodb", "mongodb+srv", "dynamodb", "firestore", "
 
 fn scheme(source: &str) -> Option<&str> {
     source.split_once("://").map(|(scheme, _)| scheme).filter(|scheme| SCHEMES.contains(scheme))
+}
+
+pub(super) fn kind(sources: &[String]) -> Kind {
+    match sources.iter().find_map(|source| scheme(source)) {
+        Some("kafka") => Kind::Topic,
+        Some(_) => Kind::Store,
+        None => Kind::Texts,
+    }
 }
 
 /// The sources of a load, whatever they are.
@@ -156,6 +168,17 @@ impl Records {
         })
     }
 
+    /// Refused records of the store or topic that the sources name, in its place. `None`: they name none.
+    pub(super) fn of_letters(
+        args: &Args,
+        context: &Context,
+        sources: &[String],
+        letters: Arc<dyn Source>,
+    ) -> Result<Option<Self>, Failure> {
+        let records = Self::open(args, context, sources)?;
+        Ok(records.map(|records| Self { source: letters, ..records }))
+    }
+
     pub(super) fn source(&self) -> Arc<dyn Source> {
         self.source.clone()
     }
@@ -210,8 +233,9 @@ impl Records {
                 stages.push(stage);
             }
             Target::Store(_) => stages.push(stage),
-            Target::Files(_) => {}
+            Target::Files(_) => return Ok(stages),
         }
-        Ok(stages)
+        // What any of them refuses is told as it came.
+        Ok(vec![Arc::new(Received::new(stages))])
     }
 }

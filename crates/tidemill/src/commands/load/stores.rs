@@ -238,7 +238,7 @@ pub(super) async fn prepare(
         (Input::Records(_), _) if !has_contract => Arc::new(Rekeyed { keys: plan.keys, stamp: plan.stamp }),
         (_, Some(read)) => Arc::new(appearing(plan, read.clone())),
         _ => {
-            let stage = Rows::new(plan, planned);
+            let stage = Rows::new(plan, planned.clone());
             Arc::new(stage.map_err(|source| Box::new(LoadError::Plan { source }) as Failure)?)
         }
     };
@@ -252,6 +252,7 @@ pub(super) async fn prepare(
         told: json!({ "store": store.connector.name, "target": store.name }),
         is_repeatable: true,
         budget_bytes: BUDGET_BYTES,
+        planned,
     })
 }
 

@@ -208,6 +208,7 @@ fn every_error_of_pace_and_state_says_what_and_what_to_do() {
             path: "data/flights.csv".into(),
             reason: "it has 90 bytes and had 81".to_owned(),
         },
+        Hindrance::ColumnsGone { load: id(), path: "data/flights.csv".into() },
         Hindrance::HasEnded { id: id() },
         Hindrance::NoLoad { id: "other".to_owned(), known: known() },
         Hindrance::NoLoad { id: "other".to_owned(), known: Vec::new() },

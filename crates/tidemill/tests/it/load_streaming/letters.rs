@@ -93,3 +93,47 @@ fn letters_of_a_store_keep_their_place_and_can_be_removed() {
     text += &world.run(&["dead-letters", "show", "lake/planes"]).expect_code(6).shown();
     snapshot!(&world, "refused", text);
 }
+
+/// A record of CSV has its columns with it, and the types that they had.
+#[test]
+fn letters_are_sent_again_when_their_file_is_gone() {
+    let Some(server) = testkit::mongod() else { return };
+    let Some(python) = testkit::venv_python("dlt") else { return };
+    let (world, parts) = beside();
+    let collection = name("letters");
+    let store = format!("mongodb://{}/letters/{collection}?replicaSet=tests", server.address);
+    world.write("planes.csv", "tailnum;year;seats\nN1;2001;5\n'N;2';2002\nN3;2003;7\n");
+    let reading =
+        ["--delimiter", ";", "--quote", "'", "--rename", "tailnum=tail", "--columns", "tailnum,seats,year"];
+    world.ok(&[&["load", "planes.csv", &store, "--on-error", "dead-letter"], &reading[..]].concat());
+    fs::remove_file(world.path("planes.csv")).unwrap();
+    edit(&world, &collection, "'N;2';2002", "'N;2';2002;6");
+    assert_eq!(world.ok(&["dead-letters", "retry", &collection]), format!("1 record to {collection}\n"));
+    let script = "import sys, pymongo\n\
+                  planes = pymongo.MongoClient(sys.argv[1]).letters[sys.argv[2]].find()\n\
+                  print(sorted((one['tail'], one['year'], one['seats']) for one in planes))";
+    let planes = testkit::run_python(&python, script, &[&server.uri(""), &collection]);
+    assert_eq!(planes.trim(), "[('N1', 2001, 5), ('N3', 2003, 7), ('N;2', 2002, 6)]");
+    // Standard input is always gone.
+    let topic = name("letters");
+    world.write(&format!("contracts/{topic}.json"), CONTRACT);
+    let target = format!("kafka://{}/{topic}", parts.kafka());
+    let load = ["load", "-", &target, "--create", "--contract", &topic, "--key", "id", "--format", "csv"];
+    let mut command = world.command(&[&load[..], &["--on-error", "dead-letter"]].concat());
+    world.write("orders.csv", ROWS);
+    command.stdin(fs::File::open(world.path("orders.csv")).unwrap());
+    assert!(command.output().unwrap().status.success());
+    edit(&world, &topic, "x,us", "2,us");
+    world.run(&["dead-letters", "retry", &topic]).expect_code(6);
+    edit(&world, &topic, "\"value\":\"4\"", "\"value\":\"4,eu\"");
+    assert_eq!(world.ok(&["dead-letters", "retry", &topic]), format!("1 record to {topic}\n"));
+    // Letters of a version that kept no columns.
+    let topic = name("letters");
+    world.write(&format!("contracts/{topic}.json"), CONTRACT);
+    let target = format!("kafka://{}/{topic}", parts.kafka());
+    world.ok(&["load", "orders.csv", &target, "--create", "--contract", &topic, "--on-error", "dead-letter"]);
+    fs::remove_file(world.path("orders.csv")).unwrap();
+    edit(&world, &topic, "tidemill.columns", "other");
+    let text = world.run(&["dead-letters", "retry", &topic]).expect_code(3).shown();
+    snapshot!(&world, "columns gone", text.replace(&topic, "TOPIC"));
+}
