@@ -30,6 +30,7 @@ mod tests;
 pub use errors::Error;
 pub use options::{Durability, MigrationPolicy, Options};
 pub use security::options::{
-    AuthorizerOptions, ClientAuth, OauthOptions, Protocol, SaslOptions, SecurityOptions, TlsOptions,
+    AuthorizerOptions, ClientAuth, DelegationOptions, OauthOptions, Protocol, SaslOptions, SecurityOptions,
+    TlsOptions,
 };
 pub use service::Service;

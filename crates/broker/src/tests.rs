@@ -12,6 +12,7 @@ use crate::{Options, Service};
 mod admin;
 mod clock;
 mod consumers;
+mod delegation;
 mod limits;
 mod produce;
 mod restart;

@@ -3,8 +3,8 @@
 use std::{net::SocketAddr, path::Path};
 
 use broker::{
-    AuthorizerOptions, ClientAuth, MigrationPolicy, OauthOptions, Options, Protocol, SaslOptions,
-    SecurityOptions, TlsOptions,
+    AuthorizerOptions, ClientAuth, DelegationOptions, MigrationPolicy, OauthOptions, Options, Protocol,
+    SaslOptions, SecurityOptions, TlsOptions,
 };
 use project::Project;
 
@@ -106,6 +106,13 @@ fn sasl_options(project: &Project) -> Result<SaslOptions, Failure> {
         mechanisms: settings.list("broker.sasl_mechanisms"),
         users: settings.secrets("broker.users"),
         reauth_ms_max: settings.milliseconds("broker.sasl_reauth_ms_max")?,
+        delegation: DelegationOptions {
+            secret_key: settings
+                .optional_text("broker.delegation_token_secret_key")
+                .map(|_| settings.secret("broker.delegation_token_secret_key")),
+            lifetime_ms_max: settings.milliseconds("broker.delegation_token_lifetime_ms_max")?,
+            expiry_ms: settings.milliseconds("broker.delegation_token_expiry_ms")?,
+        },
         oauth: OauthOptions {
             unsecured: settings.boolean("broker.oauth_unsecured")?,
             jwks,

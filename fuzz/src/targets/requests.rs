@@ -43,7 +43,8 @@ fn decode_body(key: i16, version: i16, mut body: Bytes) {
         OffsetDeleteRequest DescribeClientQuotasRequest AlterClientQuotasRequest DescribeUserScramCredentialsRequest
         AlterUserScramCredentialsRequest DescribeClusterRequest DescribeProducersRequest DescribeTransactionsRequest
         ListTransactionsRequest ConsumerGroupHeartbeatRequest ConsumerGroupDescribeRequest
-        DescribeTopicPartitionsRequest);
+        DescribeTopicPartitionsRequest CreateDelegationTokenRequest RenewDelegationTokenRequest
+        ExpireDelegationTokenRequest DescribeDelegationTokenRequest);
     panic!("the fuzz target knows no request of key {key}");
 }
 

@@ -224,12 +224,15 @@ fn of_broker(broker: &Broker) -> Vec<DescribeConfigsResourceResult> {
     };
     let advertised = listed(&|at| format!("{}://{}:{}", at.name, &*at.host, at.port));
     let protocols = listed(&|at| format!("{}:{}", at.name, at.protocol.word()));
+    let tokens = &options.security.sasl.delegation;
     let int_max = |count: u32| i32::try_from(count).unwrap_or(i32::MAX).to_string();
-    let rows: [(&'static str, String, Kind); 25] = [
+    let rows: [(&'static str, String, Kind); 27] = [
         ("advertised.listeners", advertised, Kind::Text),
         ("auto.create.topics.enable", options.auto_create_topics.to_string(), Kind::Boolean),
         ("connections.max.idle.ms", options.connections_idle_ms_max.to_string(), Kind::Long),
         ("default.replication.factor", "1".to_owned(), Kind::Int),
+        ("delegation.token.expiry.time.ms", tokens.expiry_ms.to_string(), Kind::Long),
+        ("delegation.token.max.lifetime.ms", tokens.lifetime_ms_max.to_string(), Kind::Long),
         ("fetch.max.bytes", options.fetch_bytes_max.to_string(), Kind::Int),
         (
             "group.consumer.heartbeat.interval.ms",

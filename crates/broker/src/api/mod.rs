@@ -53,6 +53,10 @@ mod k33_alter_configs;
 mod k35_describe_log_dirs;
 mod k36_sasl_authenticate;
 mod k37_create_partitions;
+mod k38_create_delegation_token;
+mod k39_renew_delegation_token;
+mod k40_expire_delegation_token;
+mod k41_describe_delegation_token;
 mod k42_delete_groups;
 mod k43_elect_leaders;
 mod k44_incremental_alter_configs;
@@ -111,6 +115,10 @@ pub const HANDLERS: &[Handler] = &[
     k35_describe_log_dirs::HANDLER,
     k36_sasl_authenticate::HANDLER,
     k37_create_partitions::HANDLER,
+    k38_create_delegation_token::HANDLER,
+    k39_renew_delegation_token::HANDLER,
+    k40_expire_delegation_token::HANDLER,
+    k41_describe_delegation_token::HANDLER,
     k42_delete_groups::HANDLER,
     k43_elect_leaders::HANDLER,
     k44_incremental_alter_configs::HANDLER,

@@ -379,6 +379,20 @@ pub const CREATE_ACLS: Shape = Shape { flexible_since: 2, parts: &[always(Items(
 
 pub const DELETE_ACLS: Shape = Shape { flexible_since: 2, parts: &[always(Items(ACL_FILTER))] };
 
+pub const CREATE_DELEGATION_TOKEN: Shape = Shape {
+    flexible_since: 2,
+    parts: &[since(3, Text), since(3, Text), always(Items(&[always(Text), always(Text)])), always(Fixed(8))],
+};
+
+pub const RENEW_DELEGATION_TOKEN: Shape =
+    Shape { flexible_since: 2, parts: &[always(Bytes), always(Fixed(8))] };
+
+pub const EXPIRE_DELEGATION_TOKEN: Shape =
+    Shape { flexible_since: 2, parts: &[always(Bytes), always(Fixed(8))] };
+
+pub const DESCRIBE_DELEGATION_TOKEN: Shape =
+    Shape { flexible_since: 2, parts: &[always(Items(&[always(Text), always(Text)]))] };
+
 pub const DESCRIBE_USER_SCRAM_CREDENTIALS: Shape =
     Shape { flexible_since: 0, parts: &[always(Items(&[always(Text)]))] };
 

@@ -17,6 +17,7 @@ use super::{HANDLERS, handler, handmade, page};
 use crate::tests::{Server, batch_of};
 use ids::{STRANGER, by_id};
 
+mod delegation;
 mod denied;
 mod ids;
 mod throttled;
@@ -96,7 +97,8 @@ fn examples() -> Vec<Example> {
                 .or_else(|| transaction_example(handler.key, version))
                 .or_else(|| admin_example(handler.key, version))
                 .or_else(|| placement_example(handler.key, version))
-                .or_else(|| security_example(handler.key, version));
+                .or_else(|| security_example(handler.key, version))
+                .or_else(|| delegation::delegation_example(handler.key, version));
             all.push(made.unwrap_or_else(|| panic!("no example of {}", handler.name)));
         }
     }
@@ -661,7 +663,8 @@ fn decode_any(key: i16, version: i16, mut bytes: Bytes) {
         ConsumerGroupHeartbeatRequest ConsumerGroupDescribeRequest SaslHandshakeRequest
         DescribeClientQuotasRequest AlterClientQuotasRequest
         SaslAuthenticateRequest DescribeAclsRequest CreateAclsRequest DeleteAclsRequest
-        DescribeUserScramCredentialsRequest AlterUserScramCredentialsRequest);
+        DescribeUserScramCredentialsRequest AlterUserScramCredentialsRequest CreateDelegationTokenRequest
+        RenewDelegationTokenRequest ExpireDelegationTokenRequest DescribeDelegationTokenRequest);
     panic!("no request type for key {key}");
 }
 

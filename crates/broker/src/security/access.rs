@@ -16,7 +16,7 @@ use crate::{api::Caller, broker::Broker, groups::consumer::layout::Sight};
 #[cfg(test)]
 pub const GUARDED: &[i16] = &[
     0, 1, 2, 3, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31,
-    32, 33, 35, 36, 37, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51, 60, 61, 65, 66, 68, 69, 75,
+    32, 33, 35, 36, 37, 38, 39, 40, 41, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51, 60, 61, 65, 66, 68, 69, 75,
 ];
 
 /// What something is done to.
@@ -26,6 +26,10 @@ pub enum Resource<'a> {
     Group(&'a str),
     TransactionalId(&'a str),
     Cluster,
+    /// By its id.
+    DelegationToken(&'a str),
+    /// As `User:alice`.
+    User(&'a str),
 }
 
 impl<'a> Resource<'a> {
@@ -35,6 +39,8 @@ impl<'a> Resource<'a> {
             Resource::Group(id) => (ResourceType::Group, id),
             Resource::TransactionalId(id) => (ResourceType::TransactionalId, id),
             Resource::Cluster => (ResourceType::Cluster, CLUSTER_NAME),
+            Resource::DelegationToken(id) => (ResourceType::DelegationToken, id),
+            Resource::User(principal) => (ResourceType::User, principal),
         }
     }
 
@@ -44,14 +50,17 @@ impl<'a> Resource<'a> {
             Resource::Group(_) => ResponseError::GroupAuthorizationFailed,
             Resource::TransactionalId(_) => ResponseError::TransactionalIdAuthorizationFailed,
             Resource::Cluster => ResponseError::ClusterAuthorizationFailed,
+            Resource::DelegationToken(_) | Resource::User(_) => {
+                ResponseError::DelegationTokenAuthorizationFailed
+            }
         }
     }
 
     /// What can be done to it at all.
     fn operations(self) -> &'static [Operation] {
         use Operation::{
-            Alter, AlterConfigs, ClusterAction, Create, Delete, Describe, DescribeConfigs, IdempotentWrite,
-            Read, TwoPhaseCommit, Write,
+            Alter, AlterConfigs, ClusterAction, Create, CreateTokens, Delete, Describe, DescribeConfigs,
+            DescribeTokens, IdempotentWrite, Read, TwoPhaseCommit, Write,
         };
         match self {
             Resource::Topic(_) => {
@@ -62,6 +71,8 @@ impl<'a> Resource<'a> {
             Resource::Cluster => {
                 &[Create, Alter, Describe, ClusterAction, DescribeConfigs, AlterConfigs, IdempotentWrite]
             }
+            Resource::DelegationToken(_) => &[Describe],
+            Resource::User(_) => &[CreateTokens, DescribeTokens],
         }
     }
 }

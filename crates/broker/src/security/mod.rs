@@ -2,13 +2,15 @@
 //!
 //! `listeners` says where the broker listens and as what, `tls` and `distinguished` read certificates, `mapping` says who their
 //! owners are, `peer` is what is
-//! known of the other end of a connection, `sasl` how it proves it, `users` whom it can prove to be; `acl` and `rules` are
+//! known of the other end of a connection, `sasl` how it proves it, `users` whom it can prove to be, `delegation` as whom it
+//! may come by a token; `acl` and `rules` are
 //! Kafka's access control lists, `access` asks them. What it keeps is in the data folder, through `kept`.
 //!
 //! It answers no request itself: that is `api`'s. Without an authorizer every question is answered with yes, without a look.
 
 pub mod access;
 pub mod acl;
+pub mod delegation;
 pub mod distinguished;
 pub mod kept;
 pub mod listeners;
@@ -24,6 +26,7 @@ use std::sync::Arc;
 
 use crate::{errors::Error, options::Options};
 
+use delegation::Delegation;
 use rules::Authorizer;
 use sasl::{Mechanism, oauth::Tokens};
 use users::Users;
@@ -34,6 +37,7 @@ pub struct Security {
     /// What a SASL listener offers, in the order of the settings.
     pub mechanisms: Vec<Mechanism>,
     pub tokens: Option<Tokens>,
+    pub delegation: Option<Delegation>,
     /// Who the owners of certificates are.
     pub mapping: mapping::Rules,
     /// After so long a client has to authenticate again; `None`: never.
@@ -56,6 +60,7 @@ impl Security {
         let rules = options.security.tls.principal_mapping_rules.as_deref();
         let mapping = mapping::Rules::read(rules.unwrap_or("DEFAULT"))?;
         let reauth_ms_max = Some(sasl.reauth_ms_max).filter(|ms| *ms > 0);
-        Ok(Security { users, mechanisms, tokens, mapping, reauth_ms_max, authorizer })
+        let delegation = Delegation::open(&options.data_dir, &sasl.delegation)?;
+        Ok(Security { users, mechanisms, tokens, delegation, mapping, reauth_ms_max, authorizer })
     }
 }

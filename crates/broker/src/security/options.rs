@@ -61,8 +61,27 @@ pub struct SaslOptions {
     /// Users with their passwords, for PLAIN and SCRAM; more SCRAM users are made by `kafka-configs`.
     pub users: BTreeMap<String, Secret>,
     pub oauth: OauthOptions,
+    pub delegation: DelegationOptions,
     /// Kafka's `connections.max.reauth.ms`; 0: a client authenticates once.
     pub reauth_ms_max: i64,
+}
+
+/// The tokens that clients are given to hand on.
+#[derive(Debug, Clone)]
+pub struct DelegationOptions {
+    /// What makes their secrets (`delegation.token.secret.key`); `None`: there are none.
+    pub secret_key: Option<Secret>,
+    /// How long one can be renewed (`delegation.token.max.lifetime.ms`).
+    pub lifetime_ms_max: i64,
+    /// How long one holds without that (`delegation.token.expiry.time.ms`).
+    pub expiry_ms: i64,
+}
+
+impl Default for DelegationOptions {
+    /// Kafka's defaults.
+    fn default() -> Self {
+        Self { secret_key: None, lifetime_ms_max: 7 * 24 * 60 * 60 * 1_000, expiry_ms: 24 * 60 * 60 * 1_000 }
+    }
 }
 
 /// Whose tokens are taken.

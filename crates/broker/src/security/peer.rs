@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use super::{
     Security,
     listeners::Listener,
-    sasl::{Exchange, Mechanism, Turn},
+    sasl::{Done, Exchange, Mechanism, Turn},
 };
 
 /// Who has not proven anything.
@@ -51,6 +51,7 @@ struct State {
     since: Instant,
     /// By what he has proven it: another mechanism cannot renew it.
     mechanism: Option<Mechanism>,
+    by_token: bool,
 }
 
 enum Phase {
@@ -60,7 +61,7 @@ enum Phase {
     Fresh,
     /// Handshake version 0: tokens come as frames without headers.
     Exchanging {
-        exchange: Exchange,
+        exchange: Box<Exchange>,
         mechanism: Mechanism,
         bare: bool,
         is_renewal: bool,
@@ -113,12 +114,18 @@ impl Peer {
         let has_sasl = listener.protocol.has_sasl();
         let principal = name.map_or_else(|| ANONYMOUS.into(), |name| format!("User:{name}").into());
         let phase = if has_sasl { Phase::Fresh } else { Phase::Open };
-        let state = State { principal, phase, until: None, since: Instant::now(), mechanism: None };
+        let state =
+            State { principal, phase, until: None, since: Instant::now(), mechanism: None, by_token: false };
         Peer { host, listener, is_open: AtomicBool::new(!has_sasl), state: Mutex::new(state) }
     }
 
     pub fn principal(&self) -> Arc<str> {
         self.state.lock().principal.clone()
+    }
+
+    /// Whether he is who he is by a delegation token.
+    pub fn came_by_token(&self) -> bool {
+        self.state.lock().by_token
     }
 
     /// Whether he has proven who he is, or need not.
@@ -165,7 +172,7 @@ impl Peer {
             state.phase = Phase::Failed;
             return Handshake::Unsupported;
         };
-        let exchange = Exchange::new(mechanism);
+        let exchange = Box::new(Exchange::new(mechanism));
         state.phase = Phase::Exchanging { exchange, mechanism, bare: version == 0, is_renewal };
         Handshake::Begun
     }
@@ -194,7 +201,7 @@ impl Peer {
         let turn = exchange.step(security, token, now_ms);
         let refusal = match turn {
             Ok(Turn::More(answer)) => return Proof::More(answer.into()),
-            Ok(Turn::Done { answer, user, until_ms }) => {
+            Ok(Turn::Done(Done { answer, user, until_ms, by_token })) => {
                 let proven: Arc<str> = format!("User:{user}").into();
                 if is_renewal && (*principal != proven || *before != Some(mechanism)) {
                     let message = format!(
@@ -205,6 +212,7 @@ impl Peer {
                     let left_ms = until_ms.map(|until_ms| (until_ms - now_ms).max(0));
                     let lifetime_ms = [left_ms, security.reauth_ms_max].into_iter().flatten().min();
                     state.open(proven, mechanism, lifetime_ms);
+                    state.by_token = by_token;
                     self.is_open.store(true, Ordering::Relaxed);
                     Ok(Proof::Proven { answer: answer.into(), lifetime_ms: lifetime_ms.unwrap_or(0) })
                 }

@@ -8,8 +8,8 @@ use tokio::{io::AsyncWriteExt, net::TcpStream};
 use super::{examples, handler, read_answer};
 use crate::{AuthorizerOptions, tests::Server};
 
-/// TOPIC_, GROUP_, CLUSTER_ and TRANSACTIONAL_ID_AUTHORIZATION_FAILED.
-const DENIED: [&str; 4] = ["29", "30", "31", "53"];
+/// TOPIC_, GROUP_, CLUSTER_ and TRANSACTIONAL_ID_AUTHORIZATION_FAILED, and DELEGATION_TOKEN_REQUEST_NOT_ALLOWED: nothing is asked here.
+const DENIED: [&str; 5] = ["29", "30", "31", "53", "64"];
 /// Keys that tell nothing that would have to be guarded, or hide what is instead of refusing.
 const OPEN: [(&str, &str); 8] = [
     ("Fetch", "the id of no topic (v13 and later) is unknown to everybody"),

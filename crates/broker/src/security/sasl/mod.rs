@@ -76,8 +76,18 @@ pub enum Exchange {
 pub enum Turn {
     /// Another token is wanted.
     More(Vec<u8>),
-    /// He is who he says: the last answer, his name, and when his proof ends.
-    Done { answer: Vec<u8>, user: String, until_ms: Option<i64> },
+    /// He is who he says.
+    Done(Done),
+}
+
+/// The last answer, who has proven himself, and when that ends.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Done {
+    pub answer: Vec<u8>,
+    pub user: String,
+    pub until_ms: Option<i64>,
+    /// Somebody else has done it for him: he has a delegation token.
+    pub by_token: bool,
 }
 
 /// What the client is told; why stands in the log.
@@ -110,7 +120,11 @@ impl Exchange {
     pub fn step(&mut self, security: &Security, token: &[u8], now_ms: i64) -> Result<Turn, Refused> {
         match self {
             Exchange::Plain => plain(security, token),
-            Exchange::Scram(exchange) => exchange.step(&security.users, token),
+            Exchange::Scram(exchange) => {
+                let known =
+                    scram::Known { users: &security.users, delegation: security.delegation.as_ref(), now_ms };
+                exchange.step(&known, token)
+            }
             Exchange::OauthBearer(exchange) => exchange.step(security.tokens.as_ref(), token, now_ms),
         }
     }
@@ -140,7 +154,7 @@ fn plain(security: &Security, token: &[u8]) -> Result<Turn, Refused> {
             "Authentication failed: Client requested an authorization id that is different from username";
         return Err(Refused::saying(message));
     }
-    Ok(Turn::Done { answer: vec![], user: user.to_owned(), until_ms: None })
+    Ok(Turn::Done(Done { answer: vec![], user: user.to_owned(), until_ms: None, by_token: false }))
 }
 
 /// Compares in a time that does not tell where the first difference is.

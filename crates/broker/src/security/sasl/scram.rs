@@ -9,8 +9,8 @@ use ring::{
     rand::{SecureRandom, SystemRandom},
 };
 
-use super::{Refused, Turn, is_same};
-use crate::security::users::Users;
+use super::{Done, Refused, Turn, is_same};
+use crate::security::{delegation::Delegation, users::Users};
 
 /// Kafka's bounds for the number of iterations; more would be work that any client could ask for.
 pub const ITERATIONS: std::ops::RangeInclusive<i32> = 4_096..=16_384;
@@ -104,6 +104,13 @@ fn random() -> Vec<u8> {
     bytes
 }
 
+/// Whose password can be checked: a user's, or a delegation token's.
+pub struct Known<'a> {
+    pub users: &'a Users,
+    pub delegation: Option<&'a Delegation>,
+    pub now_ms: i64,
+}
+
 /// The server's half of one exchange.
 pub struct Exchange {
     hash: Hash,
@@ -111,7 +118,10 @@ pub struct Exchange {
 }
 
 struct Begun {
+    /// The owner, where the name is a token's id.
     user: String,
+    by_token: bool,
+    until_ms: Option<i64>,
     credential: Credential,
     header: String,
     /// The client's first message without its header, and our answer to it.
@@ -125,15 +135,15 @@ impl Exchange {
         Exchange { hash, begun: None }
     }
 
-    pub fn step(&mut self, users: &Users, token: &[u8]) -> Result<Turn, Refused> {
+    pub fn step(&mut self, known: &Known<'_>, token: &[u8]) -> Result<Turn, Refused> {
         let text = std::str::from_utf8(token).map_err(|_| Refused::because("a token is not UTF-8"))?;
         match self.begun.take() {
-            None => self.begin(users, text, &BASE64.encode(random())),
+            None => self.begin(known, text, &BASE64.encode(random())),
             Some(begun) => self.end(begun, text),
         }
     }
 
-    fn begin(&mut self, users: &Users, text: &str, ours: &str) -> Result<Turn, Refused> {
+    fn begin(&mut self, known: &Known<'_>, text: &str, ours: &str) -> Result<Turn, Refused> {
         let malformed = || Refused::because("the first token is not one of SCRAM");
         // `n,a=acting,` and `n=user,r=nonce`
         let mut commas = text.match_indices(',').map(|(at, _)| at);
@@ -150,14 +160,34 @@ impl Exchange {
         if !acting.is_empty() && acting.replace("=2C", ",").replace("=3D", "=") != user {
             return Err(Refused::because("the client asks to act as another user"));
         }
-        let credential = users.credential(&user, self.hash);
-        let credential = credential.ok_or_else(|| Refused::because(format!("there is no user {user:?}")))?;
+        let by_token = parts.any(|extension| extension.eq_ignore_ascii_case("tokenauth=true"));
+        let (user, until_ms, credential) = self.look_up(known, user, by_token)?;
         let nonce = format!("{theirs}{ours}");
         let answer = format!("r={nonce},s={},i={}", BASE64.encode(&credential.salt), credential.iterations);
         let messages = format!("{bare},{answer}");
-        self.begun =
-            Some(Begun { user, credential, header: header.to_owned(), messages, nonce: ours.to_owned() });
+        let (header, nonce) = (header.to_owned(), ours.to_owned());
+        self.begun = Some(Begun { user, by_token, until_ms, credential, header, messages, nonce });
         Ok(Turn::More(answer.into_bytes()))
+    }
+
+    /// Who comes by this name, and until when.
+    fn look_up(
+        &self,
+        known: &Known<'_>,
+        name: String,
+        by_token: bool,
+    ) -> Result<(String, Option<i64>, Credential), Refused> {
+        if !by_token {
+            let credential = known.users.credential(&name, self.hash);
+            let unknown = || Refused::because(format!("there is no user {name:?}"));
+            return credential.ok_or_else(unknown).map(|credential| (name, None, credential));
+        }
+        let bearer = known.delegation.and_then(|tokens| tokens.bearer(&name, self.hash, known.now_ms));
+        let bearer = bearer.ok_or_else(|| {
+            Refused::because(format!("there is no delegation token {name:?}, or it has ended"))
+        })?;
+        let owner = bearer.owner.strip_prefix("User:").unwrap_or(&bearer.owner).to_owned();
+        Ok((owner, Some(bearer.expires_ms), bearer.credential))
     }
 
     fn end(&self, begun: Begun, text: &str) -> Result<Turn, Refused> {
@@ -184,7 +214,8 @@ impl Exchange {
         }
         let ours = self.hash.hmac(&key(&begun.credential.server_key)?, said.as_bytes());
         let answer = format!("v={}", BASE64.encode(ours)).into_bytes();
-        Ok(Turn::Done { answer, user: begun.user, until_ms: None })
+        let Begun { user, until_ms, by_token, .. } = begun;
+        Ok(Turn::Done(Done { answer, user, until_ms, by_token }))
     }
 }
 
@@ -204,27 +235,30 @@ mod tests {
         let users = Users::open(folder.path(), &BTreeMap::new(), true).unwrap();
         users.alter("user", &[], vec![(Hash::Sha256, credential)]).unwrap();
         let mut exchange = Exchange::new(Hash::Sha256);
+        let known = Known { users: &users, delegation: None, now_ms: 0 };
         let first =
-            exchange.begin(&users, "n,,n=user,r=rOprNGfwEbeRWgbNEkqO", "%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0");
+            exchange.begin(&known, "n,,n=user,r=rOprNGfwEbeRWgbNEkqO", "%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0");
         let expected =
             "r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096";
         assert_eq!(first, Ok(Turn::More(expected.into())));
         let last = "c=biws,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=";
         let answer = b"v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=".to_vec();
-        let done = exchange.step(&users, last.as_bytes());
-        assert_eq!(done, Ok(Turn::Done { answer, user: "user".to_owned(), until_ms: None }));
+        let done = exchange.step(&known, last.as_bytes());
+        let user = "user".to_owned();
+        assert_eq!(done, Ok(Turn::Done(Done { answer, user, until_ms: None, by_token: false })));
     }
 
     fn refusal(first: &str, last: impl Fn(&str) -> String) -> String {
         let folder = tempfile::tempdir().unwrap();
         let passwords = BTreeMap::from([("alice".to_owned(), Secret::new("wonder"))]);
         let users = Users::open(folder.path(), &passwords, true).unwrap();
+        let known = Known { users: &users, delegation: None, now_ms: 0 };
         let mut exchange = Exchange::new(Hash::Sha512);
-        match exchange.step(&users, first.as_bytes()) {
+        match exchange.step(&known, first.as_bytes()) {
             Ok(Turn::More(answer)) => {
                 let answer = String::from_utf8(answer).unwrap();
                 let nonce = answer.split(',').next().unwrap().strip_prefix("r=").unwrap();
-                exchange.step(&users, last(nonce).as_bytes()).unwrap_err().reason
+                exchange.step(&known, last(nonce).as_bytes()).unwrap_err().reason
             }
             other => other.unwrap_err().reason,
         }

@@ -7,7 +7,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 
-use super::{Mechanism, Refused, Turn};
+use super::{Done, Mechanism, Refused, Turn};
 use crate::{errors::Error, options::Options, security::options::OauthOptions};
 
 mod key;
@@ -174,7 +174,10 @@ impl Exchange {
             Ok((user, _)) if !acting.is_empty() && acting != user => {
                 Err(Refused::because("the client asks to act as another user"))
             }
-            Ok((user, until_ms)) => Ok(Turn::Done { answer: vec![], user, until_ms: Some(until_ms) }),
+            Ok((user, until_ms)) => {
+                let until_ms = Some(until_ms);
+                Ok(Turn::Done(Done { answer: vec![], user, until_ms, by_token: false }))
+            }
             Err(reason) => {
                 self.refused = Some(reason);
                 Ok(Turn::More(INVALID_TOKEN.as_bytes().to_vec()))

@@ -36,7 +36,7 @@ fn turn(tokens: &Tokens, bearer: &str) -> Result<String, String> {
     let mut exchange = Exchange::default();
     let first = format!("n,,\x01auth=Bearer {bearer}\x01\x01");
     match exchange.step(Some(tokens), first.as_bytes(), NOW_MS) {
-        Ok(Turn::Done { user, until_ms, .. }) => Ok(format!("{user} until {}", until_ms.unwrap())),
+        Ok(Turn::Done(Done { user, until_ms, .. })) => Ok(format!("{user} until {}", until_ms.unwrap())),
         Ok(Turn::More(told)) => {
             assert_eq!(told, INVALID_TOKEN.as_bytes());
             Err(exchange.step(Some(tokens), HAVING_READ, NOW_MS).unwrap_err().reason)
