@@ -38,9 +38,9 @@ impl Selection {
     pub fn expect_everything(&self, store: &str) -> Result<(), BoxError> {
         let asked = [
             (!self.fields.is_empty(), "fields"),
-            (self.filter.is_some(), "a filter"),
-            (self.cursor.is_some(), "a cursor"),
-            (self.splits_count.is_some(), "a number of splits"),
+            (self.filter.is_some(), "filter"),
+            (self.cursor.is_some(), "cursor"),
+            (self.splits_count.is_some(), "number of splits"),
         ];
         match asked.iter().find(|(is_asked, _)| *is_asked) {
             Some((_, what)) => {

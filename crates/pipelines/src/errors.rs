@@ -33,6 +33,12 @@ pub enum Error {
     NoConnection { file: TextFile, span: (usize, usize), name: String, names: Vec<String> },
     #[error("{stream} has no cursor")]
     NoCursor { stream: String, file: TextFile, span: (usize, usize) },
+    #[error("{stream} is a topic, which has no cursor: it is gone on with from its offsets")]
+    TopicCursor { stream: String, file: TextFile, span: (usize, usize) },
+    #[error("{stream} is a topic: its records have no cursor to begin and end at")]
+    TopicRange { stream: String, file: TextFile, span: (usize, usize) },
+    #[error("{path} is gone, and its refused records do not say what its columns were")]
+    ColumnsGone { pipeline: String, path: std::sync::Arc<str> },
     #[error("the source of {stream} cannot be opened")]
     Source { stream: String, source: BoxError },
     #[error("the target of {stream} cannot be opened")]
@@ -79,7 +85,9 @@ impl Problem for Error {
                 code::TM1228
             }
             Error::CursorTooCoarse { .. } => code::TM1229,
-            Error::NoCursor { .. } => code::TM1230,
+            Error::NoCursor { .. } | Error::TopicRange { .. } => code::TM1230,
+            Error::TopicCursor { .. } => code::TM1525,
+            Error::ColumnsGone { .. } => code::TM1523,
             Error::Source { .. } | Error::Sink { .. } => code::TM1231,
             Error::PastGivingUp { .. } => code::TM1232,
             Error::GivingUp { .. } => code::TM1233,
@@ -113,12 +121,15 @@ impl Problem for Error {
             | Error::NoSource { file, span, .. }
             | Error::NoTarget { file, span, .. }
             | Error::NoConnection { file, span, .. }
+            | Error::TopicCursor { file, span, .. }
+            | Error::TopicRange { file, span, .. }
             | Error::NoCursor { file, span, .. } => text(file, *span, ""),
             Error::CursorMissing { origin, .. }
             | Error::CursorKind { origin, .. }
             | Error::NoPrimaryKey { origin, .. } => Some(Spot::Record((**origin).clone())),
             Error::NoPipeline { .. }
             | Error::NoStream { .. }
+            | Error::ColumnsGone { .. }
             | Error::Source { .. }
             | Error::Sink { .. }
             | Error::OtherLoad { .. }
@@ -158,6 +169,15 @@ impl Problem for Error {
             }
             Error::NoConnection { names, .. } => format!("name one of: {}", names.join(", ")),
             Error::NoCursor { stream, .. } => format!("give {stream} a cursor, or run without --from and --to"),
+            Error::TopicCursor { .. } => {
+                "leave the cursor out; to begin at a time: source.settings: { start_from: 2024-01-01T00:00:00Z }".to_owned()
+            }
+            Error::TopicRange { .. } => {
+                "run without --from and --to; for all of the topic again: --full-refresh".to_owned()
+            }
+            Error::ColumnsGone { pipeline, .. } => {
+                format!("put it back, its header is enough; or take the values out by hand: tidemill dead-letters show {pipeline} --output json")
+            }
             Error::Source { .. } => "correct the source in the pipeline's file".to_owned(),
             Error::Sink { .. } => "correct the target in the pipeline's file".to_owned(),
             Error::OtherLoad { pipeline, .. } => format!(

@@ -4,7 +4,7 @@
 //! `schema/`; `normalize/` turns documents into rows, by the rules of `naming`, `types` and `contract`; `encode/` writes
 //! rows as text; `ledger` makes the rows of dlt's own tables.
 //!
-//! A load: `file/` reads `pipelines/*.yaml`, `source` opens what it names, `incremental` says what is new, `run/` carries
+//! A load: `file/` reads `pipelines/*.yaml`, `source` opens what it names, `topic` topics of Kafka, `letters` refused records in its place, `incremental` says what is new, `run/` carries
 //! the load to its end, `target/` writes files and what dlt keeps beside them, `state/` is what outlives a run, `plan` tells
 //! what a run would do. It knows no credentials: whoever runs a pipeline opens its target.
 
@@ -16,6 +16,7 @@ mod incremental;
 mod iso;
 mod layout;
 mod ledger;
+mod letters;
 mod naming;
 mod normalize;
 pub mod plan;
@@ -28,6 +29,7 @@ pub mod state;
 mod tables;
 mod tables_errors;
 mod target;
+mod topic;
 mod types;
 
 pub use contract::{Mode, SchemaContract};
@@ -37,6 +39,7 @@ pub use file::{PipelineFile, StreamSpec};
 pub use incremental::{Backfill, CursorValue, scalar_value};
 pub use layout::Layout;
 pub use ledger::{LOADS, STATE, StateRow, VERSION, hash_in_name, load_row, version_row};
+pub use letters::Letters;
 pub use naming::Naming;
 pub use normalize::{Discarded, Normalized, Normalizer, PART, TableRows};
 pub use run::{GivenUp, Options, Report, Target, give_up, restore, run};

@@ -5,12 +5,13 @@ use std::time::{Duration, Instant};
 use base::{Ask, BoxError, Discovery, Fault, Lease};
 
 use crate::{
-    Error, Nested, Options, Target,
+    Error, Nested, Options, Target, WriteDisposition,
     file::{Compression, Format, OnMissing, StreamSpec},
     incremental::Cursor,
     layout::FileName,
     run,
-    state::LoadKind,
+    source::Asked,
+    state::{LoadKind, TopicState},
     target::encode::extension,
 };
 
@@ -73,7 +74,8 @@ pub async fn plan(options: &Options) -> Result<Plan, BoxError> {
             let known = known.filter(|state| state.field == spec.field);
             Cursor::of(&stream.name, spec, &stream.shape.primary_key, known, backfill.as_ref())
         });
-        streams.push(stream_plan(options, stream, cursor.as_ref()).await?);
+        let topic = state.topics.get(&stream.name).filter(|_| !options.full_refresh);
+        streams.push(stream_plan(options, stream, cursor.as_ref(), topic).await?);
     }
     Ok(Plan {
         pipeline: options.file.name.clone(),
@@ -90,9 +92,11 @@ async fn stream_plan(
     options: &Options,
     stream: &StreamSpec,
     cursor: Option<&Cursor>,
+    topic: Option<&TopicState>,
 ) -> Result<StreamPlan, BoxError> {
-    let selection = run::selection(stream, cursor);
-    let opened = options.file.open_source(stream, &selection, &options.places)?;
+    let asked = Asked { selection: run::selection(stream, cursor), topic, letters: None };
+    let opened = options.file.open_source(stream, &asked, &options.places)?;
+    let selection = asked.selection;
     let is_file = !opened.stages.is_empty();
     let splits = splits(&*opened.source).await.map_err(Fault::into_inner)?;
     let (mut pushed_down, mut checked_here) = (Vec::new(), Vec::new());
@@ -101,6 +105,12 @@ async fn stream_plan(
     }
     if let Some(filter) = &selection.filter {
         pushed_down.push(format!("filter {filter}"));
+    }
+    let is_replaced = stream.shape.write_disposition == WriteDisposition::Replace;
+    if let Some(topic) = topic.filter(|topic| topic.topic == stream.collection && !is_replaced) {
+        let from: Vec<String> =
+            topic.offsets.iter().map(|(partition, next)| format!("{partition} from {next}")).collect();
+        pushed_down.push(format!("partitions {}", from.join(", ")));
     }
     if let Some(cursor) = cursor {
         let mut range = cursor.field.clone();
@@ -124,7 +134,7 @@ async fn stream_plan(
         splits,
         pushed_down,
         checked_here,
-        conversions: conversions(options, stream, is_file),
+        conversions: conversions(options, stream, opened.first_form),
         write_disposition: stream.shape.write_disposition.name(),
         files: files(options, stream),
     })
@@ -147,8 +157,8 @@ async fn splits(source: &dyn base::Source) -> Result<Vec<String>, Fault> {
     Ok(splits)
 }
 
-fn conversions(options: &Options, stream: &StreamSpec, is_file: bool) -> String {
-    let first = if is_file { "text -> rows" } else { "rows" };
+fn conversions(options: &Options, stream: &StreamSpec, first_form: &str) -> String {
+    let first = if first_form == "rows" { "rows".to_owned() } else { format!("{first_form} -> rows") };
     if let Target::Store { scheme, .. } = &options.target {
         return format!("{first} -> {scheme}");
     }
@@ -195,6 +205,11 @@ fn files(options: &Options, stream: &StreamSpec) -> String {
 pub fn check_backfill(options: &Options) -> Result<(), Error> {
     let without = options.streams.iter().find(|stream| stream.cursor.is_none());
     match (&options.backfill, without) {
+        (Some(_), Some(stream)) if options.file.reads_topics(&options.places) => Err(Error::TopicRange {
+            stream: stream.name.clone(),
+            file: options.file.file.clone(),
+            span: stream.span,
+        }),
         (Some(_), Some(stream)) => Err(Error::NoCursor {
             stream: stream.name.clone(),
             file: options.file.file.clone(),

@@ -13,8 +13,12 @@ mod tests;
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
-use base::{Backoff, BoxError, Budget, Clock, Fault, Load, Sink, Source};
-use connectors::{Selection, Settings, TableForm, objects::Memory, received::Told};
+use base::{Backoff, BoxError, Budget, Clock, Fault, Load, Sink};
+use connectors::{
+    Selection, Settings, TableForm,
+    objects::Memory,
+    received::{Told, WithColumns},
+};
 use engine::{
     Cuts, Ended, OnError, Progress, Transfer, checkpoints::FileCheckpoints, dead_letters::FileDeadLetters,
 };
@@ -25,7 +29,8 @@ use crate::{
     Error, PipelineFile, Tables,
     file::StreamSpec,
     incremental::{Backfill, Cursor, Tracked, tracked_of},
-    source::Places,
+    letters::Letters,
+    source::{Asked, Places},
     state::{CursorText, Finished, Journal, LoadKind, State, StateFolder, StreamDone, TableCount},
     target::{
         Lake,
@@ -52,7 +57,7 @@ pub struct Options {
     pub backfill: Option<Backfill>,
     /// Read instead of the pipeline's source, stream by stream: records that an earlier load refused. No cursor moves, and
     /// nothing is replaced.
-    pub letters: Option<BTreeMap<String, Arc<dyn Source>>>,
+    pub letters: Option<BTreeMap<String, Letters>>,
     pub clock: Arc<dyn Clock>,
     pub progress: Arc<Progress>,
 }
@@ -146,13 +151,11 @@ impl Run {
         stop: &CancellationToken,
     ) -> Result<(Ended, StreamDone), Fault> {
         let cursor = self.cursor(stream);
-        let opened = self
-            .options
-            .file
-            .open_source(stream, &selection(stream, cursor.as_ref()), &self.options.places)
-            .map_err(Error::fatal)?;
+        let topic = self.state.topics.get(&stream.name).filter(|_| !self.journal.is_full_refresh);
         let letters = self.options.letters.as_ref().and_then(|letters| letters.get(&stream.name));
-        let source = letters.cloned().unwrap_or(opened.source);
+        let asked = Asked { selection: selection(stream, cursor.as_ref()), topic, letters };
+        let opened = self.options.file.open_source(stream, &asked, &self.options.places);
+        let opened = opened.map_err(Error::fatal)?;
         let checkpoints = Arc::new(RunCheckpoints::new(self.checkpoints.clone(), &stream.name));
         let sink = self.sink(stream, opened.table_form)?;
         let sink: Arc<dyn Sink> = Arc::new(Tracked { inner: sink, cursor: cursor.map(Arc::new) });
@@ -164,13 +167,15 @@ impl Run {
                 id: self.journal.load_id.as_str().into(),
                 transfer: self.options.file.name.as_str().into(),
             },
-            source,
+            source: opened.source,
             stages: opened.stages,
             sink,
             cuts: Cuts::records(self.options.file.target.file_records_max),
             budget: Budget::new(u32::try_from(self.options.file.records_bytes_max()).unwrap_or(u32::MAX)),
             checkpoints: checkpoints.clone(),
-            dead_letters: dead_letters.clone(),
+            dead_letters: Arc::new(WithColumns::new(dead_letters.clone(), move |path| {
+                opened.columns.get(path).cloned()
+            })),
             progress: self.options.progress.clone(),
             on_error: OnError::DeadLetter,
             clock: self.options.clock.clone(),
@@ -181,7 +186,8 @@ impl Run {
         // What lies there, and not what this life refused: an earlier one may have done a part of the load.
         let unreadable = |source| Error::StateFile { path: dead_letters.folder().to_owned(), source };
         let discarded_count = dead_letters.count().map_err(unreadable).map_err(Error::fatal)?;
-        let mut done = StreamDone { discarded_count, ..StreamDone::default() };
+        let offsets = checkpoints.offsets();
+        let mut done = StreamDone { discarded_count, offsets, ..StreamDone::default() };
         let mut seen = Vec::new();
         for receipt in checkpoints.receipts() {
             let came = tracked_of(&receipt).map_err(Error::fatal)?;

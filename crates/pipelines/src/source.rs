@@ -7,15 +7,23 @@ use std::{
 };
 
 use base::Source;
-use cloud::store::{Address, Cloud};
-use connectors::{Connector, Selection, Settings, TableForm, files, mapping::Mapping, record};
+use cloud::{
+    registry::Registry,
+    store::{Address, Cloud},
+};
+use connectors::{
+    Connector, Selection, Settings, TableForm, files, mapping::Mapping, received::Columns, record,
+};
 use engine::Stage;
 use regex::Regex;
 
 use crate::{
     Error, PipelineFile, WriteDisposition,
     file::{SourceSpec, Span, StreamSpec, TargetSpec},
+    letters::Letters,
     rows::ParseRows,
+    state::TopicState,
+    topic::{BOOTSTRAP, TOPICS},
 };
 
 /// What addresses mean in this project.
@@ -27,6 +35,8 @@ pub struct Places {
     pub local: BTreeMap<String, Settings>,
     /// The connections that the file names.
     pub connections: BTreeMap<String, Reached>,
+    /// Who knows the schemas of a topic's records.
+    pub registry: Option<Registry>,
 }
 
 /// What a connection of the project leads to.
@@ -54,6 +64,20 @@ pub(crate) struct Opened {
     pub(crate) source: Arc<dyn Source>,
     pub(crate) stages: Vec<Arc<dyn Stage>>,
     pub(crate) table_form: TableForm,
+    /// What its records are as they come, in a word.
+    pub(crate) first_form: &'static str,
+    /// What records of CSV have as their columns, by file.
+    pub(crate) columns: BTreeMap<Arc<str>, Columns>,
+}
+
+/// What is asked of a source.
+#[derive(Default)]
+pub(crate) struct Asked<'a> {
+    pub(crate) selection: Selection,
+    /// How far a topic was read.
+    pub(crate) topic: Option<&'a TopicState>,
+    /// In place of what it has: records of it that were refused.
+    pub(crate) letters: Option<&'a Letters>,
 }
 
 /// `mongodb://host/db` as its scheme and the whole; `None` for a path.
@@ -70,7 +94,9 @@ fn path_of(url: &str, root: &Path) -> PathBuf {
 pub(crate) fn schemes(is_source: bool) -> String {
     let able = |connector: &&Connector| {
         let able = if is_source { connector.source.is_some() } else { connector.sink.is_some() };
-        able && !matches!(connector.spec.scheme, "file" | "generate" | "http" | "kafka")
+        // Tables go to no topic.
+        let is_topic = connector.spec.scheme == TOPICS && !is_source;
+        able && !is_topic && !matches!(connector.spec.scheme, "file" | "generate" | "http")
     };
     let mut schemes: Vec<String> = connectors::CONNECTORS
         .iter()
@@ -149,13 +175,17 @@ impl PipelineFile {
     pub(crate) fn open_source(
         &self,
         stream: &StreamSpec,
-        selection: &Selection,
+        asked: &Asked<'_>,
         places: &Places,
     ) -> Result<Opened, Error> {
         let (address, mut settings) = self.source_given(places)?;
         let failed = |source| Error::Source { stream: stream.name.clone(), source };
+        let selection = &asked.selection;
         let Some(scheme) = scheme_of(&address) else {
-            return self.open_files(stream, selection, &path_of(&address, &places.root));
+            return match asked.letters {
+                Some(letters) => self.open_letters(stream, letters),
+                None => self.open_files(stream, selection, &path_of(&address, &places.root)),
+            };
         };
         let connector = connectors::by_scheme(scheme);
         let Some((connector, open)) = connector.and_then(|connector| Some((connector, connector.source?)))
@@ -170,32 +200,59 @@ impl PipelineFile {
         address_settings(connector.spec.scheme, &address, &self.source.database, places, &mut settings);
         settings.insert(collection_key(connector.spec.scheme).to_owned(), stream.collection.clone());
         settings.extend(self.source.settings.clone());
-        let source = open(&settings, selection).map_err(failed)?;
-        Ok(Opened { source, stages: Vec::new(), table_form: connector.table_form })
+        if scheme == TOPICS {
+            return self.open_topic(stream, asked, settings, places);
+        }
+        let source = match asked.letters {
+            Some(letters) => letters.source.clone(),
+            None => open(&settings, selection).map_err(failed)?,
+        };
+        let (table_form, columns) = (connector.table_form, BTreeMap::new());
+        Ok(Opened { source, stages: Vec::new(), table_form, first_form: "rows", columns })
+    }
+
+    /// Its source is Kafka, whose topics are gone on with from their offsets.
+    pub fn reads_topics(&self, places: &Places) -> bool {
+        self.source_given(places).is_ok_and(|(address, _)| scheme_of(&address) == Some(TOPICS))
     }
 
     fn open_files(&self, stream: &StreamSpec, selection: &Selection, path: &Path) -> Result<Opened, Error> {
         let failed = |source| Error::Source { stream: stream.name.clone(), source };
         let pattern = if path.is_dir() { path.join(&stream.collection) } else { path.to_owned() };
-        let mut config = files::Config::new(matching(&pattern));
-        let mut settings = self.source.settings.clone();
-        if let Some(format) = settings.remove("format") {
-            config.format = Some(format.parse().map_err(|error: files::Error| failed(error.into()))?);
-        }
-        config.delimiter = settings.remove("delimiter").and_then(|text| text.bytes().next());
-        if let Some(key) = settings.keys().next() {
-            return Err(failed(
-                format!("files have no setting {key}; there are format and delimiter").into(),
-            ));
-        }
+        let config = self.config_of_files(stream, matching(&pattern))?;
         // The cursor is looked at in each record here; what else is asked for, a file cannot do.
         let rest = Selection { cursor: None, ..selection.clone() };
         rest.expect_everything("a file").map_err(failed)?;
         let source = files::FileSource::open(config.clone()).map_err(|error| failed(error.into()))?;
         let shapes =
             record::shapes(&source, &config, &Mapping::default()).map_err(|error| failed(error.into()))?;
+        let columns =
+            shapes.iter().filter_map(|(path, shape)| Some((path.clone(), Columns::of(shape, &[])?)));
+        let columns = columns.collect();
         let stage: Arc<dyn Stage> = Arc::new(ParseRows::new(shapes));
-        Ok(Opened { source: Arc::new(source), stages: vec![stage], table_form: connectors::plain_form })
+        let (stages, table_form) = (vec![stage], connectors::plain_form as TableForm);
+        Ok(Opened { source: Arc::new(source), stages, table_form, first_form: "text", columns })
+    }
+
+    /// How files are read.
+    pub(crate) fn config_of_files(
+        &self,
+        stream: &StreamSpec,
+        paths: Vec<PathBuf>,
+    ) -> Result<files::Config, Error> {
+        let failed = |source| Error::Source { stream: stream.name.clone(), source };
+        let mut config = files::Config::new(paths);
+        let mut settings = self.source.settings.clone();
+        if let Some(format) = settings.remove("format") {
+            config.format = Some(format.parse().map_err(|error: files::Error| failed(error.into()))?);
+        }
+        config.delimiter = settings.remove("delimiter").and_then(|text| text.bytes().next());
+        match settings.keys().next() {
+            Some(key) => {
+                Err(failed(format!("files have no setting {key}; there are format and delimiter").into()))
+            }
+            None => Ok(config),
+        }
     }
 }
 
@@ -242,6 +299,13 @@ fn address_settings(
     };
     match scheme {
         "mongodb" if host != "local" => set("uri", address),
+        // Several with commas; the port may be left out.
+        TOPICS if host != "local" => {
+            let with_port =
+                |host: &str| if host.contains(':') { host.to_owned() } else { format!("{host}:9092") };
+            let hosts = host.split(',').filter(|host| !host.is_empty()).map(with_port);
+            set(BOOTSTRAP, &hosts.collect::<Vec<_>>().join(","));
+        }
         "dynamodb" if host != "local" => set("region", host),
         "firestore" if host != "local" => {
             set("project", host);
@@ -293,7 +357,7 @@ impl PipelineFile {
             Some(scheme) => {
                 let connector = connectors::by_scheme(scheme).filter(|connector| connector.sink.is_some());
                 let scheme = connector.ok_or_else(refuse)?.spec.scheme;
-                if scheme == "kafka" {
+                if scheme == TOPICS {
                     return Err(refuse());
                 }
                 let database = Some(self.target.dataset.clone())

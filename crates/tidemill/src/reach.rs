@@ -51,6 +51,20 @@ pub fn mongodb_uri(connection: &Connection) -> Secret {
     Secret::new(uri)
 }
 
+/// A `kafka` connection: its extra is the settings of a client, by Kafka's own names; without one, host and port.
+pub fn kafka_settings(connection: &Connection) -> Settings {
+    let mut settings: Settings = connection
+        .extra_names()
+        .into_iter()
+        .filter_map(|name| connection.extra_text(&name).map(|value| (name, value)))
+        .collect();
+    if let Some(host) = connection.host() {
+        let address = format!("{host}:{}", connection.port().unwrap_or(9092));
+        settings.entry("bootstrap.servers".to_owned()).or_insert(address);
+    }
+    settings
+}
+
 /// An `aws` connection for one of its services, `s3` or `dynamodb`: its login and password are keys; `region_name`,
 /// `endpoint_url`, `profile_name` and `aws_session_token` stand in its extra. The service's own `endpoint_url` wins.
 pub fn aws_settings(connection: &Connection, service: &str) -> Settings {

@@ -1,10 +1,11 @@
-//! A topic from its beginning to where it ended when the reading began: what a load of a topic reads.
+//! A topic from its beginning, or from where an earlier reading has ended, to where it ended when the reading began: what a load of a
+//! topic reads, and a pipeline.
 //!
 //! No group takes part and no offset is committed: the topic looks afterwards as it did before. Records are as they were received, with
 //! key, headers, timestamp and offset.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -35,14 +36,35 @@ pub struct TopicSource {
     shared: Arc<Shared>,
 }
 
+/// Where reading begins; a partition that nothing is said of, at its first record.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Beginning {
+    /// The next record of each partition that was read before.
+    pub offsets: BTreeMap<i32, i64>,
+    /// Of the others: the first record with this time, or a later one.
+    pub from_ms: Option<i64>,
+}
+
 struct Shared {
     config: SourceConfig,
     topic: Arc<str>,
-    /// Of each partition, where it begins and ends; `None` until it was asked for.
-    ends: Mutex<Option<HashMap<i32, (i64, i64)>>>,
+    beginning: Beginning,
+    /// Of each partition; `None` until it was asked for.
+    ends: Mutex<Option<HashMap<i32, Ends>>>,
     is_told: Mutex<bool>,
     /// Of each partition.
     records_count_max: Option<u64>,
+}
+
+/// What there is of a partition.
+#[derive(Debug, Clone, Copy)]
+struct Ends {
+    /// Its first record that is still there.
+    low: i64,
+    /// The one that reading begins with.
+    begin: i64,
+    /// Behind its last one.
+    high: i64,
 }
 
 const CALL: Duration = Duration::from_secs(10);
@@ -61,8 +83,19 @@ impl TopicSource {
                 return Err(Error::setting("topics", "", "one topic"));
             }
         };
-        let (ends, is_told) = (Mutex::new(None), Mutex::new(false));
-        Ok(Self { shared: Arc::new(Shared { config, topic, ends, is_told, records_count_max }) })
+        let (ends, is_told, beginning) = (Mutex::new(None), Mutex::new(false), Beginning::default());
+        Ok(Self { shared: Arc::new(Shared { config, topic, beginning, ends, is_told, records_count_max }) })
+    }
+
+    /// The same from there on.
+    ///
+    /// # Errors
+    /// As those of [`Self::new`].
+    pub fn from(config: SourceConfig, beginning: Beginning) -> Result<Self, Error> {
+        let Self { shared } = Self::new(config, None)?;
+        let shared = Arc::into_inner(shared).map(|shared| Shared { beginning, ..shared });
+        let shared = shared.ok_or_else(|| Error::setting("topics", "", "one topic"))?;
+        Ok(Self { shared: Arc::new(shared) })
     }
 }
 
@@ -91,7 +124,7 @@ impl Shared {
     }
 
     /// Where each partition begins and ends, as it is when this is first asked for.
-    fn ends(&self) -> Result<HashMap<i32, (i64, i64)>, Fault> {
+    fn ends(&self) -> Result<HashMap<i32, Ends>, Fault> {
         if let Some(ends) = &*self.ends.lock() {
             return Ok(ends.clone());
         }
@@ -103,15 +136,57 @@ impl Shared {
             let (topic, bootstrap) = (self.topic.to_string(), self.config.bootstrap.clone());
             return Err(Fault::Fatal(Box::new(Error::TopicMissing { topic, bootstrap })));
         };
+        let partitions: Vec<i32> = found.partitions().iter().map(|partition| partition.id()).collect();
+        let at_time = self.at_time(&consumer, &partitions).map_err(|error| self.fault(error))?;
         let mut ends = HashMap::new();
-        for partition in found.partitions() {
-            let id = partition.id();
-            let bounds =
+        for id in partitions {
+            let (low, high) =
                 consumer.fetch_watermarks(&self.topic, id, CALL).map_err(|error| self.fault(error))?;
-            ends.insert(id, bounds);
+            let begin = match (self.beginning.offsets.get(&id), at_time.get(&id)) {
+                (Some(offset), _) => self.still_there(id, *offset, low, high)?,
+                (None, Some(Some(offset))) => *offset,
+                // No record is as young.
+                (None, Some(None)) => high,
+                (None, None) => low,
+            };
+            ends.insert(id, Ends { low, begin, high });
         }
         *self.ends.lock() = Some(ends.clone());
         Ok(ends)
+    }
+
+    /// Of each partition that was not read before, its first record with the time that reading begins at.
+    fn at_time(
+        &self,
+        consumer: &BaseConsumer,
+        partitions: &[i32],
+    ) -> Result<HashMap<i32, Option<i64>>, KafkaError> {
+        let Some(from_ms) = self.beginning.from_ms else { return Ok(HashMap::new()) };
+        let mut asked = TopicPartitionList::new();
+        for id in partitions.iter().filter(|id| !self.beginning.offsets.contains_key(id)) {
+            asked.add_partition_offset(&self.topic, *id, Offset::Offset(from_ms))?;
+        }
+        if asked.count() == 0 {
+            return Ok(HashMap::new());
+        }
+        let answer = consumer.offsets_for_times(asked, CALL)?;
+        let offset = |offset| if let Offset::Offset(offset) = offset { Some(offset) } else { None };
+        answer.elements().iter().try_for_each(|one| one.error())?;
+        Ok(answer.elements().iter().map(|one| (one.partition(), offset(one.offset()))).collect())
+    }
+
+    /// The record to go on with. Those that went meanwhile are told of; a partition that ends before it is another one by now.
+    fn still_there(&self, partition: i32, offset: i64, low: i64, high: i64) -> Result<i64, Fault> {
+        let topic = &self.topic;
+        if offset > high {
+            let topic = topic.to_string();
+            return Err(Fault::Fatal(Box::new(Error::Remade { topic, partition, offset, end: high })));
+        }
+        if offset < low {
+            let gone_count = low - offset;
+            tracing::warn!(%topic, partition, gone_count, "records went before they were read: the topic keeps them for less long");
+        }
+        Ok(offset.max(low))
     }
 
     fn open(&self, partition: &Partition, from: i64) -> Result<BaseConsumer, Fault> {
@@ -143,10 +218,11 @@ impl Source for TopicSource {
         let partition = partition_of(split)?;
         let (shared, from, place) = (self.shared.clone(), from.clone(), split.place.clone());
         blocking(move || {
-            let (low, high) = shared.ends()?.get(&partition.1).copied().unwrap_or((0, 0));
+            let nothing = Ends { low: 0, begin: 0, high: 0 };
+            let Ends { low, begin, high } = shared.ends()?.get(&partition.1).copied().unwrap_or(nothing);
             let next = match from {
-                Position::Start => low,
-                Position::Mark(mark) => mark.max(low),
+                Position::Start => begin,
+                Position::Mark(mark) => shared.still_there(partition.1, mark, low, high)?,
                 Position::Token(_) => return Err(Fault::Fatal(format!("{from} is no offset").into())),
             };
             let left = shared.records_count_max.unwrap_or(u64::MAX);

@@ -23,6 +23,10 @@ pub enum Error {
     Fenced { group: String, topic: String, partition: i32, source: Box<KafkaError> },
     #[error("the offset of {topic}/{partition} cannot be committed for group {group}")]
     Commit { group: String, topic: String, partition: i32, source: Box<KafkaError> },
+    #[error(
+        "{topic}/{partition} ends at {end}, and was read up to {offset}: it is another topic of that name"
+    )]
+    Remade { topic: String, partition: i32, offset: i64, end: i64 },
     #[error("topic {topic} has {partitions_count} partitions, and records are for number {partition}")]
     NoPartition { topic: String, partition: i32, partitions_count: i32 },
     #[error("the transaction {id} did not {step}")]
@@ -43,6 +47,7 @@ impl Problem for Error {
             Error::Fenced { .. } => code::TM0707,
             Error::Commit { .. } => code::TM0708,
             Error::Deliver { .. } => code::TM0709,
+            Error::Remade { .. } => code::TM1524,
             Error::NoPartition { .. } => code::TM1482,
             Error::Transaction { .. } => code::TM1478,
         }
@@ -67,6 +72,9 @@ impl Problem for Error {
                 format!("nothing, where members of {group} came or went; else raise max.poll.interval.ms")
             }
             Error::Commit { group, .. } => format!("look at the group: tidemill group describe {group}"),
+            Error::Remade { .. } => {
+                "begin anew: tidemill pipeline reset PIPELINE --load, then tidemill run PIPELINE --full-refresh; or the load without --resume".to_owned()
+            }
             Error::NoPartition { topic, partition, .. } => {
                 let wanted = partition.saturating_add(1);
                 format!("partitions are counted from 0; for more: tidemill topic alter {topic} --partitions {wanted}")

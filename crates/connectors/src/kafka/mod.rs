@@ -12,17 +12,19 @@ mod config;
 mod enqueue;
 mod errors;
 mod member;
+mod metadata;
 mod queue;
 mod sink;
 mod source;
 mod transaction;
 
-pub use bounded::TopicSource;
+pub use bounded::{Beginning, TopicSource};
 pub use checkpoints::GroupCheckpoints;
 pub use config::{
     Create, Partitioner, Scope, SinkConfig, SourceConfig, Topics, Transaction, is_of_any_client,
 };
 pub use errors::Error;
+pub use metadata::TopicRows;
 pub use sink::KafkaSink;
 pub use source::KafkaSource;
 pub use transaction::forget;

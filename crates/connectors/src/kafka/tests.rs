@@ -334,6 +334,7 @@ fn every_error_says_what_where_why_and_what_to_do() {
             failed_count: 12,
             reason: "Local: Message timed out".to_owned(),
         },
+        Error::Remade { topic: topic.clone(), partition: 0, offset: 500, end: 12 },
         Error::NoPartition { topic, partition: 3, partitions_count: 3 },
         Error::Transaction {
             id: "tidemill-load-orders".to_owned(),

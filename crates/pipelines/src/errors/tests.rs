@@ -67,6 +67,8 @@ fn of_the_file() -> Vec<Error> {
         Error::NoTarget { file: file(), span, address: "ftp://a".to_owned(), schemes: "s3://".to_owned() },
         Error::NoConnection { file: file(), span, name: "planes_store".to_owned(), names: vec![] },
         Error::NoCursor { stream, file: file(), span },
+        Error::TopicCursor { stream: "orders".to_owned(), file: file(), span },
+        Error::TopicRange { stream: "orders".to_owned(), file: file(), span },
     ]
 }
 
@@ -74,6 +76,7 @@ fn of_a_run() -> Vec<Error> {
     let (stream, field) = ("planes".to_owned(), "updated_at".to_owned());
     let io = || io::Error::from(io::ErrorKind::PermissionDenied);
     vec![
+        Error::ColumnsGone { pipeline: "lake".to_owned(), path: "data/planes.csv".into() },
         Error::Source { stream: stream.clone(), source: "a file takes no filter".into() },
         Error::Sink { stream: stream.clone(), source: "it has no sink".into() },
         Error::OtherLoad {

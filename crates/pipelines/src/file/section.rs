@@ -14,7 +14,7 @@ pub(crate) struct Section<'a> {
 }
 
 /// Below this Jaro-Winkler likeness a name is no suggestion, but a wild guess.
-pub(super) const LIKENESS_MIN: f64 = 0.75;
+pub(crate) const LIKENESS_MIN: f64 = 0.75;
 
 impl<'a> Section<'a> {
     /// # Errors

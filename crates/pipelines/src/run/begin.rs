@@ -12,6 +12,7 @@ use crate::{
     Error, Naming, Tables, WriteDisposition,
     file::StreamSpec,
     incremental::Backfill,
+    source::Asked,
     state::{Bounds, CursorText, Journal, LoadKind, Phase, State, StateFolder},
     target::Lake,
 };
@@ -21,7 +22,9 @@ pub(super) async fn begin(options: Options) -> Result<Run, BoxError> {
     let folder = options.state.clone();
     for stream in &options.streams {
         // What cannot be read is told before anything is begun.
-        options.file.open_source(stream, &super::selection(stream, None), &options.places)?;
+        let letters = options.letters.as_ref().and_then(|letters| letters.get(&stream.name));
+        let asked = Asked { selection: super::selection(stream, None), topic: None, letters };
+        options.file.open_source(stream, &asked, &options.places)?;
     }
     let checkpoints = folder.lock()?;
     let mut state = folder.state()?;
@@ -204,6 +207,9 @@ fn digest(options: &Options) -> String {
         target.file_bytes_max,
         target.file_records_max,
     );
+    if file.reads_topics(&options.places) {
+        text += &format!("\n{:?}", file.source.settings);
+    }
     for stream in &options.streams {
         let StreamSpec { name, collection, shape, cursor, fields, filter, span: _, disposition_span: _ } =
             stream;

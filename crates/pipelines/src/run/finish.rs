@@ -9,7 +9,7 @@ use super::{Run, Target};
 use crate::{
     CursorValue, Error, Stored,
     incremental::merge,
-    state::{About, LoadKind, Phase, State, StreamState, Swap},
+    state::{About, LoadKind, Phase, State, StreamState, Swap, TopicState},
     target::Lake,
 };
 
@@ -145,6 +145,16 @@ impl Run {
             };
             let moved = StreamState { field, initial_value, start_value, last_value, hashes };
             state.streams.insert(stream.name.clone(), moved);
+        }
+        let reads_topics = self.options.file.reads_topics(&self.options.places);
+        for stream in self.options.streams.iter().filter(|_| reads_topics) {
+            let Some(done) = self.journal.done.get(&stream.name) else { continue };
+            let topic = stream.collection.clone();
+            let before = self.state.topics.get(&stream.name).filter(|before| before.topic == topic);
+            let before = before.filter(|_| !self.is_staged(stream));
+            let mut offsets = before.map(|before| before.offsets.clone()).unwrap_or_default();
+            offsets.extend(&done.offsets);
+            state.topics.insert(stream.name.clone(), TopicState { topic, offsets });
         }
         // The first load tells the target a state too, as dlt's does.
         if state != self.state || self.state.version == 0 {

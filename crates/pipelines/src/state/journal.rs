@@ -41,6 +41,9 @@ pub struct StreamDone {
     /// The highest value of the cursor, and the rows that have it.
     pub(crate) last_value: Option<CursorText>,
     pub(crate) hashes: Vec<String>,
+    /// Of a topic: the record behind the last one of each partition that was read.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) offsets: BTreeMap<i32, i64>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -34,6 +34,8 @@ pub struct State {
     /// Rises with each change, as dlt counts it.
     pub version: u64,
     pub streams: BTreeMap<String, StreamState>,
+    /// Of streams that are topics.
+    pub topics: BTreeMap<String, TopicState>,
     /// The load that moved it last.
     pub last_load_id: Option<String>,
 }
@@ -47,6 +49,14 @@ pub struct StreamState {
     pub last_value: Option<CursorValue>,
     /// Digests of the rows that have it.
     pub hashes: Vec<String>,
+}
+
+/// How far a topic was read.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TopicState {
+    pub topic: String,
+    /// The next record of each partition.
+    pub offsets: BTreeMap<i32, i64>,
 }
 
 /// The folder of one pipeline.

@@ -8,7 +8,7 @@ use chrono::{DateTime, NaiveDate};
 use serde_json::{Map, Value as Json, json};
 use sha3::{Digest, Sha3_256};
 
-use super::{State, StateText, StreamState};
+use super::{State, StateText, StreamState, TopicState};
 use crate::{
     Error, StateRow,
     incremental::{CursorValue, scalar_value},
@@ -41,7 +41,7 @@ pub(crate) fn state_row(about: &About<'_>, state: &State) -> StateRow {
     body.insert("pipeline_name".to_owned(), json!(about.pipeline));
     body.insert("destination_type".to_owned(), json!("dlt.destinations.filesystem"));
     body.insert("destination_name".to_owned(), Json::Null);
-    let of_source = match state.streams.is_empty() {
+    let of_source = match state.streams.is_empty() && state.topics.is_empty() {
         true => json!({}),
         false => json!({ "resources": resources(state) }),
     };
@@ -70,6 +70,12 @@ fn resources(state: &State) -> Json {
             "start_value": dlt_value(stream.start_value.as_ref()),
         }});
         resources.insert(name.clone(), json!({ "incremental": incremental }));
+    }
+    // As dlt's source of Kafka has it: the last record that was read, and not the next one.
+    for (name, TopicState { topic, offsets }) in &state.topics {
+        let last = |(partition, next): (&i32, &i64)| (partition.to_string(), json!(next - 1));
+        let last: Map<String, Json> = offsets.iter().filter(|(_, next)| **next > 0).map(last).collect();
+        resources.insert(name.clone(), json!({ "offsets": { topic.as_str(): last } }));
     }
     Json::Object(resources)
 }
@@ -133,7 +139,32 @@ pub(crate) fn state_of(row: &str, what: &str) -> Result<State, Error> {
             state.streams.insert(name, stream);
         }
     }
+    for (name, topic) in topics(&body) {
+        // Of a partition that only begins dlt says nothing.
+        let ours = state.topics.entry(name).or_default();
+        if ours.topic == topic.topic {
+            ours.offsets.extend(topic.offsets);
+        } else {
+            *ours = topic;
+        }
+    }
     Ok(state)
+}
+
+/// Of topics, by stream.
+fn topics(body: &Json) -> Vec<(String, TopicState)> {
+    let mut found = Vec::new();
+    let sources = body["sources"].as_object().into_iter().flat_map(|sources| sources.values());
+    for (name, resource) in sources.filter_map(|source| source["resources"].as_object()).flatten() {
+        for (topic, partitions) in resource["offsets"].as_object().into_iter().flatten() {
+            let next = |(partition, last): (&String, &Json)| {
+                Some((partition.parse().ok()?, last.as_i64()?.saturating_add(1)))
+            };
+            let offsets = partitions.as_object().into_iter().flatten().filter_map(next).collect();
+            found.push((name.clone(), TopicState { topic: topic.clone(), offsets }));
+        }
+    }
+    found
 }
 
 fn streams(body: &Json) -> Vec<(String, StreamState)> {

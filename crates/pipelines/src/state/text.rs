@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{State, StreamState};
+use super::{State, StreamState, TopicState};
 use crate::{Error, incremental::CursorValue};
 
 const VERSION: u32 = 1;
@@ -18,6 +18,15 @@ pub struct StateText {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     last_load_id: Option<String>,
     streams: BTreeMap<String, StreamText>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    topics: BTreeMap<String, TopicText>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TopicText {
+    topic: String,
+    offsets: BTreeMap<i32, i64>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -102,12 +111,16 @@ impl StateText {
             };
             (name.clone(), text)
         };
+        let topic = |(name, TopicState { topic, offsets }): (&String, &TopicState)| {
+            (name.clone(), TopicText { topic: topic.clone(), offsets: offsets.clone() })
+        };
         Self {
             version: VERSION,
             pipeline: pipeline.to_owned(),
             state_version: state.version,
             last_load_id: state.last_load_id.clone(),
             streams: state.streams.iter().map(stream).collect(),
+            topics: state.topics.iter().map(topic).collect(),
         }
     }
 }
@@ -135,10 +148,12 @@ impl TryFrom<StateText> for State {
                 },
             )
         };
+        let topic = |(name, TopicText { topic, offsets })| (name, TopicState { topic, offsets });
         Ok(Self {
             version: text.state_version,
             last_load_id: text.last_load_id,
             streams: text.streams.into_iter().map(stream).collect(),
+            topics: text.topics.into_iter().map(topic).collect(),
         })
     }
 }

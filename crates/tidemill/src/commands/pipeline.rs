@@ -198,6 +198,12 @@ async fn state(name: &str, restore: bool, context: &Context) -> Result<(), Failu
         let last = state.last_value.as_ref().map_or_else(|| "nothing yet".to_owned(), ToString::to_string);
         println!("{stream}: {} is {last}", state.field);
     }
+    for (stream, topic) in &state.topics {
+        let next: Vec<String> =
+            topic.offsets.iter().map(|(partition, next)| format!("{partition} at {next}")).collect();
+        let next = if next.is_empty() { "nothing yet".to_owned() } else { next.join(", ") };
+        println!("{stream}: {} goes on in partition {next}", topic.topic);
+    }
     match &state.last_load_id {
         Some(load_id) => println!("last load {load_id}"),
         None if state.streams.is_empty() => println!("{name} remembers nothing"),
@@ -210,6 +216,10 @@ async fn state(name: &str, restore: bool, context: &Context) -> Result<(), Failu
 }
 
 fn state_json(state: &State, unfinished: Option<String>) -> serde_json::Value {
+    let topics = state
+        .topics
+        .iter()
+        .map(|(name, topic)| (name.clone(), json!({ "topic": topic.topic, "offsets": topic.offsets })));
     let streams: serde_json::Map<String, serde_json::Value> = state
         .streams
         .iter()
@@ -220,6 +230,7 @@ fn state_json(state: &State, unfinished: Option<String>) -> serde_json::Value {
                 json!({ "cursor": stream.field, "last_value": last, "known_count": stream.hashes.len() }),
             )
         })
+        .chain(topics)
         .collect();
     json!({
         "version": state.version,

@@ -5,13 +5,13 @@ mod show;
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use base::{Source, SystemClock};
+use base::SystemClock;
 use cloud::store::Cloud;
 use connectors::{Settings, objects};
 use engine::{Ended, Progress};
 use pipelines::{
-    Backfill, Buckets, Lake, Options, PipelineFile, Places, Reached, Report, Target, TargetAddress, plan,
-    scalar_value, state::StateFolder,
+    Backfill, Buckets, Lake, Letters, Options, PipelineFile, Places, Reached, Report, Target, TargetAddress,
+    plan, scalar_value, state::StateFolder,
 };
 use project::Connection;
 use tokio_util::sync::CancellationToken;
@@ -81,7 +81,7 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
 /// A run that reads these dead letters, by stream, instead of the pipeline's source.
 pub(super) async fn of_letters(
     file: PipelineFile,
-    letters: BTreeMap<String, Arc<dyn Source>>,
+    letters: BTreeMap<String, Letters>,
     context: &Context,
 ) -> Result<Report, Failure> {
     let args = Args {
@@ -138,6 +138,16 @@ pub(super) fn places(file: &PipelineFile, context: &Context) -> Result<Places, F
     let mut places = Places { root: project.root.clone(), ..Places::default() };
     places.local.insert("dynamodb".to_owned(), reach::local_dynamodb(context)?);
     let connections = project.connections()?;
+    let url = file.source.url.as_deref().unwrap_or_default();
+    if url.starts_with("kafka://") || file.source.connection.is_some() {
+        let registry = file.source.settings.get("registry");
+        places.registry = Some(context.registry(registry.map(String::as_str), &[])?);
+    }
+    if url.starts_with("kafka://local") {
+        let mut settings = context.kafka_properties()?;
+        settings.insert("bootstrap.servers".to_owned(), context.kafka(None)?);
+        places.local.insert("kafka".to_owned(), settings);
+    }
     for name in [&file.source.connection, &file.target.connection].into_iter().flatten() {
         if connections.has(name) {
             places.connections.insert(name.clone(), reached(&connections.get(name)?));
@@ -164,6 +174,10 @@ fn reached(connection: &Connection) -> Reached {
                 settings: reach::aws_settings(connection, "dynamodb"),
                 buckets: Some(Buckets { cloud: Cloud::S3, address, settings }),
             }
+        }
+        "kafka" => {
+            let settings = reach::kafka_settings(connection);
+            Reached { address: "kafka://".to_owned(), settings, buckets: None }
         }
         "google_cloud_platform" => {
             let settings = reach::google_settings(connection);

@@ -6,6 +6,7 @@ mod denied;
 mod dlt;
 mod letters;
 mod mongo;
+mod topics;
 
 use std::{collections::BTreeMap, fs, path::Path};
 

@@ -127,14 +127,9 @@ fn driver(error: mongodb::error::Error) -> BoxError {
 /// The cluster's metadata, with the extra as the client's properties, as Airflow's Kafka provider has it.
 async fn kafka(connection: &Connection) -> Result<String, BoxError> {
     let mut config = ClientConfig::new();
-    for name in connection.extra_names() {
-        if let Some(value) = connection.extra_text(&name) {
-            config.set(name, value);
-        }
-    }
+    config.extend(reach::kafka_settings(connection));
     if config.get("bootstrap.servers").is_none() {
-        let host = connection.host().ok_or(Nowhere)?;
-        config.set("bootstrap.servers", format!("{host}:{}", connection.port().unwrap_or(9092)));
+        return Err(Nowhere.into());
     }
     let fetch = move || -> Result<String, BoxError> {
         let client: BaseConsumer = config.create()?;

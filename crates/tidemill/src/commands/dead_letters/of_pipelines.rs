@@ -15,7 +15,7 @@ use std::{
 use arrow_array::BinaryViewArray;
 use async_trait::async_trait;
 use base::{Ask, Batch, Body, Discovery, Envelope, Fault, Place, Position, Read, Reader, Source, Split};
-use connectors::received;
+use connectors::received::{self, Columns};
 use engine::checkpoints::replace;
 use parking_lot::Mutex;
 use pipelines::{PipelineFile, state::StateFolder};
@@ -26,6 +26,7 @@ use super::{
     boxed, counted,
     errors::Error,
     folder::{self, Folder, Letter},
+    record::{Kind, Record},
     root,
 };
 use crate::{
@@ -97,9 +98,14 @@ impl Letters {
             }
         }
         let files: Vec<PathBuf> = by_stream.values().flatten().cloned().collect();
-        let source = |files| Arc::new(LetterSource { files, is_told: Mutex::new(false) }) as Arc<dyn Source>;
-        let sources: BTreeMap<String, Arc<dyn Source>> =
-            by_stream.into_iter().map(|(stream, files)| (stream, source(files))).collect();
+        let places = run::places(&self.file, context)?;
+        let is_topics = self.file.reads_topics(&places);
+        let mut sources = BTreeMap::new();
+        for (stream, files) in by_stream {
+            let places = places_of(&files).map_err(boxed)?;
+            let source = LetterSource { files, is_topics, is_told: Mutex::new(false) };
+            sources.insert(stream, pipelines::Letters { source: Arc::new(source), places });
+        }
         let mut refused_count = 0;
         let mut folder = PathBuf::new();
         if !sources.is_empty() {
@@ -194,8 +200,23 @@ fn take_out(state: &StateFolder, files: &[PathBuf]) -> Result<u64, Failure> {
     }
 }
 
+/// The files that records came from, and what they say of their columns.
+fn places_of(files: &[PathBuf]) -> Result<BTreeMap<Arc<str>, Option<Columns>>, Error> {
+    let mut places = BTreeMap::new();
+    for path in files {
+        for letter in folder::read(path)? {
+            let letter = letter?;
+            if let Some((place, _, true)) = letter.place() {
+                places.entry(place.into()).or_insert_with(|| letter.columns());
+            }
+        }
+    }
+    Ok(places)
+}
+
 struct LetterSource {
     files: Vec<PathBuf>,
+    is_topics: bool,
     is_told: Mutex<bool>,
 }
 
@@ -213,7 +234,8 @@ impl Source for LetterSource {
             Position::Token(_) => return Err(Fault::Fatal(format!("{from} is no letter").into())),
         };
         // Letters are numbered as they lie in their file.
-        Ok(Box::new(LetterReader { letters: Box::new((0..).zip(letters)), from }))
+        let is_topics = self.is_topics;
+        Ok(Box::new(LetterReader { letters: Box::new((0..).zip(letters)), is_topics, from }))
     }
 
     async fn covered(&self, _: &Split, _: &Position) -> Result<(), Fault> {
@@ -223,6 +245,7 @@ impl Source for LetterSource {
 
 struct LetterReader {
     letters: Box<dyn Iterator<Item = (i64, Result<Letter, Error>)> + Send>,
+    is_topics: bool,
     from: i64,
 }
 
@@ -236,7 +259,17 @@ impl Reader for LetterReader {
             if number < self.from || !letter.is_whole() {
                 continue;
             }
-            let row = letter.types().and_then(|types| received::retyped(&value, &types).ok());
+            let (end, lease) = (Position::Mark(number + 1), ask.lease.clone());
+            if self.is_topics {
+                let record = letter.record(Kind::Topic, number).into_iter().collect();
+                match Record::batch(record, end, lease) {
+                    Some(batch) => return Ok(Read::Batch(batch)),
+                    None => continue,
+                }
+            }
+            // What is taken apart by its columns is a text, whatever a stage had made of it.
+            let types = if letter.columns().is_some() { None } else { letter.types() };
+            let row = types.and_then(|types| received::retyped(&value, &types).ok());
             let body = match row {
                 Some(row) => Body::Rows(vec![row].into()),
                 None => Body::Raw(BinaryViewArray::from_iter_values([value])),
@@ -247,8 +280,7 @@ impl Reader for LetterReader {
                 }
                 _ => (Place::Made { name: letter.text("place").into() }, None),
             };
-            let envelope = Envelope { marks, ..Envelope::default() };
-            let (place, end, lease) = (Arc::new(place), Position::Mark(number + 1), ask.lease.clone());
+            let (envelope, place) = (Envelope { marks, ..Envelope::default() }, Arc::new(place));
             return Ok(Read::Batch(Batch { body, envelope, contract: None, place, end, lease }));
         }
         Ok(Read::End)

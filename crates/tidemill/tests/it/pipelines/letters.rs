@@ -108,3 +108,35 @@ fn a_retry_that_dies_loads_each_letter_once() {
         );
     }
 }
+
+/// A record of CSV has its columns with it.
+#[test]
+fn rows_of_a_file_that_is_gone_are_loaded() {
+    let world = project();
+    let lake = "source: { url: data }\ntarget: { url: lake, dataset: planes, compression: none }\n\
+                streams:\n  planes: { collection: '*.csv', schema_contract: MODE }\n";
+    world.write("data/planes-1.csv", "n,tail\n1,N1\n");
+    world.write("pipelines/lake.yaml", lake.replace("MODE", "evolve"));
+    world.ok(&["run", "lake"]);
+    fs::remove_file(world.path("data/planes-1.csv")).unwrap();
+    world.write("data/planes-2.csv", "n,wings,tail\n2,2,N2\n3,,N3\n4\n");
+    world.write("pipelines/lake.yaml", lake.replace("MODE", "discard_row"));
+    world.ok(&["run", "lake"]);
+    fs::remove_file(world.path("data/planes-2.csv")).unwrap();
+    world.write("pipelines/lake.yaml", lake.replace("MODE", "evolve"));
+    let ran = world.run(&["dead-letters", "retry", "lake"]).expect_code(6);
+    // One is too short, whatever the contract says.
+    assert!(ran.stdout.starts_with("1 record to lake"), "{}", ran.shown());
+    let planes = &tables(&world.path("lake/planes"))["planes"];
+    assert_eq!(
+        planes[..],
+        [r#"{"n":1,"tail":"N1"}"#, r#"{"n":2,"tail":"N2","wings":2}"#, r#"{"n":3,"tail":"N3"}"#]
+    );
+    for file in files(&world.path(".tidemill/dead-letters/lake")) {
+        let text = fs::read_to_string(&file).unwrap();
+        fs::write(&file, text.replace("\"value\":\"4\"", "\"value\":\"4,3,N4\"")).unwrap();
+    }
+    world.ok(&["dead-letters", "retry", "lake"]);
+    let planes = &tables(&world.path("lake/planes"))["planes"];
+    assert_eq!(planes[3..], [r#"{"n":4,"tail":"N4","wings":3}"#]);
+}
