@@ -47,7 +47,9 @@ pub(super) use stores::Store;
 use crate::context::{Context, Failure};
 
 #[derive(clap::Args)]
-#[command(after_help = "Examples:
+#[command(
+    after_help = "More options and what they mean: tidemill load --help",
+    after_long_help = "Examples:
   tidemill load data/flights.csv kafka://local/flights --contract flights --key tailnum
   tidemill load data/planes.csv dynamodb://local/planes --key tailnum --create
   tidemill load data/planes.csv mongodb://127.0.0.1:27017/fleet/planes --key tailnum
@@ -58,99 +60,103 @@ use crate::context::{Context, Failure};
   zcat events.jsonl.gz | tidemill load - kafka://broker:9092/events --format jsonl --serializer json
   tidemill load generate:users kafka://local/users --create --rate 500/s --loop
   tidemill load --watch inbox kafka://local/events --transactional
-  tidemill load --resume")]
+  tidemill load --resume"
+)]
 pub struct Args {
-    /// Files, folders and patterns (.csv .tsv .jsonl .ndjson .json .avro .parquet .xlsx .xls .ods; .gz .zst .bz2 .sz), s3://BUCKET/KEY,
-    /// gs://BUCKET/KEY, https://…, - for standard input, or a generator: generate:users,
+    /// Where records come from, and, last of all, where they go: files, objects, topics, stores, generators
+    ///
+    /// Sources are files, folders and patterns (.csv .tsv .jsonl .ndjson .json .avro .parquet .xlsx .xls .ods; .gz .zst .bz2 .sz),
+    /// s3://BUCKET/KEY, gs://BUCKET/KEY, https://…, - for standard input, or a generator: generate:users,
     /// generate:finance.TABLE?count=N&seed=N&customers=N (users, cards, transactions, mcc_codes, fraud_labels), generate:CONTRACT?count=N&seed=N
     /// (a name in contracts/, or a file), or pages of JSON at an https:// address without a file's ending. Then the target:
     /// kafka://local/TOPIC, kafka://HOST:PORT/TOPIC, dynamodb://local/TABLE, dynamodb://CONNECTION/TABLE,
     /// mongodb://HOST/DATABASE/COLLECTION, mongodb://CONNECTION/COLLECTION, firestore://PROJECT/COLLECTION, or files:
-    /// out.parquet, FOLDER/, s3://BUCKET/KEY.jsonl.gz, gs://BUCKET/PREFIX/. Topics and stores are sources too
+    /// out.parquet, FOLDER/, s3://BUCKET/KEY.jsonl.gz, gs://BUCKET/PREFIX/. Topics and stores are sources too.
     #[arg(required_unless_present_any = ["resume", "list"], num_args = 1.., value_name = "SOURCE... TARGET")]
     paths: Vec<String>,
     /// Contract the records keep: a name in contracts/, or a file (.json JSON Schema, .avsc Avro, .proto Protobuf)
     #[arg(long, value_name = "NAME|FILE")]
     contract: Option<String>,
-    /// Field whose text becomes the record's key; several with commas (a topic's key is then a JSON object of them), or, of a
-    /// topic, an expression: '{{ region }}-{{ id }}'
+    /// Field whose text becomes the record's key; several with commas
+    ///
+    /// The key of several is an object of JSON for a topic. For a topic it may be an expression too: '{{ region }}-{{ id }}'
     #[arg(long, value_name = "FIELD", value_delimiter = ',')]
     key: Vec<String>,
     /// What a record does to one that is there already: insert refuses it [default: what a second load leaves as it is]
     #[arg(long, value_enum)]
     write: Option<Write>,
-    /// How values of a topic are written [default: json-schema, avro or protobuf as the contract is, json without one]
-    #[arg(long, value_enum)]
-    serializer: Option<Serial>,
-    /// How keys become partitions: murmur2 (Kafka's), crc32 (librdkafka's), fnv1a; or whatever the key: random, round-robin,
-    /// sticky, an expression: '{{ id % 8 }}'
-    #[arg(long, default_value = "murmur2")]
-    partitioner: String,
-    /// Text of CSV that stands for a missing value; may be given several times [default: empty and NA]
-    #[arg(long, value_name = "MARKER")]
-    null: Vec<String>,
-    /// Format of the sources, where the names do not tell
-    #[arg(long, value_parser = ["csv", "jsonl", "json", "avro", "parquet", "excel", "text", "bytes"])]
-    format: Option<String>,
-    /// What separates fields of CSV [default: a comma, a tab for .tsv]
-    #[arg(long, value_name = "CHARACTER")]
-    delimiter: Option<String>,
+    /// Make the topic or the table if it is not there
+    #[arg(long, alias = "create-topic")]
+    create: bool,
+    /// Stop after so many records of all sources together
+    #[arg(long, value_name = "RECORDS")]
+    limit: Option<u64>,
     /// What a bad record does
     #[arg(long, value_enum, default_value = "stop")]
     on_error: OnBad,
     /// Folder for dead letters [default: .tidemill/dead-letters/NAME of the topic, table or collection]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", hide_short_help = true)]
     dead_letters: Option<PathBuf>,
-    /// Stop after so many records of all sources together
-    #[arg(long, value_name = "RECORDS")]
-    limit: Option<u64>,
-    /// Give each row of a table or collection a field with the time of this load, for a pipeline's cursor
-    #[arg(long, value_name = "FIELD")]
-    stamp: Option<String>,
-    /// Make the topic or the table if it is not there
-    #[arg(long, alias = "create-topic")]
-    create: bool,
+    /// Format of the sources, where the names do not tell
+    #[arg(long, value_parser = ["csv", "jsonl", "json", "avro", "parquet", "excel", "text", "bytes"], help_heading = "Reading")]
+    format: Option<String>,
+    /// What separates fields of CSV [default: a comma, a tab for .tsv]
+    #[arg(long, value_name = "CHARACTER", help_heading = "Reading")]
+    delimiter: Option<String>,
+    /// Text of CSV that stands for a missing value; may be given several times [default: empty and NA]
+    #[arg(long, value_name = "MARKER", help_heading = "Reading")]
+    null: Vec<String>,
+    #[command(flatten)]
+    reading: reading::ReadingArgs,
+    /// How values of a topic are written [default: json-schema, avro or protobuf as the contract is, json without one]
+    #[arg(long, value_enum, help_heading = "Topics")]
+    serializer: Option<Serial>,
+    /// How keys become partitions: murmur2 (Kafka's), crc32 (librdkafka's), fnv1a; or whatever the key: random, round-robin,
+    /// sticky, an expression: '{{ id % 8 }}'
+    #[arg(long, default_value = "murmur2", help_heading = "Topics", hide_short_help = true)]
+    partitioner: String,
     /// Partitions of a topic that is made
-    #[arg(long, default_value_t = 1, requires = "create")]
+    #[arg(long, default_value_t = 1, requires = "create", help_heading = "Topics")]
     partitions: i32,
     /// Schema registry, instead of the project's
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", help_heading = "Topics")]
     registry: Option<String>,
     /// How that one is reached, by the names of Confluent's clients: basic.auth.user.info=USER:PASSWORD, bearer.auth.token=TOKEN,
     /// ssl.ca.location=FILE; may be given several times [default: registry.properties, for the project's]
-    #[arg(long, value_name = "KEY=VALUE")]
+    #[arg(long, value_name = "KEY=VALUE", help_heading = "Topics", hide_short_help = true)]
     registry_property: Vec<String>,
     /// Use the schema only if the registry has it already
-    #[arg(long)]
+    #[arg(long, help_heading = "Topics", hide_short_help = true)]
     no_register: bool,
     /// Wait so long for records to fill a batch
-    #[arg(long, value_name = "MS")]
+    #[arg(long, value_name = "MS", help_heading = "Topics", hide_short_help = true)]
     linger_ms: Option<u32>,
     /// Bytes of a batch
-    #[arg(long, value_name = "BYTES")]
+    #[arg(long, value_name = "BYTES", help_heading = "Topics", hide_short_help = true)]
     batch_bytes: Option<u32>,
-    /// none, gzip, snappy, lz4 or zstd
-    #[arg(long)]
-    compression: Option<String>,
     /// A producer setting by librdkafka's name; may be given several times
-    #[arg(long, value_name = "KEY=VALUE")]
+    #[arg(long, value_name = "KEY=VALUE", help_heading = "Topics", hide_short_help = true)]
     property: Vec<String>,
     #[command(flatten)]
     topics: kafka::TopicArgs,
+    /// Give each row of a table or collection a field with the time of this load, for a pipeline's cursor
+    #[arg(long, value_name = "FIELD", help_heading = "Tables and collections", hide_short_help = true)]
+    stamp: Option<String>,
+    #[command(flatten)]
+    tables: stores::TableArgs,
+    /// Of files, or of a topic's batches: none, gzip, snappy, lz4 or zstd
+    #[arg(long, help_heading = "Files and objects")]
+    compression: Option<String>,
+    #[command(flatten)]
+    files: objects::FileArgs,
+    #[command(flatten)]
+    http: http::HttpArgs,
+    #[command(flatten)]
+    select: records::SelectArgs,
     #[command(flatten)]
     pace: pace::PaceArgs,
     #[command(flatten)]
     resume: state::ResumeArgs,
-    #[command(flatten)]
-    http: http::HttpArgs,
-    #[command(flatten)]
-    files: objects::FileArgs,
-    #[command(flatten)]
-    select: records::SelectArgs,
-    #[command(flatten)]
-    tables: stores::TableArgs,
-    #[command(flatten)]
-    reading: reading::ReadingArgs,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]

@@ -21,13 +21,13 @@ pub(super) struct HttpArgs {
     #[arg(long, value_name = "WAY")]
     page: Option<String>,
     /// A header for each request of pages; secrets belong into a connection of type http; may be given several times
-    #[arg(long, value_name = "NAME: VALUE")]
+    #[arg(long, value_name = "NAME: VALUE", hide_short_help = true)]
     header: Vec<String>,
     /// Read at most so many pages
-    #[arg(long, value_name = "COUNT")]
+    #[arg(long, value_name = "COUNT", hide_short_help = true)]
     pages: Option<u64>,
     /// Ask for pages no faster than this: 5/s, 100/min
-    #[arg(long, value_name = "RATE")]
+    #[arg(long, value_name = "RATE", hide_short_help = true)]
     page_rate: Option<String>,
 }
 

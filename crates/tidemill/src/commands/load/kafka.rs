@@ -26,35 +26,35 @@ use crate::context::{Context, Failure};
 #[command(next_help_heading = "Topics")]
 pub(super) struct TopicArgs {
     /// Partition that every record goes to
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", hide_short_help = true)]
     pub(super) partition: Option<i32>,
     /// A header of each record: NAME=TEXT, or NAME=$FIELD; may be given several times
-    #[arg(long, value_name = "NAME=VALUE")]
+    #[arg(long, value_name = "NAME=VALUE", hide_short_help = true)]
     pub(super) headers: Vec<String>,
     /// Field with the record's time: milliseconds since 1970, or ISO 8601
-    #[arg(long, value_name = "FIELD")]
+    #[arg(long, value_name = "FIELD", hide_short_help = true)]
     pub(super) timestamp_field: Option<String>,
     /// Records without a value: those whose fields but the key's are all null, or those that FIELD marks as deleted
-    #[arg(long, value_name = "FIELD", num_args = 0..=1, default_missing_value = "")]
+    #[arg(long, value_name = "FIELD", num_args = 0..=1, default_missing_value = "", hide_short_help = true)]
     pub(super) tombstones: Option<String>,
     /// Which subject of the registry the contract is under
-    #[arg(long, value_enum, default_value = "topic")]
+    #[arg(long, value_enum, default_value = "topic", hide_short_help = true)]
     pub(super) subject_strategy: Strategy,
     /// Message of a Protobuf contract that records are [default: the first of the file]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", hide_short_help = true)]
     pub(super) message: Option<String>,
     /// Send in a transaction: what is cut off is seen by nobody who reads committed records, and a resumed load sends nothing
     /// twice. ID is Kafka's transactional.id [default: one of the load's own]
     #[arg(long, value_name = "ID", num_args = 0..=1, default_missing_value = "")]
     pub(super) transactional: Option<String>,
     /// Commit after so many records, instead of all as one
-    #[arg(long, value_name = "RECORDS", requires = "transactional")]
+    #[arg(long, value_name = "RECORDS", requires = "transactional", hide_short_help = true)]
     pub(super) transaction_records: Option<u64>,
     /// Replicas of a topic that is made [default: as the cluster has it]
-    #[arg(long, value_name = "N", requires = "create")]
+    #[arg(long, value_name = "N", requires = "create", hide_short_help = true)]
     pub(super) replication: Option<i32>,
     /// A setting of a topic that is made: cleanup.policy=compact; may be given several times
-    #[arg(long, value_name = "KEY=VALUE", requires = "create")]
+    #[arg(long, value_name = "KEY=VALUE", requires = "create", hide_short_help = true)]
     pub(super) config: Vec<String>,
 }
 

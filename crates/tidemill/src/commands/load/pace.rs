@@ -23,19 +23,19 @@ pub(super) struct PaceArgs {
     #[arg(long, value_name = "RATE")]
     rate: Option<String>,
     /// Send a batch each so often: 500ms, 5s, 1m
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", hide_short_help = true)]
     interval: Option<String>,
     /// Records of such a batch [default: what --rate brings in the interval, else 100]
-    #[arg(long, value_name = "RECORDS", requires = "interval")]
+    #[arg(long, value_name = "RECORDS", requires = "interval", hide_short_help = true)]
     batch_records: Option<u64>,
     /// Vary every wait by up to so much: 20%
-    #[arg(long, value_name = "PERCENT")]
+    #[arg(long, value_name = "PERCENT", hide_short_help = true)]
     jitter: Option<String>,
     /// Read the sources so many times; without a number until Ctrl-C
     #[arg(long = "loop", value_name = "N", num_args = 0..=1, default_missing_value = "0")]
     rounds: Option<u64>,
     /// End after this time, with what was read by then: 30s, 10m, 2h
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", hide_short_help = true)]
     duration: Option<String>,
     /// Load files as they appear in a folder, each once, until Ctrl-C
     #[arg(long, value_name = "DIR")]

@@ -24,39 +24,39 @@ pub(super) struct ReadingArgs {
     #[arg(long, value_name = "FIELD=TYPE", value_delimiter = ',')]
     types: Vec<String>,
     /// How dates and times are written, in strftime's letters: %d/%m/%Y
-    #[arg(long, value_name = "FORMAT")]
+    #[arg(long, value_name = "FORMAT", hide_short_help = true)]
     date_format: Option<String>,
     /// What stands before the fraction of a number: . or ,
-    #[arg(long, value_name = "MARK", default_value = ".", value_parser = [".", ","])]
+    #[arg(long, value_name = "MARK", default_value = ".", value_parser = [".", ","], hide_short_help = true)]
     decimal_mark: String,
     /// What texts are written in, as the web calls it: windows-1252, utf-16le, shift_jis [default: UTF-8, or what a byte order mark says]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", hide_short_help = true)]
     encoding: Option<String>,
     /// CSV has no header line: columns are called column_1, column_2, … or as --columns says
-    #[arg(long)]
+    #[arg(long, hide_short_help = true)]
     no_header: bool,
     /// Lines to pass over before the header or the first record
-    #[arg(long, value_name = "LINES", default_value_t = 0)]
+    #[arg(long, value_name = "LINES", default_value_t = 0, hide_short_help = true)]
     skip_lines: u64,
     /// CSV lines that begin with this are no records
-    #[arg(long, value_name = "CHARACTER")]
+    #[arg(long, value_name = "CHARACTER", hide_short_help = true)]
     comment: Option<String>,
     /// What stands around fields of CSV that have the delimiter or a line's end in them; none: nothing does
-    #[arg(long, value_name = "CHARACTER", default_value = "\"")]
+    #[arg(long, value_name = "CHARACTER", default_value = "\"", hide_short_help = true)]
     quote: String,
     /// What takes the next character of CSV its meaning, where quotes are not doubled
-    #[arg(long, value_name = "CHARACTER")]
+    #[arg(long, value_name = "CHARACTER", hide_short_help = true)]
     escape: Option<String>,
     /// What a CSV record does that has fewer or more fields than the header: it is a bad record; missing fields have no value;
     /// extra ones are left out; both
-    #[arg(long, value_enum, default_value = "refuse")]
+    #[arg(long, value_enum, default_value = "refuse", hide_short_help = true)]
     ragged: OnRagged,
     /// Where the records of a JSON document stand: $.data, $.response.items[*]. An array's elements are records, an object's
     /// entries become {id, value}. Of pages of an https:// source: where they are in each page [default: its only list]
     #[arg(long, value_name = "PATH")]
     pub(super) records: Option<String>,
     /// Sheet of an Excel file [default: its first]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", hide_short_help = true)]
     sheet: Option<String>,
     /// Say what each column is and which record decided it, and load nothing
     #[arg(long, conflicts_with = "preview")]

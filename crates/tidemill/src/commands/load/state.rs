@@ -31,7 +31,7 @@ pub(super) struct ResumeArgs {
     #[arg(long, value_name = "ID", num_args = 0..=1, default_missing_value = "", conflicts_with_all = ["paths", "list"])]
     pub(super) resume: Option<String>,
     /// Go on although an input is no longer what it was: what stands before the position must not have changed
-    #[arg(long, requires = "resume")]
+    #[arg(long, requires = "resume", hide_short_help = true)]
     pub(super) accept_changes: bool,
     /// List loads that were cut off, and those that run
     #[arg(long, conflicts_with = "paths")]

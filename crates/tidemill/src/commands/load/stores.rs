@@ -46,13 +46,13 @@ pub(super) struct TableArgs {
     #[arg(long, value_name = "FIELD[,FIELD]")]
     index: Vec<String>,
     /// As --index, and no two documents may have the same values (MongoDB)
-    #[arg(long, value_name = "FIELD[,FIELD]")]
+    #[arg(long, value_name = "FIELD[,FIELD]", hide_short_help = true)]
     unique_index: Vec<String>,
     /// How a table that is made is paid for (DynamoDB): on-demand, or provisioned with --capacity
-    #[arg(long, value_name = "MODE", value_parser = ["on-demand", "provisioned"], requires = "create")]
+    #[arg(long, value_name = "MODE", value_parser = ["on-demand", "provisioned"], requires = "create", hide_short_help = true)]
     billing: Option<String>,
     /// Read and write units of a table that is made (DynamoDB)
-    #[arg(long, value_name = "READ,WRITE", requires = "create")]
+    #[arg(long, value_name = "READ,WRITE", requires = "create", hide_short_help = true)]
     capacity: Option<String>,
 }
 
