@@ -6,7 +6,7 @@
 
 mod columns;
 
-pub use columns::{COLUMNS, Columns, WithColumns};
+pub use columns::{COLUMNS, Columns, Find, WithColumns};
 
 use std::sync::Arc;
 

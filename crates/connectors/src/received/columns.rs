@@ -106,7 +106,7 @@ fn word(kind: &Kind) -> String {
 }
 
 /// Says what the columns of a file are; may have to look into the file.
-type Find = dyn Fn(&str) -> Option<Columns> + Send + Sync;
+pub type Find = dyn Fn(&str) -> Option<Columns> + Send + Sync;
 
 /// Dead letters whose records of CSV have the columns of their files with them.
 pub struct WithColumns {

@@ -95,7 +95,9 @@ pub fn next(address: &str, number: usize, project: &Project) -> Option<Call> {
     let seen = Seen::at(address)?;
     Some(match seen.open {
         Some((id, true)) => Call::Set { id, verb: "unpause" },
-        Some((id, false)) => Call::Set { id, verb: if number % 4 == 0 { "cancel" } else { "pause" } },
+        Some((id, false)) => {
+            Call::Set { id, verb: if number.is_multiple_of(4) { "cancel" } else { "pause" } }
+        }
         None => {
             let first = 1 + number % DAYS_COUNT;
             let reprocess = ["completed", "none", "failed"][number % 3];

@@ -13,6 +13,7 @@ use testkit::{World, ran};
 use crate::shared::{TIDEMILL, name};
 
 mod certificates;
+mod delegation;
 mod java;
 mod python;
 mod quotas;
@@ -31,6 +32,7 @@ broker:
   ssl_truststore: tls/ca.pem
   sasl_mechanisms: PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER
   oauth_unsecured: true
+  delegation_token_secret_key: long enough for a test
   users:
     admin: admin-secret
     alice: wonder

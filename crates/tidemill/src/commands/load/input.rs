@@ -14,7 +14,7 @@ use connectors::{
     files::{self, FileSource, Format},
     generate::{Config as Generated, GeneratedSource},
     mapping::{Mapped, Mapping},
-    received::Columns,
+    received::{Columns, Find},
     record::{self, Shape},
     rows::{Planned, seen::Seen},
 };
@@ -314,11 +314,7 @@ impl Input {
 
     /// Says of each file what the columns of its records are, for those that are refused. `planned`: what was found out of them; `are_typed`: it
     /// matters.
-    pub(super) fn columns(
-        &self,
-        planned: Vec<Planned>,
-        are_typed: bool,
-    ) -> Option<Box<dyn Fn(&str) -> Option<Columns> + Send + Sync>> {
+    pub(super) fn columns(&self, planned: Vec<Planned>, are_typed: bool) -> Option<Box<Find>> {
         match self {
             Input::Files(files) => {
                 let kinds = |path: &Arc<str>| {

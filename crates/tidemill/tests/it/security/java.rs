@@ -12,12 +12,12 @@ use super::{Secured, secured};
 use crate::shared::{name, shared, world};
 
 impl Secured {
-    fn acls(&self, java: &Java, args: &[&str]) -> String {
+    pub fn acls(&self, java: &Java, args: &[&str]) -> String {
         let all = [&["--bootstrap-server", self.plaintext.as_str()], args].concat();
         java.tool("org.apache.kafka.tools.AclCommand", &all).expect_success()
     }
 
-    fn users(&self, java: &Java, args: &[&str]) -> String {
+    pub fn users(&self, java: &Java, args: &[&str]) -> String {
         let start = ["--bootstrap-server", self.plaintext.as_str(), "--entity-type", "users"];
         java.tool("kafka.admin.ConfigCommand", &[&start[..], args].concat()).expect_success()
     }
@@ -37,7 +37,7 @@ impl Secured {
 }
 
 /// Sends one line by the console producer; gives what it said.
-fn produce(java: &Java, bootstrap: &str, config: &str, topic: &str) -> String {
+pub fn produce(java: &Java, bootstrap: &str, config: &str, topic: &str) -> String {
     let mut command: Command = java.class("org.apache.kafka.tools.ConsoleProducer", 256);
     command.args(["--bootstrap-server", bootstrap, "--topic", topic, "--command-config", config]);
     let mut child =
