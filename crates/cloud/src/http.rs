@@ -43,9 +43,7 @@ pub fn is_untrusted(error: &(dyn StdError + 'static)) -> bool {
         // What an I/O error was made of is not among its causes.
         let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
         let inner = inner.map(|inner| inner as &(dyn StdError + 'static));
-        if let Some(inner) = inner.filter(|inner| inner.is::<rustls::Error>() || inner.source().is_some())
-            && is_untrusted(inner)
-        {
+        if inner.is_some_and(is_untrusted) {
             return true;
         }
         match error.downcast_ref::<rustls::Error>() {
@@ -128,6 +126,16 @@ mod tests {
     #[test]
     fn names_are_escaped_in_paths() {
         assert_eq!(segment("a/b value:ä"), "a%2Fb%20value%3A%C3%A4");
+    }
+
+    #[test]
+    fn tls_that_does_not_come_about_is_known_below_whatever_carries_it() {
+        let unknown = || rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer);
+        let carried = io::Error::other(io::Error::new(io::ErrorKind::InvalidData, unknown()));
+        assert!(is_untrusted(&unknown()) && is_untrusted(&carried));
+        assert!(is_untrusted(&HttpError::new(HttpErrorKind::Connect, carried)));
+        let refused = io::Error::other(io::Error::from(io::ErrorKind::ConnectionRefused));
+        assert!(!is_untrusted(&refused) && !is_untrusted(&io::Error::other("reset")));
     }
 
     #[test]
