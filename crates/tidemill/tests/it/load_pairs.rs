@@ -86,6 +86,11 @@ fn what_goes_through_columns_comes_back_the_same() {
         );
     }
     assert_eq!(told(&world, &["convert", "in.parquet", "few.jsonl", "--limit", "5"])["records_count"], 5);
+    // Of all files together, the first ones.
+    let both = ["convert", "in.parquet", "few.jsonl", "both.jsonl", "--limit", "7"];
+    assert_eq!(told(&world, &both)["records_count"], 7);
+    let few = std::fs::read_to_string(world.path("both.jsonl")).unwrap();
+    assert!(few.starts_with(&std::fs::read_to_string(world.path("few.jsonl")).unwrap()), "{few}");
 }
 
 #[test]

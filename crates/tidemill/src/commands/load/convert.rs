@@ -37,7 +37,7 @@ pub struct Args {
     /// Folder for dead letters [default: .tidemill/dead-letters/NAME of the file]
     #[arg(long, value_name = "DIR")]
     dead_letters: Option<std::path::PathBuf>,
-    /// Stop after so many records of each source
+    /// Stop after so many records of all sources together
     #[arg(long, value_name = "RECORDS")]
     limit: Option<u64>,
     #[command(flatten)]

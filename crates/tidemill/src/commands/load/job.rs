@@ -72,14 +72,15 @@ pub(super) async fn run(
     let (target, sources) = args.paths.split_last().expect("clap asks for one");
     let address = target.clone();
     let target = Target::parse(target, args, context)?;
+    if args.pace.watch.is_none() && sources.is_empty() {
+        return Err(Box::new(Hindrance::NoSource { target: address }));
+    }
     if let Target::Files(files) = &target {
         return objects::run(args, context, files, sources).await;
     }
     objects::refuse_flags_of_files(&args.files)?;
-    match (&args.pace.watch, sources) {
-        (None, []) => return Err(Box::new(Hindrance::NoSource { target: address })),
-        (Some(_), [source, ..]) => return Err(Box::new(Hindrance::WatchBeside { source: source.clone() })),
-        _ => {}
+    if let (Some(_), [source, ..]) = (&args.pace.watch, sources) {
+        return Err(Box::new(Hindrance::WatchBeside { source: source.clone() }));
     }
     if args.reading.infer || args.reading.preview.is_some() {
         return looked_at(args, context, target, sources).await;

@@ -19,7 +19,12 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Args, OnBad, contract_text, dead_letter_folder, failure::LoadError, input::Input, look, nulls, records,
+    Args, OnBad, contract_text, dead_letter_folder,
+    failure::LoadError,
+    input::Input,
+    look, nulls,
+    pace::{Paced, Plan as Pace},
+    records,
     show::Reporter,
 };
 use crate::context::{Context, Failure};
@@ -33,19 +38,19 @@ pub(super) struct FileArgs {
     #[arg(long, value_name = "FORMAT", value_parser = word)]
     pub(super) target_format: Option<Word>,
     /// Level of gzip (0-9, default 2) or zstd (1-22, default 3)
-    #[arg(long, value_name = "LEVEL")]
+    #[arg(long, value_name = "LEVEL", hide_short_help = true)]
     pub(super) compression_level: Option<i32>,
     /// What separates fields of CSV that is written [default: a comma, a tab in .tsv]
-    #[arg(long, value_name = "CHARACTER")]
+    #[arg(long, value_name = "CHARACTER", hide_short_help = true)]
     pub(super) target_delimiter: Option<String>,
     /// In a folder: begin another file when one has so many bytes, such as 256MB or 1GiB
-    #[arg(long, value_name = "BYTES", value_parser = bytes)]
+    #[arg(long, value_name = "BYTES", value_parser = bytes, hide_short_help = true)]
     pub(super) file_bytes: Option<u64>,
     /// In a folder: begin another file after so many records
     #[arg(long, value_name = "RECORDS", value_parser = clap::value_parser!(u64).range(1..))]
     pub(super) file_rows: Option<u64>,
     /// Records of each source that decide the columns of CSV, Parquet and Avro: a number, or all
-    #[arg(long, value_name = "RECORDS|all", value_parser = rows, default_value = "1000000")]
+    #[arg(long, value_name = "RECORDS|all", value_parser = rows, default_value = "1000000", hide_short_help = true)]
     pub(super) infer_rows: u64,
 }
 
@@ -350,5 +355,13 @@ async fn planned(
     };
     let planned = plan(&open, form, wanted).await;
     let plan = planned.map_err(|source| Box::new(LoadError::Plan { source }) as Failure)?;
+    // A generator counts its records itself.
+    let source: Arc<dyn Source> = match args.limit.filter(|_| !input.is_counted()) {
+        Some(limit) => {
+            let (clock, never) = (Arc::new(SystemClock), CancellationToken::new());
+            Arc::new(Paced::new(source, Pace::only(limit), clock, never))
+        }
+        None => source,
+    };
     Ok((source, plan))
 }

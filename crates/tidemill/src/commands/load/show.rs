@@ -86,8 +86,8 @@ impl Reporter {
             return;
         }
         println!(
-            "{} records ({}) to {} in {}: {} records/s",
-            count_text(summary.records_count),
+            "{} ({}) to {} in {}: {} records/s",
+            counted(summary.records_count),
             bytes_text(summary.bytes),
             self.target,
             seconds_text(seconds),
@@ -106,11 +106,10 @@ impl Reporter {
             );
         }
         if let Some(folder) = dead_letters {
-            println!(
-                "{} records were refused; they are in {}",
-                count_text(summary.rejected_count),
-                folder.display()
-            );
+            let (were, they_are) =
+                if summary.rejected_count == 1 { ("was", "it is") } else { ("were", "they are") };
+            let refused = counted(summary.rejected_count);
+            println!("{refused} {were} refused; {they_are} in {}", folder.display());
         }
     }
 
@@ -194,4 +193,9 @@ impl DeadLetters for Announced {
     async fn discard(&self, split: &Split) {
         self.inner.discard(split).await;
     }
+}
+
+/// `1 record`, `2 records`.
+fn counted(count: u64) -> String {
+    if count == 1 { "1 record".to_owned() } else { format!("{} records", count_text(count)) }
 }

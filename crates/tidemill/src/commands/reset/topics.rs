@@ -69,9 +69,12 @@ pub(super) async fn plan(args: &Args, context: &Context, target: &str) -> Result
         }
         for action in args.actions(partitions.is_some()) {
             let detail = match action {
-                Action::Make => format!("a topic, {} partitions", args.partitions),
+                Action::Make => {
+                    format!("a topic, {}", counted(args.partitions.unsigned_abs().into(), "partition"))
+                }
                 Action::Empty | Action::Drop => {
-                    format!("{} records in {} partitions", count_text(records_count), ends.len())
+                    let partitions = counted(ends.len() as u64, "partition");
+                    format!("{} in {partitions}", counted(records_count, "record"))
                 }
             };
             let work = Work {
@@ -124,4 +127,9 @@ pub(super) async fn act(action: Action, work: &Work) -> Result<String, BoxError>
             }
         }
     }
+}
+
+/// `1 partition`, `2 partitions`.
+fn counted(count: u64, one: &str) -> String {
+    if count == 1 { format!("1 {one}") } else { format!("{} {one}s", count_text(count)) }
 }

@@ -53,6 +53,8 @@ fn a_topic_goes_to_a_topic_a_table_and_a_file() {
         COUNT
     );
     assert_eq!(told(world, &["load", &source, "planes-of-topic.parquet"])["records_count"], COUNT);
+    // Of all partitions together.
+    assert_eq!(told(world, &["load", &source, "few-of-topic.jsonl", "--limit", "2"])["records_count"], 2);
     assert_eq!(told(world, &["load", &target, "planes-of-table.jsonl"])["records_count"], COUNT);
     let of_topic = world.path("planes-of-topic.parquet");
     let (Some(mut of_topic), Some(mut of_table)) =
