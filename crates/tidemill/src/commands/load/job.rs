@@ -1,6 +1,6 @@
 //! One life of a load: target and input made ready, the transfer between them, how it ended, and what is kept of it.
 
-use std::{sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use base::{Backoff, Budget, Clock, Load, SystemClock};
 use connectors::{
@@ -348,12 +348,7 @@ impl Job<'_> {
         let was_interrupted =
             (interrupted.is_cancelled() && has_end) || summary.ended == engine::Ended::Stopped;
         summary.records_count = sent_count(summary.records_count, !was_interrupted);
-        let folder = match self.args.on_error {
-            OnBad::DeadLetter if summary.rejected_count > 0 => {
-                Some(dead_letter_folder(self.args, self.context, &name)?)
-            }
-            _ => None,
-        };
+        let folder = refused_folder(self.args, self.context, &name, summary.rejected_count)?;
         reporter.finished(&summary, progress.commits(), folder.as_deref(), was_interrupted);
         let position = match (self.target, self.transaction) {
             (Target::Kafka(topic), Some(transaction)) if has_end && !was_interrupted => {
@@ -363,6 +358,19 @@ impl Job<'_> {
         };
         let (rejected_count, sent_count) = (summary.rejected_count, summary.records_count);
         Ok(Ended { rejected_count, was_interrupted, sent_count, is_repeatable, position })
+    }
+}
+
+/// Where refused records lie, if there are any and they were put aside.
+fn refused_folder(
+    args: &Args,
+    context: &Context,
+    name: &str,
+    rejected_count: u64,
+) -> Result<Option<PathBuf>, Failure> {
+    match args.on_error {
+        OnBad::DeadLetter if rejected_count > 0 => dead_letter_folder(args, context, name).map(Some),
+        OnBad::DeadLetter | OnBad::Stop => Ok(None),
     }
 }
 
