@@ -25,6 +25,11 @@ pub fn count_text(count: u64) -> String {
     text
 }
 
+/// `1 record`, `2,000 records`.
+pub fn counted(count: u64, one: &str) -> String {
+    if count == 1 { format!("1 {one}") } else { format!("{} {one}s", count_text(count)) }
+}
+
 /// `0.042` as `42 ms`, `3.2` as `3.2 s`, `130.0` as `2 min 10 s`.
 pub fn seconds_text(seconds: f64) -> String {
     if seconds < 1.0 {
@@ -44,6 +49,7 @@ mod tests {
     fn figures_read_well() {
         assert_eq!([bytes_text(0), bytes_text(1_536), bytes_text(5 << 30)], ["0 B", "1.5 KiB", "5.0 GiB"]);
         assert_eq!([count_text(0), count_text(999), count_text(336_776)], ["0", "999", "336,776"]);
+        assert_eq!([counted(1, "record"), counted(2_000, "record")], ["1 record", "2,000 records"]);
         assert_eq!(
             [seconds_text(0.042), seconds_text(3.21), seconds_text(130.0)],
             ["42 ms", "3.2 s", "2 min 10 s"]

@@ -138,8 +138,7 @@ fn list(context: &Context) -> Result<(), Failure> {
 }
 
 fn counted(count: u64) -> String {
-    let records = if count == 1 { "record" } else { "records" };
-    format!("{} {records}", base::units::count_text(count))
+    base::units::counted(count, "record")
 }
 
 fn show(context: &Context, folders: &[Folder], limit: usize) -> Result<(), Failure> {

@@ -1,6 +1,6 @@
 //! `tidemill pipeline`: what pipelines there are, what they did, and what they remember.
 
-use base::units::{count_text, seconds_text};
+use base::units::{count_text, counted, seconds_text};
 use pipelines::{
     GivenUp, PipelineFile, Target,
     state::{State, StateFolder},
@@ -275,8 +275,7 @@ async fn give_up(name: &str, context: &Context) -> Result<(), Failure> {
         println!("no load of {name} was unfinished");
         return Ok(());
     };
-    let files =
-        |count: u64| if count == 1 { "1 file".to_owned() } else { format!("{} files", count_text(count)) };
+    let files = |count: u64| counted(count, "file");
     match target {
         Target::Lake(_) => {
             println!("the load {load_id} is given up: {} of it removed from {shown}", files(removed_count))

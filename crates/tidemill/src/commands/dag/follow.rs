@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{
     client::Client,
     errors::DagError,
-    show::{state, task_name, text, time},
+    show::{in_order, state, task_name, time},
 };
 use crate::context::{Context, Failure};
 
@@ -193,11 +193,7 @@ impl<'a> Shown<'a> {
         if self.is_quiet {
             return;
         }
-        let mut in_order: Vec<&Value> = tasks.iter().collect();
-        // As text a whole second would come after its own fractions, by the letter behind it.
-        let start = |task: &&Value| text(&task["start_date"]).trim_end_matches('Z').to_owned();
-        in_order.sort_by_key(|task| (task["start_date"].is_null(), start(task)));
-        for task in in_order {
+        for task in in_order(tasks) {
             let name = task_name(task);
             let now = (state(task).to_owned(), task["try_number"].as_u64().unwrap_or(0));
             let before = self.states.insert(name.clone(), now.clone());

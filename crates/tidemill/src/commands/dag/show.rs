@@ -149,11 +149,19 @@ pub(super) fn tasks(context: &Context, run: &str, tasks: &[Value]) {
             duration(&task["duration"]),
         ]
     };
-    let mut sorted: Vec<&Value> = tasks.iter().collect();
-    // As they ran; what has not begun stands last.
-    sorted.sort_by_key(|task| (task["start_date"].is_null(), text(&task["start_date"]), task_name(task)));
-    let rows: Vec<Vec<String>> = sorted.into_iter().map(row).collect();
+    let rows: Vec<Vec<String>> = in_order(tasks).into_iter().map(row).collect();
     table(&["TASK", "STATE", "TRY", "OPERATOR", "START", "TOOK"], &rows);
+}
+
+/// Tasks as they began; what has not begun stands last.
+pub(super) fn in_order(tasks: &[Value]) -> Vec<&Value> {
+    let mut sorted: Vec<&Value> = tasks.iter().collect();
+    sorted.sort_by_key(|task| {
+        // As text a whole second would come after its own fractions, by the letter behind it.
+        let start = text(&task["start_date"]).trim_end_matches('Z').to_owned();
+        (task["start_date"].is_null(), start, task_name(task))
+    });
+    sorted
 }
 
 pub(super) fn cleared(run: &str, tasks: &[Value], is_dry: bool) {
@@ -173,5 +181,23 @@ pub(super) fn dry_run(dag: &str, runs: &[Value]) {
     }
     for run in runs {
         println!("would run {dag} for {}", time(&run["logical_date"]));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tasks_stand_in_the_order_of_their_starts() {
+        let task = |name: &str, start: Value| json!({"task_id": name, "map_index": -1, "start_date": start});
+        let tasks = [
+            task("waits", Value::Null),
+            task("third", json!("2026-01-05T10:00:05.030Z")),
+            task("second", json!("2026-01-05T10:00:05Z")),
+            task("first", json!("2026-01-05T10:00:04.900Z")),
+        ];
+        let names: Vec<String> = in_order(&tasks).into_iter().map(task_name).collect();
+        assert_eq!(names, ["first", "second", "third", "waits"]);
     }
 }

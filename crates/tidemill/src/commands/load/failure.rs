@@ -70,11 +70,8 @@ fn place_in(reject: &Reject) -> Option<(Spot, &str)> {
 }
 
 fn records(count: u64) -> String {
-    if count == 1 {
-        "1 record was".to_owned()
-    } else {
-        format!("{} records were", base::units::count_text(count))
-    }
+    let were = if count == 1 { "was" } else { "were" };
+    format!("{} {were}", base::units::counted(count, "record"))
 }
 
 impl fmt::Display for LoadError {

@@ -6,7 +6,7 @@ use std::{future::Future, path::Path, sync::Arc};
 use async_trait::async_trait;
 use base::{
     Extent, Fault, Rejects, Split,
-    units::{bytes_text, count_text, seconds_text},
+    units::{bytes_text, count_text, counted, seconds_text},
 };
 use engine::{DeadLetters, Histogram, Progress, Summary};
 use serde_json::{Value, json};
@@ -87,7 +87,7 @@ impl Reporter {
         }
         println!(
             "{} ({}) to {} in {}: {} records/s",
-            counted(summary.records_count),
+            counted(summary.records_count, "record"),
             bytes_text(summary.bytes),
             self.target,
             seconds_text(seconds),
@@ -108,7 +108,7 @@ impl Reporter {
         if let Some(folder) = dead_letters {
             let (were, they_are) =
                 if summary.rejected_count == 1 { ("was", "it is") } else { ("were", "they are") };
-            let refused = counted(summary.rejected_count);
+            let refused = counted(summary.rejected_count, "record");
             println!("{refused} {were} refused; {they_are} in {}", folder.display());
         }
     }
@@ -193,9 +193,4 @@ impl DeadLetters for Announced {
     async fn discard(&self, split: &Split) {
         self.inner.discard(split).await;
     }
-}
-
-/// `1 record`, `2 records`.
-fn counted(count: u64) -> String {
-    if count == 1 { "1 record".to_owned() } else { format!("{} records", count_text(count)) }
 }

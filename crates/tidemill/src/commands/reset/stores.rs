@@ -1,6 +1,6 @@
 //! Collections and tables.
 
-use base::{BoxError, Fault, units::count_text};
+use base::{BoxError, Fault, units::counted};
 use connectors::{Settings, dynamodb, firestore, mongodb};
 
 use super::{Action, Args, Error, Step};
@@ -119,7 +119,7 @@ impl Kind {
             Kind::Mongo { uri, database } => {
                 let collections = mongodb::Collections::of(uri.clone(), database.clone());
                 let count = collections.count(name).await.map_err(Fault::into_inner)?;
-                format!("{} documents", count_text(count))
+                counted(count, "document")
             }
             Kind::Dynamo { .. } => "all its items".to_owned(),
             Kind::Firestore { .. } => "all its documents, and all below them".to_owned(),
@@ -144,13 +144,12 @@ fn with_key(settings: &Settings, args: &Args) -> Settings {
 /// Does it, and says how much it was.
 pub(super) async fn act(action: Action, work: &Work) -> Result<String, BoxError> {
     let Work { kind, name } = work;
-    let counted = |count: u64, what: &str| format!("{} {what}", count_text(count));
     match (kind, action) {
         (Kind::Mongo { uri, database }, action) => {
             let collections = mongodb::Collections::of(uri.clone(), database.clone());
             let done = match action {
                 Action::Make => collections.create(name).await.map(|()| String::new()),
-                Action::Empty => collections.empty(name).await.map(|count| counted(count, "documents")),
+                Action::Empty => collections.empty(name).await.map(|count| counted(count, "document")),
                 Action::Drop => collections.drop(name).await.map(|()| String::new()),
             };
             done.map_err(Fault::into_inner)
@@ -163,7 +162,7 @@ pub(super) async fn act(action: Action, work: &Work) -> Result<String, BoxError>
             None => Err("no key is named".into()),
         },
         (Kind::Dynamo { access, .. }, Action::Empty) => {
-            Ok(counted(dynamodb::tables::empty(access.clone(), name).await?, "items"))
+            Ok(counted(dynamodb::tables::empty(access.clone(), name).await?, "item"))
         }
         (Kind::Dynamo { access, .. }, Action::Drop) => {
             dynamodb::tables::delete(access.clone(), name).await?;
@@ -171,7 +170,7 @@ pub(super) async fn act(action: Action, work: &Work) -> Result<String, BoxError>
         }
         (Kind::Firestore { .. }, Action::Make) => Ok(String::new()),
         (Kind::Firestore { connection }, Action::Empty | Action::Drop) => {
-            Ok(counted(firestore::empty(connection, name).await?, "documents"))
+            Ok(counted(firestore::empty(connection, name).await?, "document"))
         }
     }
 }

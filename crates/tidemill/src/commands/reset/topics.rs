@@ -1,6 +1,6 @@
 //! Topics: their records up to the offsets of the plan, or themselves.
 
-use base::{BoxError, units::count_text};
+use base::{BoxError, units::counted};
 use rdkafka::{
     Offset, TopicPartitionList,
     admin::{NewTopic, TopicReplication},
@@ -127,9 +127,4 @@ pub(super) async fn act(action: Action, work: &Work) -> Result<String, BoxError>
             }
         }
     }
-}
-
-/// `1 partition`, `2 partitions`.
-fn counted(count: u64, one: &str) -> String {
-    if count == 1 { format!("1 {one}") } else { format!("{} {one}s", count_text(count)) }
 }

@@ -1,6 +1,6 @@
 //! How a run is shown: the line while it goes on, the plan, and the closing lines.
 
-use base::units::{bytes_text, count_text, seconds_text};
+use base::units::{bytes_text, count_text, counted, seconds_text};
 use engine::Progress;
 use pipelines::{Report, plan::Plan, state::TableCount};
 use serde_json::json;
@@ -13,11 +13,6 @@ pub(super) fn line(pipeline: &str, progress: &Progress, seconds: f64) -> (u64, S
     let rate = count_text((read as f64 / seconds) as u64);
     let (read_text, safe) = (count_text(read), count_text(safe));
     (read, format!("{pipeline}: {read_text} records read, {safe} of them safe  {rate}/s"))
-}
-
-/// `1 row`, `2 rows`.
-fn counted(count: u64, one: &str) -> String {
-    if count == 1 { format!("1 {one}") } else { format!("{} {one}s", count_text(count)) }
 }
 
 /// The closing lines, or the object of `--output json`.

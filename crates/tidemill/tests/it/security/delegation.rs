@@ -68,7 +68,8 @@ fn a_token_lets_others_in_as_its_owner_until_it_ends() {
     // Its owner and its renewer see it; a user without an ACL does not.
     let admin = secured.scram_512("admin", "admin-secret", false);
     for config in [&alice, &admin] {
-        let said = secured.tokens(&java, at, config, &["--describe"]).expect_success();
+        let said = secured.tokens(&java, at, config, &["--describe", "--owner-principal", "User:alice"]);
+        let said = said.expect_success();
         assert!(said.contains(&id) && said.contains(&secret) && said.contains("User:alice"), "{said}");
     }
     let renewed =
@@ -99,12 +100,14 @@ fn an_acl_lets_a_user_make_and_see_tokens_of_others() {
     let allow = ["--add", "--allow-principal", &principal, "--user-principal", "User:alice"];
     secured.acls(&java, &[&allow[..], &["--operation", "CreateTokens"]].concat());
     let (id, _) = secured.token(&java, &config, &for_alice);
+    // Without an owner the tool asks for the tokens of nobody.
+    let describe = ["--describe", "--owner-principal", "User:alice", "--owner-principal", "User:admin"];
     let (of_admin, _) = secured.token(&java, &secured.scram_512("admin", "admin-secret", false), &[]);
-    let said = secured.tokens(&java, at, &config, &["--describe"]).expect_success();
+    let said = secured.tokens(&java, at, &config, &describe).expect_success();
     assert!(said.contains(&id) && !said.contains(&of_admin), "{said}");
     let allow = ["--add", "--allow-principal", &principal, "--delegation-token", &of_admin];
     secured.acls(&java, &[&allow[..], &["--operation", "Describe"]].concat());
-    let said = secured.tokens(&java, at, &config, &["--describe"]).expect_success();
+    let said = secured.tokens(&java, at, &config, &describe).expect_success();
     assert!(said.contains(&id) && said.contains(&of_admin), "{said}");
 }
 
