@@ -153,13 +153,13 @@ pub(super) fn tasks(context: &Context, run: &str, tasks: &[Value]) {
     table(&["TASK", "STATE", "TRY", "OPERATOR", "START", "TOOK"], &rows);
 }
 
-/// Tasks as they began; what has not begun stands last.
+/// Tasks as they began, those of one moment as the server has them; what has not begun stands last.
 pub(super) fn in_order(tasks: &[Value]) -> Vec<&Value> {
     let mut sorted: Vec<&Value> = tasks.iter().collect();
     sorted.sort_by_key(|task| {
         // As text a whole second would come after its own fractions, by the letter behind it.
         let start = text(&task["start_date"]).trim_end_matches('Z').to_owned();
-        (task["start_date"].is_null(), start, task_name(task))
+        (task["start_date"].is_null(), start)
     });
     sorted
 }
@@ -195,9 +195,10 @@ mod tests {
             task("waits", Value::Null),
             task("third", json!("2026-01-05T10:00:05.030Z")),
             task("second", json!("2026-01-05T10:00:05Z")),
+            task("at the same time", json!("2026-01-05T10:00:05Z")),
             task("first", json!("2026-01-05T10:00:04.900Z")),
         ];
         let names: Vec<String> = in_order(&tasks).into_iter().map(task_name).collect();
-        assert_eq!(names, ["first", "second", "third", "waits"]);
+        assert_eq!(names, ["first", "second", "at the same time", "third", "waits"]);
     }
 }
