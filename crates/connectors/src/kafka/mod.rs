@@ -9,7 +9,6 @@
 mod bounded;
 mod checkpoints;
 mod config;
-mod enqueue;
 mod errors;
 mod member;
 mod metadata;

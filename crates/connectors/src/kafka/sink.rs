@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc, OnceLock,
+        Arc,
         atomic::{AtomicI32, AtomicU64, Ordering::Relaxed},
     },
     time::{Duration, Instant},
@@ -26,7 +26,6 @@ use rdkafka::{
 
 use super::{
     Create, Error, Partitioner, SinkConfig,
-    enqueue::{Run, Topic},
     errors::{fault, is_denied},
     source::blocking,
     transaction::Transactions,
@@ -39,8 +38,6 @@ pub struct KafkaSink {
 
 struct Shared {
     config: SinkConfig,
-    /// Since the first record; it goes before the producer that it belongs to.
-    topic: OnceLock<Topic>,
     producer: BaseProducer<Failures>,
     transactions: Option<Transactions>,
     /// Of the topic, since `begin`.
@@ -97,14 +94,12 @@ impl KafkaSink {
     pub fn connect(config: SinkConfig) -> Result<Self, Error> {
         let bootstrap = config.bootstrap.clone();
         let created = config.client().create_with_context(Failures::default());
-        let producer: BaseProducer<Failures> =
-            created.map_err(|source| Error::Client { bootstrap, source })?;
+        let producer = created.map_err(|source| Error::Client { bootstrap, source })?;
         let transactions =
             config.transaction.as_ref().map(|one| Transactions::new(&config, one)).transpose()?;
         let (partitions_count, turn, records_turn) =
             (AtomicI32::new(1), AtomicU64::new(0), AtomicU64::new(0));
-        let topic = OnceLock::new();
-        let shared = Shared { config, topic, producer, transactions, partitions_count, turn, records_turn };
+        let shared = Shared { config, producer, transactions, partitions_count, turn, records_turn };
         Ok(Self { shared: Arc::new(shared) })
     }
 }
@@ -155,97 +150,47 @@ impl Shared {
         if let Some(transactions) = &self.transactions {
             transactions.open(&self.producer)?;
         }
-        let (mut rejects, turn) = (Rejects::default(), self.turn.fetch_add(1, Relaxed));
-        let mut run = Run::new(self.topic()?);
+        let (mut rejects, first_turn) = (Rejects::default(), self.turn.fetch_add(1, Relaxed));
         for row in 0..values.len() {
             let (key, value) = (batch.envelope.key(row), values.is_valid(row).then(|| values.value(row)));
-            let partition = self.partition(batch, row, turn);
-            if is_bare(batch, row) {
-                if !run.takes(partition) {
-                    self.enqueue(&mut run, batch, &mut rejects)?;
+            let mut record: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(&self.config.topic);
+            record.key = key;
+            record.partition = self.partition(batch, row, first_turn);
+            record.payload = value;
+            record.timestamp = batch.envelope.timestamp_ms(row).filter(|time| *time >= 0);
+            record.headers = batch
+                .envelope
+                .headers
+                .as_ref()
+                .map(|rows| &rows[row])
+                .filter(|one| !one.is_empty())
+                .map(headers);
+            let record_partition = record.partition;
+            loop {
+                match self.producer.send(record) {
+                    Ok(()) => break,
+                    Err((KafkaError::MessageProduction(Kafka::QueueFull), back)) => {
+                        record = back;
+                        // Room comes as the broker acknowledges; a failure would come by this call.
+                        self.producer.poll(Duration::from_millis(1));
+                        std::thread::sleep(Duration::from_millis(1));
+                    }
+                    Err((KafkaError::MessageProduction(Kafka::UnknownPartition), _)) => {
+                        let reason = self.no_partition(record_partition.unwrap_or(-1));
+                        rejects.0.push(refused(batch, row, code::TM1482, reason));
+                        break;
+                    }
+                    Err((KafkaError::MessageProduction(Kafka::MessageSizeTooLarge), _)) => {
+                        rejects.0.push(too_large(batch, row, key, value));
+                        break;
+                    }
+                    Err((source, _)) => return Err(self.not_delivered(1, &source)),
                 }
-                run.push(row, partition, key, value);
-                continue;
             }
-            self.enqueue(&mut run, batch, &mut rejects)?;
-            self.send_one(batch, row, partition, value, &mut rejects)?;
         }
-        self.enqueue(&mut run, batch, &mut rejects)?;
         self.producer.poll(Duration::ZERO);
         self.check()?;
         Ok(rejects)
-    }
-
-    /// Found when the client knows the cluster: one that it is told of before it asks for half a second later.
-    fn topic(&self) -> Result<&Topic, Fault> {
-        if let Some(topic) = self.topic.get() {
-            return Ok(topic);
-        }
-        let topic = Topic::find(&self.producer, &self.config.topic);
-        let topic = topic.map_err(|source| self.not_delivered(1, &source))?;
-        Ok(self.topic.get_or_init(|| topic))
-    }
-
-    /// Empties the run into the client's queue.
-    fn enqueue(&self, run: &mut Run<'_>, batch: &Batch, rejects: &mut Rejects) -> Result<(), Fault> {
-        let mut refused = Vec::new();
-        while !run.offer(&mut refused) {
-            self.wait_for_room();
-        }
-        refused.into_iter().try_for_each(|(row, code)| self.refuse(batch, row, code, rejects))
-    }
-
-    /// A record with headers or a time of its own.
-    fn send_one(
-        &self,
-        batch: &Batch,
-        row: usize,
-        partition: Option<i32>,
-        value: Option<&[u8]>,
-        rejects: &mut Rejects,
-    ) -> Result<(), Fault> {
-        let mut record: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(&self.config.topic);
-        (record.key, record.payload, record.partition) = (batch.envelope.key(row), value, partition);
-        record.timestamp = time_ms(batch, row);
-        record.headers = own_headers(batch, row).map(headers);
-        loop {
-            match self.producer.send(record) {
-                Ok(()) => return Ok(()),
-                Err((KafkaError::MessageProduction(Kafka::QueueFull), back)) => {
-                    record = back;
-                    self.wait_for_room();
-                }
-                Err((KafkaError::MessageProduction(code), _)) => {
-                    return self.refuse(batch, row, code, rejects);
-                }
-                Err((source, _)) => return Err(self.not_delivered(1, &source)),
-            }
-        }
-    }
-
-    /// Room comes as the broker acknowledges; a failure would come by this call.
-    fn wait_for_room(&self) {
-        self.producer.poll(Duration::from_millis(1));
-        std::thread::sleep(Duration::from_millis(1));
-    }
-
-    /// What the client does not take: the record's fault, or the end of the transfer.
-    fn refuse(&self, batch: &Batch, row: usize, code: Kafka, rejects: &mut Rejects) -> Result<(), Fault> {
-        rejects.0.push(match code {
-            Kafka::UnknownPartition => {
-                let partition = self.config.partition.or_else(|| batch.envelope.partition(row));
-                refused(batch, row, code::TM1482, self.no_partition(partition.unwrap_or(-1)))
-            }
-            Kafka::MessageSizeTooLarge => {
-                let value = match &batch.body {
-                    Body::Raw(values) if values.is_valid(row) => Some(values.value(row)),
-                    _ => None,
-                };
-                too_large(batch, row, batch.envelope.key(row), value)
-            }
-            code => return Err(self.not_delivered(1, &KafkaError::MessageProduction(code))),
-        });
-        Ok(())
     }
 
     /// Which one the record goes to; `None`: as its key says.
@@ -297,19 +242,6 @@ impl Shared {
         }
         self.check()
     }
-}
-
-/// Whether the record says nothing but its key, its value and its partition.
-fn is_bare(batch: &Batch, row: usize) -> bool {
-    time_ms(batch, row).is_none() && own_headers(batch, row).is_none()
-}
-
-fn time_ms(batch: &Batch, row: usize) -> Option<i64> {
-    batch.envelope.timestamp_ms(row).filter(|time_ms| *time_ms >= 0)
-}
-
-fn own_headers(batch: &Batch, row: usize) -> Option<&base::Headers> {
-    batch.envelope.headers.as_ref().map(|rows| &rows[row]).filter(|headers| !headers.is_empty())
 }
 
 fn headers(headers: &base::Headers) -> OwnedHeaders {
