@@ -72,6 +72,20 @@ pub async fn ask<T: Send + 'static>(
     asked.await
 }
 
+/// Gives a token another end as the caller, by its principal and the time: the new end, or -1 and why not.
+pub async fn change_end(
+    broker: &Arc<Broker>,
+    caller: &Caller,
+    change: impl FnOnce(&Delegation, &str, i64) -> Result<i64, Refusal> + Send + 'static,
+) -> (i64, i16) {
+    let principal = caller.peer.principal();
+    let changed = match check_connection(broker, caller) {
+        Ok(()) => ask(broker, move |delegation, now_ms| change(delegation, &principal, now_ms)).await,
+        Err(error) => Err(error),
+    };
+    changed.map_or_else(|error| (-1, error.code()), |ends_ms| (ends_ms, 0))
+}
+
 /// `User:alice` in its two parts.
 pub fn parts(principal: &str) -> (StrBytes, StrBytes) {
     let (kind, name) = principal.split_once(':').unwrap_or((USER, principal));

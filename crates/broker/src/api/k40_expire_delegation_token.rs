@@ -4,16 +4,11 @@
 use std::sync::Arc;
 
 use kafka_protocol::{
-    ResponseError,
     messages::{ExpireDelegationTokenRequest, ExpireDelegationTokenResponse},
     protocol::Request,
 };
 
-use super::{
-    Caller, Handler,
-    k38_create_delegation_token::{ask, check_connection},
-    shapes,
-};
+use super::{Caller, Handler, k38_create_delegation_token::change_end, shapes};
 use crate::broker::Broker;
 
 pub const HANDLER: Handler = Handler {
@@ -31,22 +26,9 @@ async fn act(
     request: ExpireDelegationTokenRequest,
     caller: Caller,
 ) -> ExpireDelegationTokenResponse {
-    let response = ExpireDelegationTokenResponse::default();
-    match expire(&broker, request, &caller).await {
-        Ok(expires_ms) => response.with_expiry_timestamp_ms(expires_ms),
-        Err(error) => response.with_expiry_timestamp_ms(-1).with_error_code(error.code()),
-    }
-}
-
-async fn expire(
-    broker: &Arc<Broker>,
-    request: ExpireDelegationTokenRequest,
-    caller: &Caller,
-) -> Result<i64, ResponseError> {
-    check_connection(broker, caller)?;
-    let principal = caller.peer.principal();
-    ask(broker, move |delegation, now_ms| {
-        delegation.expire(&request.hmac, &principal, request.expiry_time_period_ms, now_ms)
-    })
-    .await
+    let changed = change_end(&broker, &caller, move |delegation, principal, now_ms| {
+        delegation.expire(&request.hmac, principal, request.expiry_time_period_ms, now_ms)
+    });
+    let (expires_ms, error_code) = changed.await;
+    ExpireDelegationTokenResponse::default().with_expiry_timestamp_ms(expires_ms).with_error_code(error_code)
 }

@@ -77,14 +77,7 @@ impl TopicSource {
     /// # Errors
     /// `Error::Setting`: a pattern, or more than one topic.
     pub fn new(config: SourceConfig, records_count_max: Option<u64>) -> Result<Self, Error> {
-        let topic: Arc<str> = match &config.topics {
-            Topics::List(topics) if topics.len() == 1 => topics[0].as_str().into(),
-            Topics::List(_) | Topics::Pattern(_) => {
-                return Err(Error::setting("topics", "", "one topic"));
-            }
-        };
-        let (ends, is_told, beginning) = (Mutex::new(None), Mutex::new(false), Beginning::default());
-        Ok(Self { shared: Arc::new(Shared { config, topic, beginning, ends, is_told, records_count_max }) })
+        Self::open(config, Beginning::default(), records_count_max)
     }
 
     /// The same from there on.
@@ -92,10 +85,22 @@ impl TopicSource {
     /// # Errors
     /// As those of [`Self::new`].
     pub fn from(config: SourceConfig, beginning: Beginning) -> Result<Self, Error> {
-        let Self { shared } = Self::new(config, None)?;
-        let shared = Arc::into_inner(shared).map(|shared| Shared { beginning, ..shared });
-        let shared = shared.ok_or_else(|| Error::setting("topics", "", "one topic"))?;
-        Ok(Self { shared: Arc::new(shared) })
+        Self::open(config, beginning, None)
+    }
+
+    fn open(
+        config: SourceConfig,
+        beginning: Beginning,
+        records_count_max: Option<u64>,
+    ) -> Result<Self, Error> {
+        let topic: Arc<str> = match &config.topics {
+            Topics::List(topics) if topics.len() == 1 => topics[0].as_str().into(),
+            Topics::List(_) | Topics::Pattern(_) => {
+                return Err(Error::setting("topics", "", "one topic"));
+            }
+        };
+        let (ends, is_told) = (Mutex::new(None), Mutex::new(false));
+        Ok(Self { shared: Arc::new(Shared { config, topic, beginning, ends, is_told, records_count_max }) })
     }
 }
 
