@@ -25,6 +25,8 @@ pub struct Backfill {
     pub is_paused: bool,
     pub reprocess: Reprocess,
     pub max_active_runs: i64,
+    /// The latest date begins first.
+    pub run_backwards: bool,
     pub created_at: Time,
     pub completed_at: Option<Time>,
     pub updated_at: Time,
@@ -53,7 +55,7 @@ impl Backfill {
     pub async fn list(database: &Database, filter: &str, cells: Vec<Cell>) -> Result<Vec<Self>, Error> {
         let sql = format!(
             "SELECT b.id, b.dag_id, b.from_date, b.to_date, b.conf, b.is_paused, b.reprocess, b.max_active_runs, \
-             b.created_at, b.completed_at, b.updated_at FROM backfill b {filter} ORDER BY b.id"
+             b.created_at, b.completed_at, b.updated_at, b.run_backwards FROM backfill b {filter} ORDER BY b.id"
         );
         Ok(database.rows(sql, cells).await?.iter().map(Self::read).collect())
     }
@@ -69,6 +71,7 @@ impl Backfill {
             is_paused: row[5].int() == Some(1),
             reprocess: Reprocess::parse(&text(6)).unwrap_or(Reprocess::None),
             max_active_runs: row[7].int().unwrap_or(1),
+            run_backwards: row[11].int() == Some(1),
             created_at: row[8].time().unwrap_or_default(),
             completed_at: row[9].time(),
             updated_at: row[10].time().unwrap_or_default(),
@@ -77,7 +80,8 @@ impl Backfill {
 
     fn save(&self) -> Statement {
         let sql = "INSERT INTO backfill (id, dag_id, from_date, to_date, conf, is_paused, reprocess, max_active_runs, \
-            created_at, completed_at, updated_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) \
+            created_at, completed_at, updated_at, run_backwards) \
+            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) \
             ON CONFLICT (id) DO UPDATE SET is_paused = excluded.is_paused, completed_at = excluded.completed_at, \
             updated_at = excluded.updated_at";
         let cells = cells![
@@ -91,7 +95,8 @@ impl Backfill {
             self.max_active_runs,
             self.created_at,
             self.completed_at,
-            self.updated_at
+            self.updated_at,
+            self.run_backwards
         ];
         Statement::new(sql, cells)
     }
@@ -143,6 +148,7 @@ impl Scheduling {
             is_paused: false,
             reprocess: new.reprocess,
             max_active_runs: new.max_active_runs,
+            run_backwards: new.run_backwards,
             created_at: now,
             completed_at: None,
             updated_at: now,

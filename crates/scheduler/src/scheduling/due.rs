@@ -219,9 +219,16 @@ impl Scheduling {
         for run in self.runs.values().filter(|run| run.row.state == RunState::Running) {
             *running.entry((run.row.dag_id.clone(), run.row.backfill)).or_default() += 1;
         }
+        let is_backwards = |id: i64| {
+            let backfill = self.runs.get(&id).and_then(|run| run.row.backfill);
+            backfill.and_then(|id| self.backfills.get(&id)).is_some_and(|backfill| backfill.run_backwards)
+        };
+        // A backfill has bounds of its own, so only the order within it matters.
+        let (backwards, forwards): (Vec<_>, Vec<_>) =
+            self.queued.range(..=(now, i64::MAX)).copied().partition(|(_, id)| is_backwards(*id));
         let mut begun = Vec::new();
-        for (run_after, id) in self.queued.range(..=(now, i64::MAX)) {
-            let Some(run) = self.runs.get(id) else { continue };
+        for (run_after, id) in forwards.into_iter().chain(backwards.into_iter().rev()) {
+            let Some(run) = self.runs.get(&id) else { continue };
             let max = match run.row.backfill.and_then(|id| self.backfills.get(&id)) {
                 _ if !run.may_be_scheduled() => 0,
                 Some(backfill) if backfill.is_paused => 0,
@@ -231,7 +238,7 @@ impl Scheduling {
             let count = running.entry((run.row.dag_id.clone(), run.row.backfill)).or_default();
             if *count < max {
                 *count += 1;
-                begun.push((*run_after, *id));
+                begun.push((run_after, id));
             }
         }
         for (run_after, id) in begun {

@@ -12,7 +12,10 @@ use tokio::{
 };
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::{Clear, Event, Order, PatchTask, Scan, Scheduling, Trigger, files::FileRead, orders::Instances};
+use super::{
+    Backfill, Clear, Event, NewBackfill, Order, PatchTask, Scan, Scheduling, Trigger, files::FileRead,
+    orders::Instances,
+};
 use crate::{
     Error, Options,
     api::Api,
@@ -20,7 +23,7 @@ use crate::{
     executor::{Executor, Shared},
     known::SharedDags,
     logs::Logs,
-    state::{RunState, TaskState},
+    state::{Reprocess, RunState, TaskState},
     store::{Database, rows::DagRun},
 };
 
@@ -456,4 +459,30 @@ async fn catchup_makes_a_run_for_each_interval() {
     }
     clock.advance_ms(24 * 3_600_000);
     assert_eq!(world.ended("d", "scheduled__2026-01-04T00:00:00+00:00").await, RunState::Success);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backfill_that_runs_backwards_begins_with_the_latest_date() {
+    let mut daily = dag("d", vec![bash("a", "echo {{ ds }} >> $TIDEMILL_PROJECT/order")]);
+    daily.schedule = Schedule::Cron("@daily".to_owned());
+    let start = daily.start_date.expect("it has one");
+    let clock = ManualClock::at((start + TimeDelta::hours(80)).timestamp_millis());
+    let world = World::with(tempfile::tempdir().expect("a folder"), vec![daily], Arc::new(clock)).await;
+    // What the schedule itself wants.
+    world.ended("d", "scheduled__2026-01-04T00:00:00+00:00").await;
+    let new = NewBackfill {
+        dag_id: "d".to_owned(),
+        from: start,
+        to: start + TimeDelta::hours(48),
+        conf: "{}".to_owned(),
+        reprocess: Reprocess::None,
+        max_active_runs: 1,
+        run_backwards: true,
+    };
+    let made = world.order(|answer| Order::Backfill { new, answer }).await.expect("it is made");
+    world.ended("d", "backfill__2026-01-01T00:00:00+00:00").await;
+    let order = std::fs::read_to_string(world.folder.path().join("order")).expect("tasks wrote it");
+    assert_eq!(order, "2026-01-04\n2026-01-03\n2026-01-02\n2026-01-01\n");
+    let kept = Backfill::list(&world.database, "WHERE b.id = ?1", crate::cells![made.id]).await;
+    assert!(kept.expect("it answers")[0].run_backwards, "a second life goes on in the same order");
 }

@@ -4,7 +4,9 @@ use super::{Database, Statement};
 use crate::{Error, cells};
 
 /// Each entry brings the database one version further.
-const VERSIONS: &[&[&str]] = &[&[
+const VERSIONS: &[&[&str]] =
+    &[FIRST, &["ALTER TABLE backfill ADD COLUMN run_backwards BIGINT NOT NULL DEFAULT 0"]];
+const FIRST: &[&str] = &[
     "CREATE TABLE dag (
         dag_id TEXT PRIMARY KEY, is_paused BIGINT NOT NULL, fingerprint TEXT NOT NULL, version BIGINT NOT NULL,
         version_at BIGINT NOT NULL, last_parsed_at BIGINT NOT NULL)",
@@ -45,7 +47,7 @@ const VERSIONS: &[&[&str]] = &[&[
     "CREATE TABLE event_log (
         id BIGINT PRIMARY KEY, written_at BIGINT NOT NULL, dag_id TEXT, task_id TEXT, run_id TEXT, map_index BIGINT,
         event TEXT NOT NULL, owner TEXT, extra TEXT)",
-]];
+];
 
 /// Brings the database to the newest version; one that a later tidemill wrote is refused.
 pub async fn migrate(database: &Database) -> Result<(), Error> {
