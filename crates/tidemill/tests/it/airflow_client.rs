@@ -57,12 +57,15 @@ pub fn airflow() -> Option<&'static Airflow> {
     airflow_server(&files)
 }
 
-/// Waits until the DAG processor has read the files.
+/// Waits until the DAG processor has read all of the files, which come in no order: one name of each.
 fn ready() -> Option<Cli> {
     let cli = Cli::at(airflow()?);
     poll::until("the DAGs are read", 240_000, || {
         let listed = cli.ok(&["list"]);
-        ["lake", "unreadable.py", "rules"].iter().all(|name| listed.contains(name)).then_some(())
+        ["lake", "unreadable.py", "rules_reversed", "triggers"]
+            .iter()
+            .all(|name| listed.contains(name))
+            .then_some(())
     });
     Some(cli)
 }
