@@ -1,5 +1,5 @@
 //! Gzip and zstd around another encoder: no time and no name in the header, and fed in blocks of one size, so that the same
-//! records give the same bytes. A part of a larger file is a gzip member or a zstd frame of its own.
+//! records give the same bytes. A part of a larger file is some gzip members or a zstd frame of its own.
 
 use std::{
     io::{self, Write},
@@ -10,7 +10,7 @@ use std::{
 use base::{Batch, Rejects};
 use flate2::{Compression as Level, GzBuilder, write::GzEncoder};
 
-use crate::{Compression, Encoder, Error};
+use crate::{Compression, Encoder, Error, gzip_members};
 
 /// The compressor sees blocks of exactly this size, whatever the batches were.
 const BLOCK_BYTES: usize = 64 << 10;
@@ -61,8 +61,13 @@ impl Compressor {
     }
 }
 
-/// A whole member or frame.
+/// Whole members, or a frame.
 pub(crate) fn packed(compression: Compression, bytes: Vec<u8>) -> Result<Vec<u8>, Error> {
+    if let Compression::Gzip { level } = compression {
+        let mut members = Vec::new();
+        gzip_members(&bytes, level, &mut members)?;
+        return Ok(members);
+    }
     let Some(mut compressor) = Compressor::new(compression).map_err(failed)? else { return Ok(bytes) };
     compressor.write(&bytes).map_err(failed)?;
     compressor.finish().map_err(failed)

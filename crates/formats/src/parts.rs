@@ -1,6 +1,6 @@
 //! One file of many parts: encoded and compressed beside each other on several threads, joined in their order.
 //!
-//! A part of JSON Lines or CSV is some lines, packed as a gzip member or a zstd frame of its own; of Avro some blocks; of Parquet a row
+//! A part of JSON Lines or CSV is some lines, packed as gzip members or a zstd frame of its own; of Avro some blocks; of Parquet a row
 //! group. What stands before, between and behind the parts is the joiner's, of which a file has one.
 
 mod distinct;
