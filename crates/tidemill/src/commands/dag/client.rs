@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use base::Secret;
+use base::{Secret, code};
 use reqwest::{Method, StatusCode, Url};
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
@@ -11,6 +11,9 @@ use super::errors::DagError;
 use crate::context::Failure;
 
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+/// Waits before a question is asked again whose server failed: an Airflow over SQLite does while its database is locked, and a
+/// gateway while the server behind it starts. What changes something is sent once.
+const AGAIN_AFTER_MS: [u64; 4] = [250, 500, 1_000, 2_000];
 /// Entries asked for at once; Airflow's own bound.
 const PAGE_COUNT: usize = 100;
 /// Entries of one listing: more than a person reads.
@@ -45,6 +48,14 @@ impl Client {
     }
 
     pub(super) async fn get(&self, path: &[&str], query: &[(&str, &str)]) -> Result<Value, Failure> {
+        for wait_ms in AGAIN_AFTER_MS {
+            match self.call(Method::GET, path, query, None).await {
+                Err(failure) if failure.code() == code::TM1044 => {
+                    tokio::time::sleep(Duration::from_millis(wait_ms)).await;
+                }
+                answered => return answered,
+            }
+        }
         self.call(Method::GET, path, query, None).await
     }
 
