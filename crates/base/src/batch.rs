@@ -45,6 +45,8 @@ pub struct Envelope {
     pub marks: Option<ScalarBuffer<i64>>,
     /// Which partition of a topic a record has to go to, where that is not its key's to say.
     pub partitions: Option<ScalarBuffer<i32>>,
+    /// Which rows of the batch that came these are, where stages may have left some out and there are no marks to tell it by.
+    pub came_as: Option<ScalarBuffer<u32>>,
 }
 
 /// The headers of one record, in their order; a name may come twice, as Kafka allows.
@@ -112,6 +114,8 @@ pub struct Origin {
     pub mark: Option<i64>,
     /// The record's key in its collection, where the place is one.
     pub id: Option<Arc<str>>,
+    /// Which row of the batch that came it is, where it has no mark.
+    pub came_as: Option<u32>,
 }
 
 impl fmt::Display for Origin {
@@ -197,6 +201,7 @@ impl Envelope {
             tombstones: self.tombstones.as_ref().map(|bits| bits.slice(start, length)),
             marks: self.marks.as_ref().map(|marks| marks.slice(start, length)),
             partitions: self.partitions.as_ref().map(|partitions| partitions.slice(start, length)),
+            came_as: self.came_as.as_ref().map(|rows| rows.slice(start, length)),
         }
     }
 
@@ -259,7 +264,21 @@ impl Batch {
             }
             Place::Topic { .. } | Place::File { .. } | Place::Made { .. } => None,
         };
-        Origin { place: self.place.clone(), mark: self.envelope.mark(row), id }
+        let came_as = self.envelope.came_as.as_ref().map(|rows| rows[row]);
+        Origin { place: self.place.clone(), mark: self.envelope.mark(row), id, came_as }
+    }
+
+    /// The row of this batch, as it came, that a record was before the stages; `None` where that is not known, as where several have
+    /// its mark.
+    pub fn row_of(&self, origin: &Origin) -> Option<usize> {
+        let Some(marks) = &self.envelope.marks else {
+            return origin.came_as.map(|row| row as usize).filter(|row| *row < self.len());
+        };
+        let mark = origin.mark?;
+        // Marks rise.
+        let row = marks.partition_point(|other| *other < mark);
+        let is_it = marks.get(row) == Some(&mark) && marks.get(row + 1) != Some(&mark);
+        is_it.then_some(row)
     }
 
     /// The same records in another form: the envelope goes along unchanged.

@@ -65,14 +65,15 @@ pub struct Reject {
 
 impl Reject {
     /// Puts the record as it came in the place of what stages had made of it: row `row` of what they were given. A record of a topic
-    /// has its own key, headers and time again; one of a file had none.
+    /// has its own key, headers and time again, one of a collection its key and time; one of a file had none.
     pub fn restore(&mut self, received: &Batch, row: usize) {
         if let Body::Raw(values) = &received.body {
             self.value = values.is_valid(row).then(|| Bytes::copy_from_slice(values.value(row)));
         }
         self.origin = received.origin(row);
-        if !matches!(*received.place, Place::Topic { .. }) {
-            return;
+        match &*received.place {
+            Place::Topic { .. } | Place::Collection { .. } => {}
+            Place::File { .. } | Place::Made { .. } => return,
         }
         self.key = received.envelope.key(row).map(Bytes::copy_from_slice);
         self.timestamp_ms = received.envelope.timestamp_ms(row);

@@ -181,6 +181,7 @@ fn of_rows(batch: &Batch, kept: &[usize]) -> Envelope {
         timestamps_ms: envelope.timestamps_ms.as_ref().map(rows),
         tombstones,
         marks: envelope.marks.as_ref().map(rows),
+        came_as: envelope.came_as.as_ref().map(|all| kept.iter().map(|row| all[*row]).collect()),
     }
 }
 

@@ -44,7 +44,7 @@ impl Received {
 
 impl Stage for Received {
     fn apply(&self, batch: Batch) -> Result<(Vec<Batch>, Rejects), Fault> {
-        let (mut batches, mut rejects) = (vec![batch.clone()], Rejects::default());
+        let (mut batches, mut rejects) = (vec![numbered(&batch)], Rejects::default());
         for stage in &self.0 {
             let mut made = Vec::with_capacity(batches.len());
             for batch in batches {
@@ -55,7 +55,10 @@ impl Stage for Received {
             batches = made;
         }
         for reject in &mut rejects.0 {
-            restore(&batch, reject);
+            self.as_received(&batch, reject);
+        }
+        if batch.envelope.marks.is_none() {
+            batches.iter_mut().for_each(|made| unnumbered(&batch, made));
         }
         Ok((batches, rejects))
     }
@@ -63,26 +66,57 @@ impl Stage for Received {
     fn growth(&self) -> u64 {
         self.0.iter().map(|stage| stage.growth()).sum()
     }
+
+    fn restore(&self, received: &Batch, row: usize, reject: &mut Reject) {
+        match &received.body {
+            Body::Raw(_) => reject.restore(received, row),
+            Body::Rows(rows) => {
+                reject.restore(received, row);
+                tell(&rows[row], reject);
+            }
+            Body::Columns(_) => {}
+        }
+    }
 }
 
-/// Puts the record as it came in the place of what had become of it.
-fn restore(batch: &Batch, reject: &mut Reject) {
-    let (Some(marks), Some(mark)) = (&batch.envelope.marks, reject.origin.mark) else { return };
-    // Marks rise.
-    let Ok(row) = marks.binary_search(&mark) else { return };
-    // A stage that knew the record by another place has that in its reason: `orders:17:9: `.
-    let known_by = reject.origin.place.clone();
-    if known_by != batch.place
-        && let Some((_, reason)) =
-            reject.reason.strip_prefix(&format!("{known_by}:{mark}")).and_then(|rest| rest.split_once(": "))
-    {
-        reject.reason = reason.to_owned();
+impl Received {
+    /// Puts the record as it came in the place of what had become of it.
+    fn as_received(&self, batch: &Batch, reject: &mut Reject) {
+        // A stage that knew the record by another place has that in its reason: `orders:17:9: `.
+        let known_by = reject.origin.place.clone();
+        if known_by != batch.place
+            && let Some(mark) = reject.origin.mark
+            && let Some((_, reason)) = reject
+                .reason
+                .strip_prefix(&format!("{known_by}:{mark}"))
+                .and_then(|rest| rest.split_once(": "))
+        {
+            reject.reason = reason.to_owned();
+        }
+        if batch.envelope.marks.is_none() {
+            reject.origin.came_as = reject.origin.mark.take().and_then(|row| u32::try_from(row).ok());
+        }
+        if let Some(row) = batch.row_of(&reject.origin) {
+            self.restore(batch, row, reject);
+        }
     }
-    match &batch.body {
-        Body::Raw(_) => reject.restore(batch, row),
-        Body::Rows(rows) => tell(&rows[row], reject),
-        Body::Columns(_) => {}
+}
+
+/// Rows of a store have no marks: while they pass, their numbers are such, as stages keep those.
+fn numbered(batch: &Batch) -> Batch {
+    let mut given = batch.clone();
+    if given.envelope.marks.is_none() {
+        given.envelope.marks = Some((0..).take(given.len()).collect());
     }
+    given
+}
+
+/// The numbers are no places to go on from.
+fn unnumbered(batch: &Batch, made: &mut Batch) {
+    made.end = batch.end.clone();
+    let rows = made.envelope.marks.take();
+    made.envelope.came_as =
+        rows.map(|rows| rows.iter().map(|row| u32::try_from(*row).unwrap_or(u32::MAX)).collect());
 }
 
 /// Makes a row the refused record.
@@ -158,13 +192,26 @@ fn worded(value: &Value, at: &str, types: &mut Map<String, Json>) -> Value {
         return shown;
     }
     match value {
-        Value::Date(_) => {
+        Value::Date(days) => {
             is("date");
-            record::time_text(value.plain())
+            time_text(value, "date").unwrap_or(Value::Int((*days).into()))
         }
-        Value::TimestampMs(_) | Value::TimestampUs(_) => {
-            is("timestamp");
-            record::time_text(value.plain())
+        Value::TimestampMs(number) | Value::TimestampUs(number) => {
+            let text = time_text(value, "timestamp");
+            let is_ms = matches!(value, Value::TimestampMs(_));
+            is(if text.is_some() {
+                "timestamp"
+            } else if is_ms {
+                "timestamp_ms"
+            } else {
+                "timestamp_us"
+            });
+            text.unwrap_or(Value::Int(*number))
+        }
+        // Nothing that JSON has a word for, or that it would read as its neighbour.
+        Value::Float(number) if !is_same_in_json(*number) => {
+            is("float");
+            Value::string(number.to_string())
         }
         Value::TimeMs(_) => {
             is("time");
@@ -208,6 +255,17 @@ fn worded(value: &Value, at: &str, types: &mut Map<String, Json>) -> Value {
         | Value::String(_)
         | Value::Tagged { .. }) => plain.clone(),
     }
+}
+
+/// A date or a moment as a text; `None` where that has no year of four digits, and is not read again.
+fn time_text(value: &Value, word: &str) -> Option<Value> {
+    let text = record::time_text(value);
+    as_word(&text, word).is_some().then_some(text)
+}
+
+fn is_same_in_json(number: f64) -> bool {
+    let read = serde_json::to_vec(&number).ok().and_then(|text| serde_json::from_slice::<f64>(&text).ok());
+    read.is_some_and(|read| read.to_bits() == number.to_bits())
 }
 
 /// The row again. A value that was edited into something else stays what it is.
@@ -283,10 +341,14 @@ fn as_word(value: &Value, word: &str) -> Option<Value> {
     }
     match (word, value) {
         ("date", Value::String(text)) => cast_text(&Kind::Date, text.as_bytes()),
+        ("date", Value::Int(days)) => i32::try_from(*days).ok().map(Value::Date),
+        ("timestamp_ms", Value::Int(ms)) => Some(Value::TimestampMs(*ms)),
+        ("timestamp_us", Value::Int(us)) => Some(Value::TimestampUs(*us)),
         ("timestamp", Value::String(text)) => {
             let us = DateTime::parse_from_rfc3339(text).ok()?.timestamp_micros();
             Some(if us % 1_000 == 0 { Value::TimestampMs(us / 1_000) } else { Value::TimestampUs(us) })
         }
+        ("float", Value::String(text)) => text.parse().ok().map(Value::Float),
         ("time", Value::Int(ms)) => i32::try_from(*ms).ok().map(Value::TimeMs),
         ("bytes", Value::String(text)) => base64(text).map(|bytes| Value::Bytes(bytes.into())),
         ("decimal", Value::String(text)) => natural_decimal(text.as_bytes()),

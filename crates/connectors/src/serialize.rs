@@ -393,6 +393,8 @@ impl Columns {
         let is_some = |is: bool| is.then_some(());
         let marks =
             batch.envelope.marks.as_ref().map(|marks| self.kept.iter().map(|row| marks[*row]).collect());
+        let came_as =
+            batch.envelope.came_as.as_ref().map(|rows| self.kept.iter().map(|row| rows[*row]).collect());
         let envelope = Envelope {
             keys: if self.keys.is_all_null() { None } else { Some(self.keys.finish()?) },
             headers: is_some(self.headers.iter().any(|headers| !headers.is_empty()))
@@ -403,6 +405,7 @@ impl Columns {
                 .map(|()| BooleanBuffer::from(self.tombstones)),
             partitions: is_some(!self.partitions.is_empty()).map(|()| ScalarBuffer::from(self.partitions)),
             marks,
+            came_as,
         };
         Ok((Body::Raw(self.values.finish()?), envelope))
     }

@@ -48,8 +48,9 @@ impl Problem for Error {
     }
 
     fn spot(&self) -> Option<Spot> {
-        let whole =
-            |place: &Arc<Place>| Some(Spot::Record(Origin { place: place.clone(), mark: None, id: None }));
+        let whole = |place: &Arc<Place>| {
+            Some(Spot::Record(Origin { place: place.clone(), mark: None, id: None, came_as: None }))
+        };
         match self {
             Error::Rejected { reject, .. } => Some(Spot::Record(reject.origin.clone())),
             Error::Lane { place, .. } | Error::RetriesSpent { place, .. } => whole(place),

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use base::{Backoff, Batch, Body, Fault, Position, Receipt, Reject, Rejects, Split, Writer, crash_point};
+use base::{Backoff, Batch, Fault, Position, Receipt, Reject, Rejects, Split, Writer, crash_point};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
@@ -270,14 +270,10 @@ impl Lane {
 
     /// What the sink refuses is no longer what came: makes it that again.
     fn as_received(&self, rejects: &mut Rejects) {
-        let Some(received) = &self.received else { return };
-        let (Body::Raw(_), Some(marks)) = (&received.body, &received.envelope.marks) else { return };
+        let (Some(received), Some(first)) = (&self.received, self.shared.stages.first()) else { return };
         for reject in &mut rejects.0 {
-            let Some(mark) = reject.origin.mark else { continue };
-            let row = marks.partition_point(|other| *other < mark);
-            let is_it = marks.get(row) == Some(&mark) && marks.get(row + 1) != Some(&mark);
-            if is_it {
-                reject.restore(received, row);
+            if let Some(row) = received.row_of(&reject.origin) {
+                first.restore(received, row, reject);
             }
         }
     }

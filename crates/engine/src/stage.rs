@@ -1,6 +1,6 @@
 //! What stands between source and sink: converters, transforms, contracts. A stage sees batches, never one record.
 
-use base::{Batch, Fault, Rejects};
+use base::{Batch, Body, Fault, Reject, Rejects};
 
 /// One step of a transfer.
 pub trait Stage: Send + Sync {
@@ -21,5 +21,12 @@ pub trait Stage: Send + Sync {
     /// many times their text; the lane asks its source for so much less.
     fn growth(&self) -> u64 {
         0
+    }
+
+    /// What the sink refuses is no longer what came: makes it that again, row `row` of what the first stage was given. Asked of that one.
+    fn restore(&self, received: &Batch, row: usize, reject: &mut Reject) {
+        if let Body::Raw(_) = &received.body {
+            reject.restore(received, row);
+        }
     }
 }

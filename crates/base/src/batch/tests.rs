@@ -35,3 +35,23 @@ proptest! {
         }
     }
 }
+
+/// By a mark that no other has; without marks, by what was noted when the stages began.
+#[test]
+fn a_record_is_found_in_the_batch_that_came() {
+    let marked = numbered(4);
+    assert_eq!(
+        (0..4).map(|row| marked.row_of(&marked.origin(row))).collect::<Vec<_>>(),
+        [0, 1, 2, 3].map(Some)
+    );
+    let mut shared = marked.clone();
+    shared.envelope.marks = Some(vec![1, 1, 2, 3].into());
+    let found: Vec<_> = (0..4).map(|row| shared.row_of(&shared.origin(row))).collect();
+    assert_eq!(found, [None, None, Some(2), Some(3)]);
+    let (mut unmarked, mut left) = (marked.clone(), marked.slice(1..4));
+    (unmarked.envelope.marks, left.envelope.marks) = (None, None);
+    assert_eq!(unmarked.row_of(&unmarked.origin(1)), None);
+    left.envelope.came_as = Some(vec![0, 2, 7].into());
+    let left = left.slice(1..3);
+    assert_eq!((unmarked.row_of(&left.origin(0)), unmarked.row_of(&left.origin(1))), (Some(2), None));
+}

@@ -29,6 +29,7 @@ pub(super) fn filter(batch: &Batch, keep: &[bool]) -> Batch {
         }),
         marks: envelope.marks.as_ref().map(|marks| filter_numbers(marks, keep)),
         partitions: envelope.partitions.as_ref().map(|partitions| filter_numbers(partitions, keep)),
+        came_as: envelope.came_as.as_ref().map(|rows| filter_numbers(rows, keep)),
     };
     Batch { body, envelope, ..batch.clone() }
 }

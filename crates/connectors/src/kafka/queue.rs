@@ -96,6 +96,7 @@ impl Taken {
             tombstones,
             marks: Some(ScalarBuffer::from(self.marks)),
             partitions: None,
+            came_as: None,
         };
         Ok((self.values.finish()?, envelope))
     }

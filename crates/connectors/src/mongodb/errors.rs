@@ -64,7 +64,7 @@ impl Problem for Error {
         match self {
             Error::Malformed { collection, after: Some(id), .. } => {
                 let place = Arc::new(Place::Collection { name: collection.as_str().into() });
-                Some(Spot::Record(Origin { place, mark: None, id: Some(id.clone()) }))
+                Some(Spot::Record(Origin { place, mark: None, id: Some(id.clone()), came_as: None }))
             }
             Error::Malformed { after: None, .. }
             | Error::Setting { .. }

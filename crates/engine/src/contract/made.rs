@@ -107,6 +107,7 @@ impl Reader for MadeReader {
             tombstones: has_tombstones.then(|| records.iter().map(|record| record.value.is_none()).collect()),
             marks: Some(marks.into()),
             partitions: None,
+            came_as: None,
         };
         Ok(Read::Batch(Batch {
             body: Body::Raw(values),

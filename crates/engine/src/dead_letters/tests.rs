@@ -8,7 +8,7 @@ use super::*;
 fn reject(value: &'static [u8]) -> Reject {
     let place = Arc::new(Place::Topic { topic: "orders".into(), partition: 3 });
     Reject {
-        origin: Origin { place, mark: Some(1_042), id: None },
+        origin: Origin { place, mark: Some(1_042), id: None, came_as: None },
         code: code::TM0001,
         reason: "id: expected integer, found \"x\"".to_owned(),
         stage: "VALUE_CONVERTER",

@@ -10,7 +10,7 @@ fn every_error_says_what_where_why_and_what_to_do() {
     let source = || BoxError::from("the disk is full");
     let io = || io::Error::other("the disk is full");
     let reject = Reject {
-        origin: Origin { place: place.clone(), mark: Some(1_042), id: None },
+        origin: Origin { place: place.clone(), mark: Some(1_042), id: None, came_as: None },
         code: code::TM0510,
         reason: "id: expected integer, found \"x\"".to_owned(),
         stage: "VALUE_CONVERTER",

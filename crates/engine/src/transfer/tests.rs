@@ -141,7 +141,7 @@ impl Stage for NoTens {
         let marks = batch.envelope.marks.clone().expect("marks");
         let (bad, good): (Vec<usize>, Vec<usize>) = (0..batch.len()).partition(|row| marks[*row] % 10 == 0);
         let reject = |row: &usize| Reject {
-            origin: Origin { place: batch.place.clone(), mark: Some(marks[*row]), id: None },
+            origin: Origin { place: batch.place.clone(), mark: Some(marks[*row]), id: None, came_as: None },
             code: code::TM0001,
             reason: format!("{} is a ten", marks[*row]),
             stage: "VALUE_CONVERTER",

@@ -10,7 +10,7 @@ fn file() -> TextFile {
 
 fn origin() -> Box<Origin> {
     let place = std::sync::Arc::new(Place::Collection { name: "planes".into() });
-    Box::new(Origin { place, mark: None, id: Some("N14228".into()) })
+    Box::new(Origin { place, mark: None, id: Some("N14228".into()), came_as: None })
 }
 
 fn every_error() -> Vec<Error> {

@@ -13,6 +13,7 @@ fn each_error_says_what_to_do() {
         place: Arc::new(Place::Collection { name: "orders".into() }),
         mark: None,
         id: Some("7".into()),
+        came_as: None,
     };
     let errors = [
         Tables::open("{", None).err().unwrap(),

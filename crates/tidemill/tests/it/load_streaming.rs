@@ -3,6 +3,7 @@
 
 mod going_on;
 mod letters;
+mod letters_of_stores;
 mod letters_of_topics;
 mod pace;
 mod serializers;

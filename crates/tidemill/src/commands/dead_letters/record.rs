@@ -68,7 +68,7 @@ impl Letter {
             Some((topic, partition)) => Place::Topic { topic: topic.into(), partition },
             None => Place::Made { name: place.into() },
         };
-        let timestamp_ms = self.fields.get("timestamp_ms").and_then(serde_json::Value::as_i64);
+        let timestamp_ms = self.timestamp_ms();
         let key = bytes_of(&self.fields, "key");
         Record { place: Arc::new(place), mark, value, row: None, key, headers: self.headers(), timestamp_ms }
     }
@@ -86,8 +86,12 @@ impl Letter {
             row: Some(row),
             key: Some(key),
             headers: Headers::new(),
-            timestamp_ms: None,
+            timestamp_ms: self.timestamp_ms(),
         })
+    }
+
+    fn timestamp_ms(&self) -> Option<i64> {
+        self.fields.get("timestamp_ms").and_then(serde_json::Value::as_i64)
     }
 
     /// Those that were the record's own.
@@ -144,9 +148,11 @@ impl Record {
         if records.iter().any(|record| record.key.is_some()) || is_topic {
             envelope.keys = Some(records.iter().map(|record| record.key.as_deref()).collect());
         }
-        if is_topic {
+        if is_topic || records.iter().any(|record| record.timestamp_ms.is_some()) {
             let times = records.iter().map(|record| record.timestamp_ms.unwrap_or(-1));
             envelope.timestamps_ms = Some(times.collect());
+        }
+        if is_topic {
             if records.iter().any(|record| !record.headers.is_empty()) {
                 let headers: Vec<Headers> =
                     records.iter_mut().map(|record| std::mem::take(&mut record.headers)).collect();

@@ -163,7 +163,7 @@ fn targets_are_checked() {
 fn reject(code: base::Code, reason: &str) -> base::Reject {
     let place = std::sync::Arc::new(base::Place::File { path: "a.csv".into() });
     base::Reject {
-        origin: base::Origin { place, mark: Some(7), id: None },
+        origin: base::Origin { place, mark: Some(7), id: None, came_as: None },
         code,
         reason: reason.to_owned(),
         stage: "TASK_PUT",

@@ -25,7 +25,7 @@ fn wanted(region: &str) -> String {
     )
 }
 
-fn letters(world: &World, folder: &str) -> Vec<Value> {
+pub(super) fn letters(world: &World, folder: &str) -> Vec<Value> {
     let mut found = Vec::new();
     for file in fs::read_dir(world.path(&format!(".tidemill/dead-letters/{folder}"))).unwrap().flatten() {
         let text = fs::read_to_string(file.path()).unwrap();
