@@ -53,6 +53,34 @@ fn a_preview_shows_records_as_the_target_gets_them() {
     snapshot!(&world, "previews", text);
 }
 
+/// With all that goes beside the value; a delete has none.
+#[test]
+fn a_preview_shows_what_a_topics_record_has_besides() {
+    let world = world();
+    world.write(
+        "orders.jsonl",
+        "{\"id\":1,\"region\":\"eu\",\"at\":1700000000001}\n{\"id\":2,\"region\":null,\"at\":null}\n",
+    );
+    let words = [
+        "orders.jsonl",
+        "kafka://127.0.0.1:1/things",
+        "--key",
+        "id",
+        "--timestamp-field",
+        "at",
+        "--tombstones",
+    ];
+    let words =
+        [&words[..], &["--headers", "from=$region", "--headers", "by=load", "--preview", "3"]].concat();
+    let mut text = shown(&world, &words);
+    text += &shown(&world, &[&words[..], &["--partition", "3"]].concat());
+    text += &shown(&world, &[&words[..], &["--partitioner", "{{ id % 2 }}", "--output", "json"]].concat());
+    let keys =
+        ["orders.jsonl", "kafka://127.0.0.1:1/things", "--key", "{{ region }}-{{ id }}", "--preview", "1"];
+    text += &shown(&world, &keys);
+    snapshot!(&world, "previews for topics", text);
+}
+
 #[test]
 fn what_is_inferred_is_said_with_its_reason() {
     let world = world();

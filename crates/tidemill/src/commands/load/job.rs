@@ -137,7 +137,8 @@ async fn looked_at(
     let began_ms = SystemClock.now_ms();
     let job = Job { args, context, target, plan, transaction: None, id: String::new(), began_ms };
     let prepared = job.prepare(&input).await?;
-    look::preview(&input, &job.stages(&input, prepared.stage)?, count, context).await
+    let topic = matches!(job.target, Target::Kafka(_)).then_some(&args.topics);
+    look::preview(&input, &job.stages(&input, prepared.stage)?, count, topic, context).await
 }
 
 /// What ended a life: an error of the load's own, or one from below.

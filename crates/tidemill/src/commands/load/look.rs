@@ -8,7 +8,8 @@ use std::{
 
 use arrow_array::Array;
 use base::{
-    Ask, Batch, Body, ContractKind, Discovery, Fault, Lease, Position, Read, Reader, Value, units::count_text,
+    Ask, Batch, Body, ContractKind, Discovery, Fault, Header, Lease, Position, Read, Reader, Value,
+    units::count_text,
 };
 use connectors::record::Shape;
 use contracts::infer::Inference;
@@ -19,6 +20,7 @@ use super::{
     Args,
     failure::LoadError,
     input::{Input, told},
+    kafka::TopicArgs,
 };
 use crate::context::{Context, Failure};
 
@@ -162,11 +164,12 @@ async fn opened(input: &Input, path: &str) -> Result<Box<dyn Reader>, Failure> {
     }
 }
 
-/// Prints the first records as they leave the last stage.
+/// Prints the first records as they leave the last stage; `topic`: they are for one, and have what a topic's records have besides.
 pub(super) async fn preview(
     input: &Input,
     stages: &[Arc<dyn Stage>],
     count: usize,
+    topic: Option<&TopicArgs>,
     context: &Context,
 ) -> Result<(), Failure> {
     let (mut left, mut text) = (count, String::new());
@@ -180,7 +183,7 @@ pub(super) async fn preview(
             };
             let batch = batch.slice(0..batch.len().min(left));
             left -= batch.len();
-            show(batch, stages, context.is_json(), &mut text)?;
+            show(batch, stages, topic, context.is_json(), &mut text)?;
         }
     }
     if !context.is_json() {
@@ -191,8 +194,14 @@ pub(super) async fn preview(
     print(&text)
 }
 
-fn show(batch: Batch, stages: &[Arc<dyn Stage>], is_json: bool, text: &mut String) -> Result<(), Failure> {
-    let mut batches = vec![batch];
+fn show(
+    received: Batch,
+    stages: &[Arc<dyn Stage>],
+    topic: Option<&TopicArgs>,
+    is_json: bool,
+    text: &mut String,
+) -> Result<(), Failure> {
+    let mut batches = vec![received.clone()];
     for stage in stages {
         let mut next = Vec::new();
         for batch in batches {
@@ -212,29 +221,87 @@ fn show(batch: Batch, stages: &[Arc<dyn Stage>], is_json: bool, text: &mut Strin
     }
     for batch in batches {
         for row in 0..batch.len() {
-            let place = batch.origin(row).to_string();
-            let key = batch.envelope.key(row).map(|key| String::from_utf8_lossy(key).into_owned());
-            *text += &record(&batch, row, &place, key.as_deref(), is_json);
+            let made = batch.origin(row);
+            let came = received.row_of(&made).map_or(made, |row| received.origin(row));
+            let beside = topic.map(|topic| Beside::of(&batch, row, topic)).unwrap_or_default();
+            let key = batch.envelope.key(row).map(text_of);
+            *text += &record(&batch, row, &came.to_string(), key.as_deref(), &beside, is_json);
         }
     }
     Ok(())
 }
 
-/// One record: its place, its key, and each field with its type.
-fn record(batch: &Batch, row: usize, place: &str, key: Option<&str>, is_json: bool) -> String {
+fn text_of(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// What a topic's record has besides key and value, where it is not left to its broker.
+#[derive(Default)]
+struct Beside {
+    partition: Option<i32>,
+    timestamp_ms: Option<i64>,
+    headers: Vec<(Arc<str>, Option<String>)>,
+}
+
+impl Beside {
+    fn of(batch: &Batch, row: usize, topic: &TopicArgs) -> Self {
+        let headers = batch.envelope.headers.as_ref().map(|headers| headers[row].as_slice());
+        let header = |header: &Header| (header.name.clone(), header.value.as_deref().map(text_of));
+        Self {
+            partition: topic.partition.or(batch.envelope.partition(row)),
+            timestamp_ms: batch.envelope.timestamp_ms(row).filter(|ms| *ms >= 0),
+            headers: headers.unwrap_or_default().iter().map(header).collect(),
+        }
+    }
+
+    fn add_to(&self, record: &mut Json) {
+        if let Some(partition) = self.partition {
+            record["partition"] = json!(partition);
+        }
+        if let Some(timestamp_ms) = self.timestamp_ms {
+            record["timestamp_ms"] = json!(timestamp_ms);
+        }
+        if !self.headers.is_empty() {
+            let header =
+                |(name, value): &(Arc<str>, Option<String>)| json!({ "name": **name, "value": value });
+            record["headers"] = self.headers.iter().map(header).collect();
+        }
+    }
+}
+
+/// One record: its place, its key, what a topic has besides, and each field with its type.
+fn record(
+    batch: &Batch,
+    row: usize,
+    place: &str,
+    key: Option<&str>,
+    beside: &Beside,
+    is_json: bool,
+) -> String {
     let value = value(batch, row);
     if is_json {
         let value = match &value {
             Ok(row) => serde_json::from_str(&told(row).1).unwrap_or_default(),
             Err(text) => serde_json::from_str(text).unwrap_or_else(|_| Json::from(text.as_str())),
         };
-        return json!({ "place": place, "key": key, "value": value }).to_string() + "\n";
+        let mut record = json!({ "place": place, "key": key, "value": value });
+        beside.add_to(&mut record);
+        return record.to_string() + "\n";
     }
     let mut text = place.to_owned();
     if let Some(key) = key {
         text += &format!("  key {key}");
     }
+    if let Some(partition) = beside.partition {
+        text += &format!("  partition {partition}");
+    }
+    if let Some(ms) = beside.timestamp_ms {
+        text += &format!("  time {}", told(&Value::TimestampMs(ms)).1.trim_matches('"'));
+    }
     text.push('\n');
+    for (name, value) in &beside.headers {
+        text += &format!("  header {name} = {}\n", value.as_deref().unwrap_or("null"));
+    }
     match &value {
         Err(value) => text += &format!("  {value}\n"),
         Ok(Value::Struct(fields)) => {
@@ -264,7 +331,7 @@ fn value(batch: &Batch, row: usize) -> Result<Value, String> {
             }
             Err(String::from_utf8_lossy(bytes).into_owned())
         }
-        Body::Raw(_) => Err("nothing".to_owned()),
+        Body::Raw(_) => Err("null".to_owned()),
         Body::Columns(columns) => Err(format!("{columns:?}")),
     }
 }

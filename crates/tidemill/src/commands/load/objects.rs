@@ -247,7 +247,7 @@ pub(super) async fn run(
     }
     let (source, plan) = planned(args, context, &input, sources, format).await?;
     if let Some(count) = args.reading.preview {
-        return look::preview(&input, plan.stages(), count, context).await;
+        return look::preview(&input, plan.stages(), count, None, context).await;
     }
     let dead_letters = match args.on_error {
         OnBad::Stop => None,
