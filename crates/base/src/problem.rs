@@ -444,7 +444,7 @@ codes! {
     TM1511 Settings "a rule for the names of certificates' owners cannot be used";
     TM1512 Settings "new TLS files of the broker cannot be used";
     TM1523 Settings "what the columns of refused records were is not known";
-    TM1524 Settings "a topic ends before the place that it was read up to";
+    TM1524 Settings "a topic is no longer the one that was read";
     TM1525 Settings "a topic has no cursor";
     TM1526 Unreachable "a server cannot be trusted";
 }

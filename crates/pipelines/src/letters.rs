@@ -48,6 +48,7 @@ impl PipelineFile {
             table_form: connectors::plain_form,
             first_form: "text",
             columns,
+            topic: None,
         })
     }
 

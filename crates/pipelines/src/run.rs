@@ -16,6 +16,7 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 use base::{Backoff, BoxError, Budget, Clock, Fault, Load, Sink};
 use connectors::{
     Selection, Settings, TableForm,
+    kafka::TopicSource,
     objects::Memory,
     received::{Told, WithColumns},
 };
@@ -145,8 +146,24 @@ impl Run {
         Ok(Ended::Finished)
     }
 
+    /// A topic that was deleted and made anew has other records under the same offsets.
+    async fn expect_same(
+        &mut self,
+        stream: &StreamSpec,
+        topic: &TopicSource,
+        id: Option<String>,
+    ) -> Result<(), Fault> {
+        let begun = self.journal.topic_ids.get(&stream.name).cloned();
+        let Some(now) = topic.same_as(begun.clone().or(id)).await? else { return Ok(()) };
+        if begun.is_none() {
+            self.journal.topic_ids.insert(stream.name.clone(), now);
+            self.options.state.save_journal(&self.journal).map_err(Error::fatal)?;
+        }
+        Ok(())
+    }
+
     async fn stream(
-        &self,
+        &mut self,
         stream: &StreamSpec,
         stop: &CancellationToken,
     ) -> Result<(Ended, StreamDone), Fault> {
@@ -156,6 +173,9 @@ impl Run {
         let asked = Asked { selection: selection(stream, cursor.as_ref()), topic, letters };
         let opened = self.options.file.open_source(stream, &asked, &self.options.places);
         let opened = opened.map_err(Error::fatal)?;
+        if let Some((topic, id)) = &opened.topic {
+            self.expect_same(stream, topic, id.clone()).await?;
+        }
         let checkpoints = Arc::new(RunCheckpoints::new(self.checkpoints.clone(), &stream.name));
         let sink = self.sink(stream, opened.table_form)?;
         let sink: Arc<dyn Sink> = Arc::new(Tracked { inner: sink, cursor: cursor.map(Arc::new) });

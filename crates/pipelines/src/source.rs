@@ -12,7 +12,8 @@ use cloud::{
     store::{Address, Cloud},
 };
 use connectors::{
-    Connector, Selection, Settings, TableForm, files, mapping::Mapping, received::Columns, record,
+    Connector, Selection, Settings, TableForm, files, kafka::TopicSource, mapping::Mapping,
+    received::Columns, record,
 };
 use engine::Stage;
 use regex::Regex;
@@ -68,6 +69,8 @@ pub(crate) struct Opened {
     pub(crate) first_form: &'static str,
     /// What records of CSV have as their columns, by file.
     pub(crate) columns: BTreeMap<Arc<str>, Columns>,
+    /// The topic that is read, and which one of that name was read before.
+    pub(crate) topic: Option<(Arc<TopicSource>, Option<String>)>,
 }
 
 /// What is asked of a source.
@@ -208,7 +211,7 @@ impl PipelineFile {
             None => open(&settings, selection).map_err(failed)?,
         };
         let (table_form, columns) = (connector.table_form, BTreeMap::new());
-        Ok(Opened { source, stages: Vec::new(), table_form, first_form: "rows", columns })
+        Ok(Opened { source, stages: Vec::new(), table_form, first_form: "rows", columns, topic: None })
     }
 
     /// Its source is Kafka, whose topics are gone on with from their offsets.
@@ -231,7 +234,7 @@ impl PipelineFile {
         let columns = columns.collect();
         let stage: Arc<dyn Stage> = Arc::new(ParseRows::new(shapes));
         let (stages, table_form) = (vec![stage], connectors::plain_form as TableForm);
-        Ok(Opened { source: Arc::new(source), stages, table_form, first_form: "text", columns })
+        Ok(Opened { source: Arc::new(source), stages, table_form, first_form: "text", columns, topic: None })
     }
 
     /// How files are read.

@@ -115,9 +115,10 @@ impl PipelineFile {
         let known = asked.topic.filter(|known| known.topic == stream.collection);
         // What is replaced is all of it.
         let known = known.filter(|_| stream.shape.write_disposition != WriteDisposition::Replace);
+        let id = known.and_then(|known| known.id.clone());
         let offsets = known.map(|known| known.offsets.clone()).unwrap_or_default();
         let source = TopicSource::from(config, Beginning { offsets, from_ms });
-        let source = source.map_err(|error| failed(error.into()))?;
+        let source = Arc::new(source.map_err(|error| failed(error.into()))?);
         let registry = places.registry.clone().ok_or_else(|| failed("no registry is known".into()))?;
         let rows = TopicRows {
             values: Arc::new(Decode::new(form.unwrap_or(TopicForm::Told), registry)),
@@ -128,12 +129,13 @@ impl PipelineFile {
         Ok(Opened {
             source: match asked.letters {
                 Some(letters) => letters.source.clone(),
-                None => Arc::new(source),
+                None => source.clone(),
             },
             stages: vec![Arc::new(rows) as Arc<dyn Stage>],
             table_form: connectors::plain_form,
             first_form: "a topic's records",
             columns: BTreeMap::new(),
+            topic: asked.letters.is_none().then_some((source, id)),
         })
     }
 }

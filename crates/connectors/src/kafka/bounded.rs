@@ -26,6 +26,7 @@ use rdkafka::{
 use super::{
     Error, SourceConfig, Topics,
     errors::{fault, is_denied, is_transient},
+    identity::topic_id,
     member::Partition,
     queue::Taken,
     source::{blocking, partition_of, split_of},
@@ -86,6 +87,27 @@ impl TopicSource {
     /// As those of [`Self::new`].
     pub fn from(config: SourceConfig, beginning: Beginning) -> Result<Self, Error> {
         Self::open(config, beginning, None)
+    }
+
+    /// Which topic of that name it is, by the id that its cluster has given it; `None` where clusters give none. `was`: the one that was
+    /// read before.
+    ///
+    /// # Errors
+    /// `Error::Replaced`: it is another one. `Error::Unreachable`, `Error::Denied`.
+    pub async fn same_as(&self, was: Option<String>) -> Result<Option<String>, Fault> {
+        let shared = self.shared.clone();
+        blocking(move || {
+            let consumer = shared.consumer()?;
+            let now = topic_id(&consumer, &shared.topic, CALL).map_err(|error| shared.fault(error))?;
+            match (was, now) {
+                (Some(was), Some(now)) if was != now => {
+                    let topic = shared.topic.to_string();
+                    Err(Fault::Fatal(Box::new(Error::Replaced { topic, was, now })))
+                }
+                (_, now) => Ok(now),
+            }
+        })
+        .await
     }
 
     fn open(

@@ -27,6 +27,8 @@ pub enum Error {
         "{topic}/{partition} ends at {end}, and was read up to {offset}: it is another topic of that name"
     )]
     Remade { topic: String, partition: i32, offset: i64, end: i64 },
+    #[error("{topic} was deleted and made anew since it was read: its id is {now}, and was {was}")]
+    Replaced { topic: String, was: String, now: String },
     #[error("topic {topic} has {partitions_count} partitions, and records are for number {partition}")]
     NoPartition { topic: String, partition: i32, partitions_count: i32 },
     #[error("the transaction {id} did not {step}")]
@@ -47,7 +49,7 @@ impl Problem for Error {
             Error::Fenced { .. } => code::TM0707,
             Error::Commit { .. } => code::TM0708,
             Error::Deliver { .. } => code::TM0709,
-            Error::Remade { .. } => code::TM1524,
+            Error::Remade { .. } | Error::Replaced { .. } => code::TM1524,
             Error::NoPartition { .. } => code::TM1482,
             Error::Transaction { .. } => code::TM1478,
         }
@@ -72,7 +74,7 @@ impl Problem for Error {
                 format!("nothing, where members of {group} came or went; else raise max.poll.interval.ms")
             }
             Error::Commit { group, .. } => format!("look at the group: tidemill group describe {group}"),
-            Error::Remade { .. } => {
+            Error::Remade { .. } | Error::Replaced { .. } => {
                 "begin anew: tidemill pipeline reset PIPELINE --load, then tidemill run PIPELINE --full-refresh; or the load without --resume".to_owned()
             }
             Error::NoPartition { topic, partition, .. } => {

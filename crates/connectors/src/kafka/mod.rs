@@ -10,6 +10,7 @@ mod bounded;
 mod checkpoints;
 mod config;
 mod errors;
+mod identity;
 mod member;
 mod metadata;
 mod queue;

@@ -335,6 +335,11 @@ fn every_error_says_what_where_why_and_what_to_do() {
             reason: "Local: Message timed out".to_owned(),
         },
         Error::Remade { topic: topic.clone(), partition: 0, offset: 500, end: 12 },
+        Error::Replaced {
+            topic: topic.clone(),
+            was: "wKvVqLVWQ0WyqmuU0Hy1kA".to_owned(),
+            now: "3mVYd0JJRmKPvTfmpFpcfg".to_owned(),
+        },
         Error::NoPartition { topic, partition: 3, partitions_count: 3 },
         Error::Transaction {
             id: "tidemill-load-orders".to_owned(),

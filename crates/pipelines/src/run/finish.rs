@@ -154,7 +154,8 @@ impl Run {
             let before = before.filter(|_| !self.is_staged(stream));
             let mut offsets = before.map(|before| before.offsets.clone()).unwrap_or_default();
             offsets.extend(&done.offsets);
-            state.topics.insert(stream.name.clone(), TopicState { topic, offsets });
+            let id = self.journal.topic_ids.get(&stream.name).cloned();
+            state.topics.insert(stream.name.clone(), TopicState { topic, id, offsets });
         }
         // The first load tells the target a state too, as dlt's does.
         if state != self.state || self.state.version == 0 {

@@ -30,6 +30,9 @@ pub struct Journal {
     pub is_full_refresh: bool,
     /// Streams that are read to their end.
     pub done: BTreeMap<String, StreamDone>,
+    /// Of streams that are topics and were begun: which topic it is, where its cluster tells.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) topic_ids: BTreeMap<String, String>,
 }
 
 /// What the reading of a stream came to.
@@ -109,6 +112,7 @@ impl Journal {
             leaving_tables: Vec::new(),
             is_full_refresh: false,
             done: BTreeMap::new(),
+            topic_ids: BTreeMap::new(),
         }
     }
 

@@ -55,6 +55,8 @@ pub struct StreamState {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TopicState {
     pub topic: String,
+    /// By which its cluster knows it from another one of that name, where it does.
+    pub id: Option<String>,
     /// The next record of each partition.
     pub offsets: BTreeMap<i32, i64>,
 }

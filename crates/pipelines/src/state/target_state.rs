@@ -72,7 +72,7 @@ fn resources(state: &State) -> Json {
         resources.insert(name.clone(), json!({ "incremental": incremental }));
     }
     // As dlt's source of Kafka has it: the last record that was read, and not the next one.
-    for (name, TopicState { topic, offsets }) in &state.topics {
+    for (name, TopicState { topic, offsets, .. }) in &state.topics {
         let last = |(partition, next): (&i32, &i64)| (partition.to_string(), json!(next - 1));
         let last: Map<String, Json> = offsets.iter().filter(|(_, next)| **next > 0).map(last).collect();
         resources.insert(name.clone(), json!({ "offsets": { topic.as_str(): last } }));
@@ -161,7 +161,7 @@ fn topics(body: &Json) -> Vec<(String, TopicState)> {
                 Some((partition.parse().ok()?, last.as_i64()?.saturating_add(1)))
             };
             let offsets = partitions.as_object().into_iter().flatten().filter_map(next).collect();
-            found.push((name.clone(), TopicState { topic: topic.clone(), offsets }));
+            found.push((name.clone(), TopicState { topic: topic.clone(), id: None, offsets }));
         }
     }
     found

@@ -26,6 +26,8 @@ pub struct StateText {
 #[serde(deny_unknown_fields)]
 pub(super) struct TopicText {
     topic: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    id: Option<String>,
     offsets: BTreeMap<i32, i64>,
 }
 
@@ -111,8 +113,9 @@ impl StateText {
             };
             (name.clone(), text)
         };
-        let topic = |(name, TopicState { topic, offsets }): (&String, &TopicState)| {
-            (name.clone(), TopicText { topic: topic.clone(), offsets: offsets.clone() })
+        let topic = |(name, topic): (&String, &TopicState)| {
+            let TopicState { topic, id, offsets } = topic.clone();
+            (name.clone(), TopicText { topic, id, offsets })
         };
         Self {
             version: VERSION,
@@ -148,7 +151,7 @@ impl TryFrom<StateText> for State {
                 },
             )
         };
-        let topic = |(name, TopicText { topic, offsets })| (name, TopicState { topic, offsets });
+        let topic = |(name, TopicText { topic, id, offsets })| (name, TopicState { topic, id, offsets });
         Ok(Self {
             version: text.state_version,
             last_load_id: text.last_load_id,

@@ -125,6 +125,31 @@ fn an_object_that_was_replaced_is_not_gone_on_with() {
     resumed(&world, 0);
 }
 
+/// By its id: it has more records than the load had read.
+#[test]
+fn a_topic_that_was_made_anew_is_not_gone_on_with() {
+    let (_, parts) = shared();
+    let mut brokers = vec![parts.kafka()];
+    brokers.extend(testkit::kafka().map(|kafka| kafka.bootstrap.clone()));
+    for broker in brokers {
+        let (world, topic) = (world(), name("made-anew"));
+        let source = format!("kafka://{broker}/{topic}");
+        let fill = |count: usize| {
+            world.write("numbers.jsonl", numbers(count));
+            world.ok(&["load", "numbers.jsonl", &source, "--create", "--partitions", "1"]);
+        };
+        fill(RECORDS);
+        let target = name("of-made-anew");
+        world.ok(&["topic", "create", &target, "--brokers", &parts.kafka()]);
+        dies(&world, &source, &format!("kafka://{}/{target}", parts.kafka()), &[]);
+        world.ok(&["topic", "delete", &topic, "--brokers", &broker]);
+        fill(RECORDS + 1_000);
+        let said = resumed(&world, 3);
+        assert!(said.contains("TM1524") && said.contains("made anew"), "{said}");
+        world.ok(&["load", "--resume", "--accept-changes"]);
+    }
+}
+
 #[test]
 fn an_object_of_googles_is_known_by_its_generation() {
     let Some(google) = testkit::fake_gcs() else { return };

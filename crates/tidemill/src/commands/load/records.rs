@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Args, Target,
+    failure::LoadError,
     input::Input,
     kafka::Topic,
     pace::{Paced, Plan},
@@ -44,7 +45,8 @@ pub(super) struct SelectArgs {
 pub(super) struct Records {
     source: Arc<dyn Source>,
     name: Arc<str>,
-    is_topic: bool,
+    /// Where it is a topic, or refused records of one.
+    topic: Option<Arc<TopicSource>>,
     table_form: TableForm,
 }
 
@@ -136,7 +138,8 @@ impl Records {
             }
             None => source,
         };
-        Ok(Self { source, name: what.into(), is_topic: false, table_form: store.table_form() })
+        let (name, table_form) = (what.into(), store.table_form());
+        Ok(Self { source, name, topic: None, table_form })
     }
 
     fn topic(args: &Args, context: &Context, address: &str) -> Result<Self, Failure> {
@@ -160,10 +163,11 @@ impl Records {
         let given = given.filter(|(key, _)| is_of_any(key));
         config.properties.extend(given.map(|(key, value)| (key.to_owned(), value.to_owned())));
         let source = TopicSource::new(config, args.limit).map_err(|error| Box::new(error) as Failure)?;
+        let source = Arc::new(source);
         Ok(Self {
-            source: Arc::new(source),
+            source: source.clone(),
             name: topic.name.into(),
-            is_topic: true,
+            topic: Some(source),
             table_form: connectors::plain_form,
         })
     }
@@ -183,6 +187,12 @@ impl Records {
         self.source.clone()
     }
 
+    /// Of a topic: the id that its cluster has given it, where it gives any. `was`: that of the topic that the load began with.
+    pub(super) async fn topic_id(&self, was: Option<String>) -> Result<Option<String>, Failure> {
+        let Some(topic) = &self.topic else { return Ok(None) };
+        topic.same_as(was).await.map_err(|fault| LoadError::of(fault, 0, &self.name) as Failure)
+    }
+
     pub(super) fn name(&self) -> &Arc<str> {
         &self.name
     }
@@ -193,7 +203,7 @@ impl Records {
 
     /// The stages that make rows of its records.
     pub(super) fn rows(&self, args: &Args, context: &Context) -> Result<Vec<Arc<dyn Stage>>, Failure> {
-        if !self.is_topic {
+        if self.topic.is_none() {
             return Ok(Vec::new());
         }
         let form = match args.format.as_deref() {
@@ -217,7 +227,7 @@ impl Records {
         let mut stages = self.rows(args, context)?;
         match target {
             Target::Kafka(_) => {
-                let is_copy = self.is_topic
+                let is_copy = self.topic.is_some()
                     && args.serializer.is_none()
                     && args.contract.is_none()
                     && args.key.is_empty()

@@ -59,6 +59,9 @@ pub(crate) struct Manifest {
     /// Objects and addresses of the web. Loads of earlier versions have kept nothing of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     remote: Vec<Remote>,
+    /// The id that its cluster has given the topic that is read, where it gives any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    topic_id: Option<String>,
     /// It has ended; what is left are its dead letters.
     is_finished: bool,
 }
@@ -140,6 +143,7 @@ impl State {
             target: stores::hidden(target),
             inputs: Vec::new(),
             remote: Vec::new(),
+            topic_id: None,
             is_finished: false,
         };
         let checkpoints = FileCheckpoints::open(&folder, &id).map_err(|error| Box::new(error) as Failure)?;
@@ -189,9 +193,14 @@ impl State {
         let seen: Result<Vec<Seen>, Failure> =
             paths.iter().filter(|path| path.is_file()).map(|path| Seen::of(path)).collect();
         let (seen, remote) = (seen?, Remote::all_of(input).await?);
+        let topic_id = match input {
+            Input::Records(records) => records.topic_id(self.manifest.topic_id.clone()).await?,
+            _ => None,
+        };
         if !self.is_second_life {
             self.manifest.inputs = seen;
             self.manifest.remote = remote;
+            self.manifest.topic_id = topic_id;
             return self.save();
         }
         for was in &self.manifest.inputs {

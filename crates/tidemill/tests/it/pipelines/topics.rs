@@ -182,15 +182,41 @@ fn what_cannot_be_of_a_topic() {
     world.ok(&["pipeline", "reset", "lake", "--load"]);
     world.write("pipelines/lake.yaml", local(""));
     world.ok(&["run", "lake"]);
-    // Another topic of that name.
-    world.ok(&["topic", "delete", &topic]);
-    fill(&world, &parts.kafka(), &topic, &["--serializer", "json"], "{\"id\":5}\n");
-    let ran = world.run(&["run", "lake"]).expect_code(3);
-    assert!(ran.stderr.contains("TM1524"), "{}", ran.shown());
-    world.ok(&["pipeline", "reset", "lake", "--load"]);
-    world.ok(&["run", "lake", "--full-refresh"]);
-    assert_eq!(offsets(&world, "orders").len(), 1);
     snapshot!(&world, "cannot be of a topic", text.replace(&topic, "TOPIC"));
+}
+
+/// Whether it has fewer records than before, or more: by its id.
+#[test]
+fn another_topic_of_that_name_is_not_gone_on_with() {
+    let (_, parts) = beside();
+    for kafka in brokers(parts) {
+        for count in [2, 100] {
+            let (world, _) = beside();
+            let topic = name("stream");
+            fill(&world, &kafka, &topic, &[], &orders(0, 20));
+            world.write("pipelines/lake.yaml", pipeline(&format!("kafka://{kafka}"), &topic, ""));
+            world.ok(&["run", "lake"]);
+            let made_anew = || {
+                world.ok(&["topic", "delete", &topic, "--brokers", &kafka]);
+                fill(&world, &kafka, &topic, &[], &orders(20, count));
+            };
+            made_anew();
+            let ran = world.run(&["run", "lake"]).expect_code(3);
+            assert!(ran.stderr.contains("TM1524") && ran.stderr.contains("made anew"), "{}", ran.shown());
+            world.ok(&["pipeline", "reset", "lake", "--load"]);
+            world.ok(&["run", "lake", "--full-refresh"]);
+            assert_eq!(offsets(&world, "orders").len(), count);
+            world.ok(&["run", "lake"]);
+            // In the middle of a load, which is the first one that knows of it.
+            world.ok(&["pipeline", "reset", "lake"]);
+            let mut command = world.command(&["run", "lake"]);
+            command.env("TIDEMILL_DIE_AT", "engine.commit.after_checkpoint");
+            assert!(!command.output().unwrap().status.success());
+            made_anew();
+            let ran = world.run(&["run", "lake"]).expect_code(3);
+            assert!(ran.stderr.contains("TM1524"), "{}", ran.shown());
+        }
+    }
 }
 
 fn copy(from: &Path, to: &Path) {
