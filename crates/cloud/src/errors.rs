@@ -232,7 +232,7 @@ impl Error {
             object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. } => {
                 Error::Denied { place, source: error.into() }
             }
-            error if unreachable(&text) => {
+            error if http::is_nowhere(&error) || unreachable(&text) => {
                 Error::Unreachable { place: endpoint.to_owned(), source: error.into() }
             }
             error => Error::Store { place, source: error.into() },

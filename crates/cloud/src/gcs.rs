@@ -22,7 +22,7 @@ use serde_json::{Value, json};
 use tokio::sync::{Mutex, watch};
 use url::Url;
 
-use crate::{Error, gcp::Identity};
+use crate::{Error, gcp::Identity, http::Answered};
 
 /// A chunk of a resumable upload is a multiple of this, but the last.
 const CHUNK_BYTES: usize = 256 << 10;
@@ -42,6 +42,7 @@ pub(crate) struct GcsStore {
 #[derive(Debug)]
 pub(crate) struct GcsCalls {
     pub(crate) client: Client,
+    pub(crate) answered: Answered,
     pub(crate) endpoint: String,
     pub(crate) bucket: String,
     pub(crate) project: Option<String>,
@@ -78,7 +79,7 @@ impl GcsCalls {
             let failure = match self.send_once(method.clone(), url.clone(), &build).await {
                 Ok(response) if !is_passing(response.status()) => return Ok(response),
                 Ok(response) => self.refusal(response).await,
-                Err(error) if error.is_passing() => error,
+                Err(error) if error.is_passing() && !self.answered.is_final(&error) => error,
                 Err(error) => return Err(error),
             };
             match backoff.next() {
@@ -99,7 +100,9 @@ impl GcsCalls {
             request = request.bearer_auth(identity.token().await?.reveal());
         }
         let unreachable = |source: reqwest::Error| Error::unreachable(&self.endpoint, source);
-        request.send().await.map_err(unreachable)
+        let response = request.send().await.map_err(unreachable)?;
+        self.answered.note();
+        Ok(response)
     }
 
     /// What an answer other than success means.

@@ -1,7 +1,15 @@
 //! The one HTTP client that every part of ours uses: TLS by rustls with ring, and no proxy for this machine; and which of its errors
 //! no second try mends.
 
-use std::{error::Error as StdError, io, sync::Once, time::Duration};
+use std::{
+    error::Error as StdError,
+    io,
+    sync::{
+        Once,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use object_store::client::{HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpService};
@@ -38,41 +46,90 @@ pub fn client() -> reqwest::Client {
 /// Whether TLS did not come about, and will not at a second try either: the server's certificate is not trusted, is over or is another
 /// host's, or it speaks no TLS that we speak.
 pub fn is_untrusted(error: &(dyn StdError + 'static)) -> bool {
+    any_cause(error, &|error| {
+        matches!(
+            error.downcast_ref::<rustls::Error>(),
+            Some(
+                rustls::Error::InvalidCertificate(_)
+                    | rustls::Error::NoCertificatesPresented
+                    | rustls::Error::UnsupportedNameType
+                    | rustls::Error::PeerIncompatible(_)
+                    | rustls::Error::AlertReceived(_)
+                    | rustls::Error::InvalidMessage(_)
+            )
+        )
+    })
+}
+
+/// Whether nobody is at the address: its name is not known, or no connection is taken there. It passes where somebody has been there.
+pub fn is_nowhere(error: &(dyn StdError + 'static)) -> bool {
+    any_cause(error, &|error| match error.downcast_ref::<io::Error>() {
+        Some(error) if error.kind() == io::ErrorKind::ConnectionRefused => true,
+        // There is no kind for it.
+        Some(error) => error.to_string().starts_with(UNKNOWN_NAME),
+        None => false,
+    })
+}
+
+/// How the standard library begins what it says of a name that no name server knows.
+const UNKNOWN_NAME: &str = "failed to lookup address information";
+
+/// Whether an error or one of its causes is such.
+fn any_cause(error: &(dyn StdError + 'static), is_it: &dyn Fn(&(dyn StdError + 'static)) -> bool) -> bool {
     let mut cause = Some(error);
     while let Some(error) = cause {
         // What an I/O error was made of is not among its causes.
         let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
         let inner = inner.map(|inner| inner as &(dyn StdError + 'static));
-        if inner.is_some_and(is_untrusted) {
+        if is_it(error) || inner.is_some_and(|inner| any_cause(inner, is_it)) {
             return true;
         }
-        match error.downcast_ref::<rustls::Error>() {
-            Some(
-                rustls::Error::InvalidCertificate(_)
-                | rustls::Error::NoCertificatesPresented
-                | rustls::Error::UnsupportedNameType
-                | rustls::Error::PeerIncompatible(_)
-                | rustls::Error::AlertReceived(_)
-                | rustls::Error::InvalidMessage(_),
-            ) => return true,
-            Some(_) | None => cause = error.source(),
-        }
+        cause = error.source();
     }
     false
 }
 
+/// Whether somebody has answered at an address. Until then it is no matter of waiting that nobody is there.
+#[derive(Debug, Default)]
+pub struct Answered(AtomicBool);
+
+impl Answered {
+    pub fn note(&self) {
+        self.0.store(true, Relaxed);
+    }
+
+    /// Whether no second try mends it, as far as can be known.
+    pub fn is_final(&self, error: &(dyn StdError + 'static)) -> bool {
+        is_untrusted(error) || (!self.0.load(Relaxed) && is_nowhere(error))
+    }
+}
+
 /// A client for object stores, which try again by themselves: not what no second try mends.
 #[derive(Debug)]
-pub(crate) struct Trusting(pub(crate) reqwest::Client);
+pub(crate) struct Trusting {
+    client: reqwest::Client,
+    answered: Answered,
+}
+
+impl Trusting {
+    pub(crate) fn new(client: reqwest::Client) -> Self {
+        Self { client, answered: Answered::default() }
+    }
+}
 
 #[async_trait]
 impl HttpService for Trusting {
     async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
-        let answered = self.0.call(request).await;
-        answered.map_err(|error| match is_untrusted(&error) {
-            true => HttpError::new(HttpErrorKind::Unknown, error),
-            false => error,
-        })
+        match self.client.call(request).await {
+            Ok(answer) => {
+                self.answered.note();
+                Ok(answer)
+            }
+            Err(error) if self.answered.is_final(&error) => {
+                Err(HttpError::new(HttpErrorKind::Unknown, error))
+            }
+            Err(error) => Err(error),
+        }
     }
 }
 
@@ -136,6 +193,23 @@ mod tests {
         assert!(is_untrusted(&HttpError::new(HttpErrorKind::Connect, carried)));
         let refused = io::Error::other(io::Error::from(io::ErrorKind::ConnectionRefused));
         assert!(!is_untrusted(&refused) && !is_untrusted(&io::Error::other("reset")));
+    }
+
+    #[tokio::test]
+    async fn that_nobody_is_there_is_final_until_somebody_was() {
+        let ask = async |url: &str| client().get(url).send().await.expect_err("nobody is there");
+        let (unknown, refused) =
+            (ask("http://no-such-host.invalid/").await, ask("http://127.0.0.1:1/").await);
+        let carried =
+            HttpError::new(HttpErrorKind::Connect, io::Error::from(io::ErrorKind::ConnectionRefused));
+        let reset = io::Error::from(io::ErrorKind::ConnectionReset);
+        let answered = Answered::default();
+        for error in [&unknown as &(dyn StdError + 'static), &refused, &carried] {
+            assert!(is_nowhere(error) && answered.is_final(error), "{error:?}");
+        }
+        assert!(!is_nowhere(&reset) && !answered.is_final(&reset));
+        answered.note();
+        assert!(!answered.is_final(&unknown) && !answered.is_final(&refused));
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod gcs;
 pub mod http;
 mod kept;
 mod pkce;
+pub mod reach;
 pub mod registry;
 pub mod store;
 pub mod sts;

@@ -194,7 +194,7 @@ pub fn s3(config: &S3Config) -> Result<Bucket, Error> {
     let base = parse_endpoint(&endpoint)?;
     let path_style = config.path_style || !base.host_str().is_some_and(takes_bucket_names);
     let url = bucket_url(&base, &config.bucket, path_style)?;
-    let client = HttpClient::new(http::Trusting(request_client()?));
+    let client = HttpClient::new(http::Trusting::new(request_client()?));
     let mut builder = AmazonS3Builder::new()
         .with_bucket_name(&config.bucket)
         .with_region(&region)
@@ -260,12 +260,13 @@ pub fn gcs(config: &GcsConfig) -> Result<Bucket, Error> {
         .with_base_url(&endpoint)
         .with_credentials(credentials)
         .with_skip_signature(config.identity.is_none())
-        .with_http_connector(Connector(HttpClient::new(http::Trusting(client.clone()))))
+        .with_http_connector(Connector(HttpClient::new(http::Trusting::new(client.clone()))))
         .with_retry(retries())
         .build()
         .map_err(|error| settings(error.to_string()))?;
     let calls = Arc::new(GcsCalls {
         client,
+        answered: http::Answered::default(),
         endpoint: endpoint.clone(),
         bucket: config.bucket.clone(),
         project: config.project.clone(),

@@ -131,8 +131,9 @@ pub fn end_quietly_without_a_reader() {
 pub fn start_logs(verbose: u8) {
     let level = ["warn", "info", "debug", "trace"][usize::from(verbose.min(3))];
     // The S3 library calls every refused request an error of its own; the client that sent it is told anyway.
-    // AWS's prints whole answers of a metadata service that is not there; whoever asked says that nobody was found.
-    let quiet = if verbose == 0 { ",s3s=off,aws_config=off" } else { "" };
+    // AWS's prints whole answers of a metadata service that is not there; whoever asked says that nobody was found. Kafka's logs each
+    // connection that it could not make; what it gives up comes back from its calls.
+    let quiet = if verbose == 0 { ",s3s=off,aws_config=off,librdkafka=off,rdkafka=off" } else { "" };
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(format!("{level}{quiet}")));
     tracing_subscriber::fmt()

@@ -117,7 +117,7 @@ impl Remote {
                 let bodies = got.into_stream().map_err(io::Error::other).boxed();
                 Ok(Answer { known, start, bodies })
             }
-            Kind::Web(url) => fetch(url, start, end, version).await,
+            Kind::Web(url) => fetch(url, start, end, self.known.get()).await,
             Kind::File(_) | Kind::Stdin => Err(Failure::Never(io::ErrorKind::Unsupported.into())),
         }
     }
@@ -131,8 +131,9 @@ async fn fetch(
     url: &url::Url,
     start: u64,
     end: Option<u64>,
-    version: Option<String>,
+    known: Option<&Known>,
 ) -> Result<Answer, Failure> {
+    let version = known.and_then(|known| known.version.clone());
     static CLIENT: OnceLock<reqwest::Client> = OnceLock::new();
     let client = CLIENT.get_or_init(http::client);
     let mut request = client.get(url.clone()).header(header::ACCEPT_ENCODING, "identity");
@@ -146,7 +147,8 @@ async fn fetch(
     let place = url.origin().ascii_serialization();
     let answer = request.send().await.map_err(|error| {
         let error = error.without_url();
-        match http::is_untrusted(&error) {
+        // Where somebody has answered before, that nobody is there passes.
+        match http::is_untrusted(&error) || (known.is_none() && http::is_nowhere(&error)) {
             true => Failure::Never(io::Error::other(cloud::Error::unreachable(&place, error))),
             false => Failure::Again(io::Error::other(error)),
         }

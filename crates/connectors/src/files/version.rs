@@ -51,7 +51,11 @@ impl Input {
                             let status = answer.status();
                             (format!("HTTP {status}").into(), status.is_server_error() || status == 429)
                         }
-                        Err(error) => (error.without_url().into(), true),
+                        Err(error) => {
+                            let error = error.without_url();
+                            let is_final = http::is_untrusted(&error) || http::is_nowhere(&error);
+                            (error.into(), !is_final)
+                        }
                     };
                     match backoff.next().filter(|_| is_passing) {
                         Some(wait) => tokio::time::sleep(wait).await,

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use base::Backoff;
+use cloud::http::Answered;
 use futures::StreamExt;
 use reqwest::{Response, StatusCode, header};
 use url::Url;
@@ -20,6 +21,7 @@ pub(super) struct Answer {
 
 pub(super) struct Client {
     http: reqwest::Client,
+    answered: Answered,
     /// When the next request may be made.
     due: Option<Instant>,
 }
@@ -34,7 +36,7 @@ const ERROR_BODY_BYTES_MAX: usize = 64 << 10;
 
 impl Client {
     pub(super) fn new() -> Self {
-        Self { http: cloud::http::client(), due: None }
+        Self { http: cloud::http::client(), answered: Answered::default(), due: None }
     }
 
     /// The page at an address of the same server, or of another one: then without the headers, which are nobody else's.
@@ -46,8 +48,10 @@ impl Client {
                 Ok(answer) => return Ok(answer),
                 Err(Failed { error, wait }) => (error, wait),
             };
-            let passes =
-                matches!(error, Error::Unreachable { .. } | Error::Status { status: 429 | 500..=599, .. });
+            let passes = match &error {
+                Error::Unreachable { source, .. } => !self.answered.is_final(&**source),
+                error => matches!(error, Error::Status { status: 429 | 500..=599, .. }),
+            };
             let Some(wait) = waits.next().filter(|_| passes) else { return Err(error) };
             let wait = asked.unwrap_or(wait).min(RETRY_AFTER_MAX);
             tracing::warn!(url = %config.name(), %error, wait_ms = wait.as_millis() as u64, "asks again");
@@ -81,6 +85,7 @@ impl Client {
             }
         }
         let answer = request.send().await.map_err(unreachable)?;
+        self.answered.note();
         let status = answer.status();
         if !status.is_success() {
             return Err(refusal(config, answer).await);

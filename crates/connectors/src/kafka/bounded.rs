@@ -25,7 +25,7 @@ use rdkafka::{
 
 use super::{
     Error, SourceConfig, Topics,
-    errors::{fault, is_denied, is_transient},
+    errors::{expect_anybody, fault, is_denied, is_transient},
     identity::topic_id,
     member::Partition,
     queue::Taken,
@@ -97,7 +97,7 @@ impl TopicSource {
     pub async fn same_as(&self, was: Option<String>) -> Result<Option<String>, Fault> {
         let shared = self.shared.clone();
         blocking(move || {
-            let consumer = shared.consumer()?;
+            let consumer = shared.first_consumer()?;
             let now = topic_id(&consumer, &shared.topic, CALL).map_err(|error| shared.fault(error))?;
             match (was, now) {
                 (Some(was), Some(now)) if was != now => {
@@ -150,12 +150,18 @@ impl Shared {
         fault(&code, error)
     }
 
+    /// For the first question of all.
+    fn first_consumer(&self) -> Result<BaseConsumer, Fault> {
+        expect_anybody(&self.config.bootstrap).map_err(|error| Fault::Transient(Box::new(error)))?;
+        self.consumer()
+    }
+
     /// Where each partition begins and ends, as it is when this is first asked for.
     fn ends(&self) -> Result<HashMap<i32, Ends>, Fault> {
         if let Some(ends) = &*self.ends.lock() {
             return Ok(ends.clone());
         }
-        let consumer = self.consumer()?;
+        let consumer = self.first_consumer()?;
         // All topics: to ask for one may make it.
         let metadata = consumer.fetch_metadata(None, CALL).map_err(|error| self.fault(error))?;
         let found = metadata.topics().iter().find(|topic| topic.name() == &*self.topic);

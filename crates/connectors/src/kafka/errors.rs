@@ -1,5 +1,7 @@
 //! What Kafka refuses, and which `Fault` that is. Driver errors are sorted here and nowhere else.
 
+use std::io;
+
 use base::{BoxError, Code, Fault, Problem, code};
 use rdkafka::{error::KafkaError, types::RDKafkaErrorCode as Kafka};
 
@@ -11,6 +13,8 @@ pub enum Error {
     Client { bootstrap: String, source: KafkaError },
     #[error("Kafka at {bootstrap} does not answer")]
     Unreachable { bootstrap: String, source: KafkaError },
+    #[error("Kafka at {bootstrap} does not answer")]
+    Nowhere { bootstrap: String, source: io::Error },
     #[error("Kafka has no topic {topic}")]
     TopicMissing { topic: String, bootstrap: String },
     #[error("topic {topic} cannot be created")]
@@ -41,7 +45,7 @@ impl Problem for Error {
     fn code(&self) -> Code {
         match self {
             Error::Setting { .. } | Error::Client { .. } => code::TM0701,
-            Error::Unreachable { .. } => code::TM0702,
+            Error::Unreachable { .. } | Error::Nowhere { .. } => code::TM0702,
             Error::TopicMissing { .. } => code::TM0703,
             Error::CreateTopic { .. } => code::TM0704,
             Error::Denied { .. } => code::TM0705,
@@ -59,7 +63,7 @@ impl Problem for Error {
         match self {
             Error::Setting { key, .. } => format!("correct {key}"),
             Error::Client { .. } => "correct the setting that the cause names".to_owned(),
-            Error::Unreachable { bootstrap, .. } => {
+            Error::Unreachable { bootstrap, .. } | Error::Nowhere { bootstrap, .. } => {
                 format!("start Kafka (tidemill up), or correct the address {bootstrap}")
             }
             Error::TopicMissing { topic, .. } => {
@@ -97,6 +101,20 @@ impl Error {
     pub(super) fn setting(key: &str, given: &str, expected: &str) -> Self {
         Error::Setting { key: key.to_owned(), given: given.to_owned(), expected: expected.to_owned() }
     }
+}
+
+const DEFAULT_PORT: u16 = 9092;
+
+/// The client would look for a broker for seconds, and log what it finds. Blocks.
+pub(super) fn expect_anybody(bootstrap: &str) -> Result<(), Error> {
+    let host = |text: &str| {
+        let host = text.trim().rsplit("://").next().unwrap_or_default();
+        let has_port = host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+        if has_port { host.to_owned() } else { format!("{host}:{DEFAULT_PORT}") }
+    };
+    let hosts: Vec<String> = bootstrap.split(',').filter(|text| !text.trim().is_empty()).map(host).collect();
+    cloud::reach::expect_anybody(&hosts)
+        .map_err(|source| Error::Nowhere { bootstrap: bootstrap.to_owned(), source })
 }
 
 /// The error inside a fault, as ours.

@@ -26,7 +26,7 @@ use rdkafka::{
 
 use super::{
     Create, Error, Partitioner, SinkConfig,
-    errors::{fault, is_denied},
+    errors::{expect_anybody, fault, is_denied},
     source::blocking,
     transaction::Transactions,
 };
@@ -107,6 +107,7 @@ impl KafkaSink {
 impl Shared {
     /// How many partitions the topic has, where it is there. Asks for all topics, since asking for one may create it.
     fn partitions(&self) -> Result<Option<i32>, Fault> {
+        expect_anybody(&self.config.bootstrap).map_err(|error| Fault::Fatal(Box::new(error)))?;
         let topics = self.producer.client().fetch_metadata(None, Duration::from_millis(CALL_MS));
         let topics = topics.map_err(|source| {
             let code = source.clone();

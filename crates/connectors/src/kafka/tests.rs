@@ -323,6 +323,10 @@ fn every_error_says_what_where_why_and_what_to_do() {
         Error::setting("partitioner", "md5", "murmur2, consistent or fnv1a"),
         Error::Client { bootstrap: bootstrap.clone(), source: source() },
         Error::Unreachable { bootstrap: bootstrap.clone(), source: source() },
+        Error::Nowhere {
+            bootstrap: bootstrap.clone(),
+            source: std::io::Error::other("127.0.0.1:9092: Connection refused"),
+        },
         Error::TopicMissing { topic: topic.clone(), bootstrap },
         Error::CreateTopic { topic: topic.clone(), source: source() },
         Error::Denied { subject: "topic orders".to_owned(), source: source() },

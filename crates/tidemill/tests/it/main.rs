@@ -24,6 +24,7 @@ mod kafka_python;
 mod kcat;
 mod lifecycle;
 mod load_generate;
+mod load_nowhere;
 mod load_pairs;
 mod load_reading;
 mod load_resumed;
