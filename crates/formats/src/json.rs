@@ -4,6 +4,7 @@
 //! values. With a schema, fields come in its order and missing ones as null.
 
 mod compact;
+mod name;
 pub(crate) mod times;
 mod value;
 
@@ -19,6 +20,7 @@ use crate::{
 };
 
 pub use compact::append as compact_json;
+pub use name::Name;
 pub use times::time_text;
 pub use value::json_value;
 pub(crate) use value::{append_base64, append_cell, append_plain, unscaled_bytes};

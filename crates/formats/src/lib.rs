@@ -25,7 +25,7 @@ pub use columns::{DocumentColumns, arrow_schema, schema_of_columns, values};
 pub use encoder::{Compression, Encoder, Format, ParquetCodec, RawAs, Settings, encoder};
 pub use errors::Error;
 pub use gzip::{GZIP_MEMBER_BYTES, gzip_members};
-pub use json::{DecimalAs, JsonSettings, TimesAs, compact_json, json_value, time_text};
+pub use json::{DecimalAs, JsonSettings, Name, TimesAs, compact_json, json_value, time_text};
 pub use parts::{Joiner, Part, Parts};
 pub use reader::read_json_lines;
 pub use reject::reject;

@@ -13,7 +13,7 @@ use arrow_schema::{ArrowError, DataType, FieldRef, Fields, SchemaRef};
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use super::Cell;
-use crate::json::{Style, append_plain};
+use crate::json::{Name, Style, append_plain};
 
 /// Documents that become one batch of columns.
 pub struct DocumentColumns {
@@ -206,7 +206,7 @@ impl<'de> Visitor<'de> for Row<'_> {
         let Row(Record { columns, count }) = self;
         let mut next = 0;
         // A name that no column has, and one that comes twice, are no plain things.
-        while let Some(place) = entries.next_key_seed(Name { columns: &*columns, next })? {
+        while let Some(place) = entries.next_key_seed(Name(|name: &str| place_of(columns, next, name)))? {
             let column = &mut columns[place].1;
             if column.len() != *count {
                 return Err(de::Error::custom("a name that comes twice"));
@@ -224,35 +224,12 @@ impl<'de> Visitor<'de> for Row<'_> {
     }
 }
 
-/// The place of a field's name: most often behind the one before.
-struct Name<'a> {
-    columns: &'a [(Arc<str>, Column)],
-    next: usize,
-}
-
-impl<'de> DeserializeSeed<'de> for Name<'_> {
-    type Value = usize;
-    fn deserialize<D: Deserializer<'de>>(self, input: D) -> Result<usize, D::Error> {
-        input.deserialize_str(self)
+/// The place of a column's name, most often behind the one before.
+fn place_of(columns: &[(Arc<str>, Column)], next: usize, name: &str) -> Result<usize, &'static str> {
+    if columns.get(next).is_some_and(|(known, _)| **known == *name) {
+        return Ok(next);
     }
-}
-
-impl Visitor<'_> for Name<'_> {
-    type Value = usize;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the name of a column")
-    }
-
-    fn visit_str<E: de::Error>(self, name: &str) -> Result<usize, E> {
-        let is_next = self.columns.get(self.next).is_some_and(|(known, _)| **known == *name);
-        let place = if is_next {
-            Some(self.next)
-        } else {
-            self.columns.iter().position(|(known, _)| **known == *name)
-        };
-        place.ok_or_else(|| E::custom("a name that no column has"))
-    }
+    columns.iter().position(|(known, _)| **known == *name).ok_or("a name that no column has")
 }
 
 /// One value as the next of a column.

@@ -2,6 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
+use formats::Name;
 use indexmap::IndexMap;
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
@@ -83,7 +84,7 @@ impl<'de> Visitor<'de> for Seed<'_> {
         self.0.structs += 1;
         let fields = &mut self.0.fields;
         let (mut next, mut before) = (0, 0u128);
-        while let Some(place) = entries.next_key_seed(Name { fields, next })? {
+        while let Some(place) = entries.next_key_seed(Name(|name: &str| Ok(place_of(fields, next, name))))? {
             // Of a name that comes twice the last value alone would count.
             let bit = 1u128.checked_shl(place as u32).unwrap_or(0);
             if before & bit > 0 {
@@ -98,32 +99,12 @@ impl<'de> Visitor<'de> for Seed<'_> {
 }
 
 /// The place of a field's name, most often behind the one before; a new one gets its place.
-struct Name<'a> {
-    fields: &'a mut IndexMap<Arc<str>, Seen>,
-    next: usize,
-}
-
-impl<'de> DeserializeSeed<'de> for Name<'_> {
-    type Value = usize;
-    fn deserialize<D: Deserializer<'de>>(self, input: D) -> Result<usize, D::Error> {
-        input.deserialize_str(self)
+fn place_of(fields: &mut IndexMap<Arc<str>, Seen>, next: usize, name: &str) -> usize {
+    if fields.get_index(next).is_some_and(|(known, _)| **known == *name) {
+        return next;
     }
-}
-
-impl Visitor<'_> for Name<'_> {
-    type Value = usize;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a name")
-    }
-
-    fn visit_str<E>(self, name: &str) -> Result<usize, E> {
-        if self.fields.get_index(self.next).is_some_and(|(known, _)| **known == *name) {
-            return Ok(self.next);
-        }
-        Ok(match self.fields.get_index_of(name) {
-            Some(place) => place,
-            None => self.fields.insert_full(name.into(), Seen::default()).0,
-        })
+    match fields.get_index_of(name) {
+        Some(place) => place,
+        None => fields.insert_full(name.into(), Seen::default()).0,
     }
 }
