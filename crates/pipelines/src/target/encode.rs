@@ -31,7 +31,6 @@ const GZIP_LEVEL: i32 = 1;
 const ZSTD_LEVEL: i32 = 3;
 
 /// The encoder of one file.
-#[expect(clippy::large_enum_variant, reason = "there is one for each open file")]
 pub(crate) enum TableEncoder {
     Parquet(Box<ArrowWriter<Vec<u8>>>),
     Text { is_csv: bool, plain: Vec<u8>, packer: Packer },
