@@ -149,7 +149,7 @@ codes! {
     TM0301 Unreachable "the broker cannot listen";
     TM0302 PartFailed "the broker cannot use its data folder";
     TM0303 PartFailed "a file of the broker cannot be understood";
-    TM0304 PartFailed "the consumer groups cannot be read back";
+    TM0304 PartFailed "the groups cannot be read back";
     TM0305 Settings "the advertised address is not host:port";
     TM0350 PartFailed "the log cannot use the disk";
     TM0351 PartFailed "the data folder is in use";

@@ -17,9 +17,16 @@ use crate::{
     quotas::Quotas,
     security::{Security, listeners::Listener},
     sessions::Sessions,
+    shares::{STATE_TOPIC, Shares},
     topics::{Refusal, Topic, Topics, settings::Settings},
     transactions::{TRANSACTIONS_TOPIC, Transactions},
 };
+
+/// Settings of the internal topics.
+const COMPACTED: [(&str, Option<&str>); 2] =
+    [("cleanup.policy", Some("compact")), ("segment.bytes", Some("104857600"))];
+const KEPT: [(&str, Option<&str>); 3] =
+    [("cleanup.policy", Some("delete")), ("segment.bytes", Some("104857600")), ("retention.ms", Some("-1"))];
 
 pub struct Broker {
     pub options: Arc<Options>,
@@ -31,6 +38,7 @@ pub struct Broker {
     pub quotas: Quotas,
     pub topics: Arc<Topics>,
     pub groups: Groups,
+    pub shares: Arc<Shares>,
     pub producers: Arc<ProducerIds>,
     pub transactions: Transactions,
     pub sessions: Sessions,
@@ -56,6 +64,7 @@ impl Broker {
             Some(topic) => Ok(topic),
             None if name == OFFSETS_TOPIC => self.offsets_topic().await,
             None if name == TRANSACTIONS_TOPIC => self.transactions_topic().await,
+            None if name == STATE_TOPIC => self.share_state_topic().await,
             None => {
                 let partitions = self.options.partitions_default;
                 self.create_topic(name, partitions, Settings::default())
@@ -67,24 +76,29 @@ impl Broker {
 
     /// `__consumer_offsets`, made when the first group needs it.
     pub async fn offsets_topic(self: &Arc<Self>) -> Result<Arc<Topic>, ResponseError> {
-        self.internal_topic(OFFSETS_TOPIC, self.options.offsets_partitions).await
+        self.internal_topic(OFFSETS_TOPIC, self.options.offsets_partitions, &COMPACTED).await
     }
 
     /// `__transaction_state`, made when the first transactional id needs it.
     pub async fn transactions_topic(self: &Arc<Self>) -> Result<Arc<Topic>, ResponseError> {
-        self.internal_topic(TRANSACTIONS_TOPIC, self.options.transactions_partitions).await
+        self.internal_topic(TRANSACTIONS_TOPIC, self.options.transactions_partitions, &COMPACTED).await
+    }
+
+    /// `__share_group_state`, made when a share group first reads. Its writer lets go of what is no longer needed.
+    pub async fn share_state_topic(self: &Arc<Self>) -> Result<Arc<Topic>, ResponseError> {
+        self.internal_topic(STATE_TOPIC, self.options.share_state_partitions, &KEPT).await
     }
 
     async fn internal_topic(
         self: &Arc<Self>,
         name: &str,
         partitions: i32,
+        settings: &[(&str, Option<&str>)],
     ) -> Result<Arc<Topic>, ResponseError> {
         if let Some(topic) = self.topics.get(name) {
             return Ok(topic);
         }
-        let pairs = [("cleanup.policy", Some("compact")), ("segment.bytes", Some("104857600"))];
-        let settings = Settings::from_pairs(pairs.into_iter()).map_err(|refusal| refusal.error)?;
+        let settings = Settings::from_pairs(settings.iter().copied()).map_err(|refusal| refusal.error)?;
         let made = self.create_topic(name, partitions, settings).await;
         made.map_err(|_| ResponseError::CoordinatorNotAvailable)
     }

@@ -194,7 +194,10 @@ where
         peer,
     };
     let peer = address;
-    match connection.serve().await {
+    let served = connection.serve().await;
+    let Connection { broker, peer: gone, .. } = &connection;
+    broker.shares.disconnected(gone, |group| broker.groups.manner(group).limits);
+    match served {
         Ok(()) | Err(End::Left | End::Stopped | End::Dismissed) => {}
         Err(error @ (End::Silent | End::Stalled)) => tracing::debug!(%peer, %error, "connection closed"),
         Err(End::Socket(error)) => tracing::debug!(%peer, %error, "connection lost"),

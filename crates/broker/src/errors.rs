@@ -19,7 +19,7 @@ pub enum Error {
     Disk { action: &'static str, path: PathBuf, source: io::Error },
     #[error("{} cannot be understood: {reason}", path.display())]
     Unreadable { path: PathBuf, reason: String },
-    #[error("the state of the consumer groups in {log} cannot be read: {reason}")]
+    #[error("the state of the groups in {log} cannot be read: {reason}")]
     GroupsUnreadable { log: Arc<str>, reason: String },
     #[error("the state of the transactions in {log} cannot be read: {reason}")]
     TransactionsUnreadable { log: Arc<str>, reason: String },
@@ -83,9 +83,9 @@ impl Problem for Error {
                     path.display()
                 )
             }
-            Error::GroupsUnreadable { .. } => {
-                "move the folders of __consumer_offsets away: topics stay, committed offsets are lost"
-                    .to_owned()
+            Error::GroupsUnreadable { log, .. } => {
+                let topic = log.rsplit_once('-').map_or(&**log, |(topic, _)| topic);
+                format!("move the folders of {topic} away: topics stay, what groups have committed or acknowledged is lost")
             }
             Error::TransactionsUnreadable { .. } => {
                 "move the folders of __transaction_state away: topics stay, transactions that were open are aborted by nobody"

@@ -2,8 +2,8 @@
 //! coordinates consumer groups.
 //!
 //! `Service::start(Options)` binds the port, reads everything back, and returns a `Handle`. Inside: `connection` reads
-//! frames, `api` has one file for each API key, `topics`, `groups` and `transactions` hold the nouns, `security` says who may do
-//! what with them, `log` is the disk.
+//! frames, `api` has one file for each API key, `topics`, `groups`, `shares` and `transactions` hold the nouns, `security` says who
+//! may do what with them, `log` is the disk.
 //!
 //! It knows no other room: no registry, no connector, no client library, no settings file.
 
@@ -21,6 +21,7 @@ mod quotas;
 mod security;
 mod service;
 mod sessions;
+mod shares;
 mod topics;
 mod transactions;
 

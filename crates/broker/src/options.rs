@@ -78,6 +78,22 @@ pub struct Options {
     pub group_consumer_max_size: u32,
     /// Whether groups go from the classic protocol to the consumer protocol and back (`group.consumer.migration.policy`).
     pub group_consumer_migration_policy: MigrationPolicy,
+    /// How long a member of a share group may be silent (`group.share.session.timeout.ms`).
+    pub group_share_session_timeout_ms: u32,
+    /// How often it is told to say that it is there (`group.share.heartbeat.interval.ms`).
+    pub group_share_heartbeat_interval_ms: u32,
+    /// Members of one share group (`group.share.max.size`).
+    pub group_share_max_size: u32,
+    /// How long a member of a share group may keep a record (`group.share.record.lock.duration.ms`).
+    pub group_share_record_lock_duration_ms: u32,
+    /// How often a record is delivered at most (`group.share.delivery.count.limit`).
+    pub group_share_delivery_count_limit: u32,
+    /// Records of a partition that a share group has in flight (`group.share.partition.max.record.locks`).
+    pub group_share_partition_max_record_locks: u32,
+    /// Share sessions at once (`group.share.max.share.sessions`).
+    pub group_share_max_share_sessions: u32,
+    /// Partitions of `__share_group_state`, made when a share group first reads (`share.coordinator.state.topic.num.partitions`).
+    pub share_state_partitions: i32,
     /// How often retention and compaction look at every log (`log.retention.check.interval.ms`).
     pub housekeeping_interval_ms: u64,
 }
@@ -119,6 +135,14 @@ impl Options {
             group_consumer_heartbeat_interval_ms: 5_000,
             group_consumer_max_size: 10_000,
             group_consumer_migration_policy: MigrationPolicy::Bidirectional,
+            group_share_session_timeout_ms: 45_000,
+            group_share_heartbeat_interval_ms: 5_000,
+            group_share_max_size: 200,
+            group_share_record_lock_duration_ms: 30_000,
+            group_share_delivery_count_limit: 5,
+            group_share_partition_max_record_locks: 2_000,
+            group_share_max_share_sessions: 2_000,
+            share_state_partitions: 50,
             housekeeping_interval_ms: 30_000,
         }
     }

@@ -32,6 +32,7 @@ use crate::{
         sasl::oauth::Tokens,
     },
     sessions::Sessions,
+    shares::{self, STATE_TOPIC, Shares},
     topics::Topics,
     transactions::{Command, TRANSACTIONS_TOPIC, Transactions, coordinator, replay},
 };
@@ -49,6 +50,8 @@ pub struct Service {
 struct Inboxes {
     journal: mpsc::UnboundedReceiver<Entry>,
     coordinator: mpsc::Receiver<Command>,
+    shares: mpsc::UnboundedReceiver<shares::journal::Entry>,
+    snapshots: shares::journal::Snapshots,
 }
 
 impl Service {
@@ -85,6 +88,7 @@ impl Service {
         });
         let writer = tokio::spawn(journal::run(broker.clone(), inboxes.journal));
         let coordinator = tokio::spawn(coordinator::run(broker.clone(), inboxes.coordinator));
+        let sharer = tokio::spawn(shares::journal::run(broker.clone(), inboxes.shares, inboxes.snapshots));
         let mut doors = JoinSet::new();
         for (socket, listener) in listeners {
             doors.spawn(door(socket, listener, broker.clone(), stop.clone()));
@@ -109,6 +113,8 @@ impl Service {
         coordinator.await.ok();
         broker.groups.finish(); // ends the writer once it has written what is queued
         writer.await.ok();
+        broker.shares.finish();
+        sharer.await.ok();
         broker.blocking(|broker| broker.logs.close()).await?;
         Ok(())
     }
@@ -199,10 +205,16 @@ fn open(
     let producers = Arc::new(ProducerIds::open(&options.data_dir)?);
     let topics = Arc::new(topics);
     let configs = GroupConfigs::open(&options.data_dir)?;
-    let (groups, journal) = Groups::new(clock.clone(), &options, configs, topics.clone());
+    let (shares, shares_inbox) = Shares::new(clock.clone(), options.group_share_max_share_sessions);
+    let shares = Arc::new(shares);
+    let (groups, journal) = Groups::new(clock.clone(), &options, configs, topics.clone(), shares.clone());
     if let Some(topic) = topics.get(OFFSETS_TOPIC) {
         journal::replay(&topic, &groups)?;
     }
+    let snapshots = match topics.get(STATE_TOPIC) {
+        Some(topic) => shares::journal::replay(&topic, &shares)?,
+        None => Default::default(),
+    };
     let (transactions, coordinator) = Transactions::new();
     if let Some(topic) = topics.get(TRANSACTIONS_TOPIC) {
         replay::replay(&topic, &transactions)?;
@@ -217,6 +229,7 @@ fn open(
         quotas,
         topics,
         groups,
+        shares,
         producers,
         transactions,
         sessions: Sessions::default(),
@@ -224,5 +237,5 @@ fn open(
         clock,
         stop,
     };
-    Ok((Arc::new(broker), Inboxes { journal, coordinator }))
+    Ok((Arc::new(broker), Inboxes { journal, coordinator, shares: shares_inbox, snapshots }))
 }

@@ -18,6 +18,7 @@ mod produce;
 mod restart;
 mod security;
 mod sessions;
+mod shares;
 mod transactions;
 
 /// A broker with a folder of its own; both go when it is dropped.

@@ -41,6 +41,10 @@ fn start() -> io::Result<Option<Kafka>> {
          offsets.topic.replication.factor=1\ntransaction.state.log.replication.factor=1\n\
          transaction.state.log.min.isr=1\ntransaction.state.log.num.partitions=4\n\
          group.initial.rebalance.delay.ms=0\n\
+         share.coordinator.state.topic.replication.factor=1\nshare.coordinator.state.topic.min.isr=1\n\
+         share.coordinator.state.topic.num.partitions=4\n\
+         group.share.min.record.lock.duration.ms=1000\ngroup.share.record.lock.duration.ms=3000\n\
+         group.share.min.heartbeat.interval.ms=500\ngroup.share.heartbeat.interval.ms=500\n\
          group.consumer.min.heartbeat.interval.ms=200\ngroup.consumer.heartbeat.interval.ms=200\n",
         data.display()
     );

@@ -42,8 +42,26 @@ pub fn broker_options(project: &Project, listen: SocketAddr, state: &Path) -> Re
         "downgrade" => MigrationPolicy::Downgrade,
         _ => MigrationPolicy::Bidirectional,
     };
+    share_groups(&mut options, project)?;
     limits(&mut options, project)?;
     Ok(options)
+}
+
+fn share_groups(options: &mut Options, project: &Project) -> Result<(), Failure> {
+    let settings = &project.settings;
+    let short = |key| settings.milliseconds(key).map(|ms| u32::try_from(ms).unwrap_or(u32::MAX));
+    options.group_share_heartbeat_interval_ms = short("broker.group_share_heartbeat_interval_ms")?;
+    options.group_share_session_timeout_ms = short("broker.group_share_session_timeout_ms")?;
+    options.group_share_record_lock_duration_ms = short("broker.group_share_record_lock_duration_ms")?;
+    options.group_share_delivery_count_limit =
+        settings.count("broker.group_share_delivery_count_limit")?.max(1);
+    options.group_share_partition_max_record_locks =
+        settings.count("broker.group_share_partition_max_record_locks")?.max(1);
+    options.group_share_max_share_sessions = settings.count("broker.group_share_max_share_sessions")?;
+    options.group_share_max_size = settings.count("broker.group_share_max_size")?;
+    let partitions = settings.count("broker.share_state_partitions")?;
+    options.share_state_partitions = i32::try_from(partitions).unwrap_or(i32::MAX);
+    Ok(())
 }
 
 fn limits(options: &mut Options, project: &Project) -> Result<(), Failure> {

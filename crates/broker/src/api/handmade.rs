@@ -1,12 +1,14 @@
-//! Requests that are read by hand, because the codec does not know their versions: ListOffsets 0, which Kafka 4 has dropped, and
-//! OffsetCommit and OffsetFetch 10, which Kafka 4.1 has begun with. Their answers are the codec's, but for the first's.
+//! Requests that are read by hand, because the codec does not know their versions: ListOffsets 0, which Kafka 4 has dropped,
+//! OffsetCommit and OffsetFetch 10, which Kafka 4.1 has begun with, ShareFetch and ShareAcknowledge 2 and DescribeShareGroupOffsets 1 of
+//! Kafka 4.2. Answers that are not the codec's stand in their keys' files.
 //!
 //! Each body has passed its shape's check.
 
 use bytes::{Buf, Bytes, TryGetError};
 use kafka_protocol::{
     messages::{
-        GroupId, ListOffsetsRequest, OffsetCommitRequest, OffsetFetchRequest, TopicName,
+        DescribeShareGroupOffsetsRequest, GroupId, ListOffsetsRequest, OffsetCommitRequest,
+        OffsetFetchRequest, ShareAcknowledgeRequest, ShareFetchRequest, TopicName,
         list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic},
         offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic},
         offset_fetch_request::{OffsetFetchRequestGroup, OffsetFetchRequestTopics},
@@ -26,6 +28,9 @@ pub fn read(key: i16, version: i16, body: Bytes) -> Option<Result<(), Malformed>
         (ListOffsetsRequest::KEY, 0) => Some(list_offsets(body).map(drop)),
         (OffsetCommitRequest::KEY, IDS_SINCE..) => Some(offset_commit(body).map(drop)),
         (OffsetFetchRequest::KEY, IDS_SINCE..) => Some(offset_fetch(body).map(drop)),
+        (ShareFetchRequest::KEY, version) => Some(share_fetch(body, version).map(drop)),
+        (ShareAcknowledgeRequest::KEY, version) => Some(share_acknowledge(body, version).map(drop)),
+        (DescribeShareGroupOffsetsRequest::KEY, _) => Some(describe_share_group_offsets(body).map(drop)),
         _ => None,
     }
 }
@@ -95,6 +100,45 @@ pub fn offset_fetch(mut body: Bytes) -> Result<OffsetFetchRequest, Malformed> {
         request.groups.push(group);
     }
     Ok(request.with_require_stable(short(body.try_get_u8())? != 0))
+}
+
+/// The version that the codec knows of ShareFetch and ShareAcknowledge.
+pub const SHARE_KNOWN: i16 = 1;
+
+/// v2 also says how records are to be given out (KIP-1206), and whether locks are renewed (KIP-1222).
+pub fn share_fetch(body: Bytes, version: i16) -> Result<(ShareFetchRequest, bool, bool), Malformed> {
+    let (known, more) = without(body, 24, if version > SHARE_KNOWN { 2 } else { 0 })?;
+    let request = decoded(known)?;
+    Ok((request, more.first() == Some(&1), more.get(1).is_some_and(|renews| *renews != 0)))
+}
+
+/// v2 also says whether locks are renewed (KIP-1222).
+pub fn share_acknowledge(body: Bytes, version: i16) -> Result<(ShareAcknowledgeRequest, bool), Malformed> {
+    let (known, more) = without(body, 4, if version > SHARE_KNOWN { 1 } else { 0 })?;
+    Ok((decoded(known)?, more.first().is_some_and(|renews| *renews != 0)))
+}
+
+/// v1 is as v0.
+pub fn describe_share_group_offsets(mut body: Bytes) -> Result<DescribeShareGroupOffsetsRequest, Malformed> {
+    DescribeShareGroupOffsetsRequest::decode(&mut body, 0).map_err(|_| Malformed::Codec)
+}
+
+fn decoded<Q: Decodable>(mut body: Bytes) -> Result<Q, Malformed> {
+    Q::decode(&mut body, SHARE_KNOWN).map_err(|_| Malformed::Codec)
+}
+
+/// The body without these bytes, which stand so far behind two strings; and they.
+fn without(body: Bytes, behind: usize, count: usize) -> Result<(Bytes, Bytes), Malformed> {
+    if count == 0 {
+        return Ok((body, Bytes::new()));
+    }
+    let mut rest = body.clone();
+    text(&mut rest)?;
+    text(&mut rest)?;
+    take(&mut rest, behind)?;
+    let head = body.slice(..body.len() - rest.len());
+    let more = take(&mut rest, count)?;
+    Ok(([&head[..], &rest[..]].concat().into(), more))
 }
 
 fn short<T>(read: Result<T, TryGetError>) -> Result<T, Malformed> {

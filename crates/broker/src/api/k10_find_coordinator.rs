@@ -1,6 +1,6 @@
 //! FindCoordinator (key 10), versions 0-6.
 //! v1 key type and error message; v3 flexible; v4 several keys at once (KIP-699); v5 and v6 new errors and share groups
-//! (KIP-890, KIP-932), of which there are none here. Every coordinator is this node; `__consumer_offsets` and
+//! (KIP-890, KIP-932), whose coordinators only brokers ask for. Every coordinator is this node; `__consumer_offsets` and
 //! `__transaction_state` are made when the first one is asked for, as Kafka does.
 
 use std::sync::Arc;

@@ -41,7 +41,7 @@ fn act(broker: &Arc<Broker>, request: DescribeGroupsRequest, caller: &Caller) ->
         let known = broker.groups.get(&id);
         let known = known.as_ref().map(|group| group.lock());
         let described = match known {
-            Some(group) if group.consumer.is_none() => described(&group, version),
+            Some(group) if group.consumer.is_none() && group.share.is_none() => described(&group, version),
             Some(_) => not_found(format!("Group {} is not a classic group.", id.as_str()), version),
             None => not_found(format!("Group {} not found.", id.as_str()), version),
         };

@@ -1,5 +1,5 @@
 //! ListGroups (key 16), versions 0-5.
-//! v3 flexible; v4 states, asked and answered (KIP-518); v5 types, classic and consumer (KIP-848).
+//! v3 flexible; v4 states, asked and answered (KIP-518); v5 types, classic, consumer (KIP-848) and share (KIP-932).
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use kafka_protocol::{
 use super::{Caller, Handler, shapes};
 use crate::{
     broker::Broker,
-    groups::consumer::PROTOCOL_TYPE,
+    groups::{consumer::PROTOCOL_TYPE, share},
     security::{access::Resource, acl::Operation},
 };
 
@@ -42,9 +42,10 @@ fn act(broker: &Arc<Broker>, request: &ListGroupsRequest, caller: &Caller) -> Li
         {
             continue;
         }
-        let protocol_type = match &group.consumer {
-            Some(_) => PROTOCOL_TYPE.to_owned(),
-            None => group.protocol_type.clone().unwrap_or_default(),
+        let protocol_type = match (&group.consumer, &group.share) {
+            (Some(_), _) => PROTOCOL_TYPE.to_owned(),
+            (None, Some(_)) => share::PROTOCOL_TYPE.to_owned(),
+            (None, None) => group.protocol_type.clone().unwrap_or_default(),
         };
         let mut listed = ListedGroup::default()
             .with_group_id(GroupId(StrBytes::from_string(group.id.to_string())))

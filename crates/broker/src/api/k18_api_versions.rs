@@ -17,9 +17,11 @@ use crate::transactions::transaction::VERSION_2;
 
 /// Clients that are told of features.
 const FEATURES_SINCE: i16 = 3;
-/// Name, lowest version, and the level that is on: consumer groups of KIP-848, and transactions of version 2. A lowest version
+/// Name, lowest version, and the level that is on: consumer groups of KIP-848, share groups of KIP-932, and
+/// transactions of version 2. A lowest version
 /// of 0 is not told: older clients take it for a mistake.
-const FEATURES: [(&str, i16, i16); 2] = [("group.version", 1, 1), ("transaction.version", 1, VERSION_2)];
+const FEATURES: [(&str, i16, i16); 3] =
+    [("group.version", 1, 1), ("share.version", 1, 1), ("transaction.version", 1, VERSION_2)];
 
 pub const HANDLER: Handler = Handler {
     key: ApiVersionsRequest::KEY,
@@ -28,7 +30,7 @@ pub const HANDLER: Handler = Handler {
     shape: &shapes::API_VERSIONS,
     pipelined: false,
     call: |_, call| call.answer(|_: ApiVersionsRequest, caller| async move { act(caller.version) }),
-    notes: "any other version is answered in v0 with error 35 (KIP-511); the features group.version 1 (KIP-848) and transaction.version 2 (KIP-890)",
+    notes: "any other version is answered in v0 with error 35 (KIP-511); the features group.version 1 (KIP-848), share.version 1 (KIP-932) and transaction.version 2 (KIP-890)",
 };
 
 /// Older librdkafkas compress nothing where Produce v0 is not announced. So Kafka 4 announces it, and does not take it (KAFKA-18659).

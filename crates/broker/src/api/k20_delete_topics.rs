@@ -80,10 +80,11 @@ async fn delete(
         let reason = format!("The topic '{name}' is internal: it keeps what groups have committed.");
         return Err(Refusal::new(ResponseError::InvalidTopicException, reason));
     }
-    if let Some(topic) = broker.topics.get(&name) {
+    let topic = broker.topics.get(&name);
+    if let Some(topic) = &topic {
         mutations.charge(topic.partitions.len())?;
     }
     let deleted = broker.blocking(move |broker| broker.topics.delete(&name).map(|()| name)).await?;
-    broker.groups.forget_topic(&deleted);
+    broker.groups.forget_topic(&deleted, topic.map(|topic| topic.id));
     Ok(())
 }

@@ -19,7 +19,7 @@ use super::{Caller, Handler, k29_describe_acls::denied, shapes};
 use crate::{
     broker::Broker,
     cluster::NODE_ID,
-    groups::configs::Setting,
+    groups::configs::{Setting, Value},
     options::Options,
     security::{access::Resource, acl::Operation, listeners::Listener},
     topics::{
@@ -187,53 +187,46 @@ fn of_group(
     setting: Setting,
     request: &DescribeConfigsRequest,
 ) -> DescribeConfigsResourceResult {
-    let text = |number: u32| Some(StrBytes::from_string(number.to_string()));
-    let own = broker.groups.configs.own(group).get(&setting).copied();
-    let behind = setting.default_ms(&broker.options);
+    let text = |value: &Value| Some(StrBytes::from_string(value.to_string()));
+    let own = broker.groups.configs.own(group).get(&setting).cloned();
+    let behind = setting.default(&broker.options);
     // As for topics: what was not set differently where the broker is started is a default.
-    let of_broker = match behind == setting.default_ms(&Options::at("", broker.options.listen)) {
+    let of_broker = match behind == setting.default(&Options::at("", broker.options.listen)) {
         true => OF_DEFAULT,
         false => OF_BROKER,
     };
+    let kind = match behind {
+        Value::Number(_) => Kind::Int,
+        Value::Text(_) => Kind::Text,
+    };
     let mut result = DescribeConfigsResourceResult::default()
         .with_name(StrBytes::from_static_str(setting.name()))
-        .with_value(text(broker.groups.setting_ms(group, setting)))
+        .with_value(text(own.as_ref().unwrap_or(&behind)))
         .with_config_source(if own.is_some() { OF_GROUP } else { of_broker })
-        .with_config_type(Kind::Int.id());
+        .with_config_type(kind.id());
     if request.include_documentation {
         result.documentation = Some(StrBytes::from_static_str(setting.doc()));
     }
     if request.include_synonyms {
-        let synonym = |name: &'static str, value: u32, source: i8| {
+        let synonym = |name: &'static str, value: &Value, source: i8| {
             DescribeConfigsSynonym::default()
                 .with_name(StrBytes::from_static_str(name))
                 .with_value(text(value))
                 .with_source(source)
         };
-        result.synonyms.extend(own.map(|value| synonym(setting.name(), value, OF_GROUP)));
-        result.synonyms.push(synonym(setting.broker_name(), behind, of_broker));
+        result.synonyms.extend(own.iter().map(|value| synonym(setting.name(), value, OF_GROUP)));
+        let name = setting.broker_name().unwrap_or(setting.name());
+        result.synonyms.push(synonym(name, &behind, of_broker));
     }
     result
 }
 
-/// What the broker was started with, under Kafka's names.
-fn of_broker(broker: &Broker) -> Vec<DescribeConfigsResourceResult> {
-    let options = &broker.options;
-    let listed = |shown: &dyn Fn(&Listener) -> String| {
-        broker.listeners.iter().map(|listener| shown(listener)).collect::<Vec<_>>().join(",")
-    };
-    let advertised = listed(&|at| format!("{}://{}:{}", at.name, &*at.host, at.port));
-    let protocols = listed(&|at| format!("{}:{}", at.name, at.protocol.word()));
-    let tokens = &options.security.sasl.delegation;
-    let int_max = |count: u32| i32::try_from(count).unwrap_or(i32::MAX).to_string();
-    let rows: [(&'static str, String, Kind); 27] = [
-        ("advertised.listeners", advertised, Kind::Text),
-        ("auto.create.topics.enable", options.auto_create_topics.to_string(), Kind::Boolean),
-        ("connections.max.idle.ms", options.connections_idle_ms_max.to_string(), Kind::Long),
-        ("default.replication.factor", "1".to_owned(), Kind::Int),
-        ("delegation.token.expiry.time.ms", tokens.expiry_ms.to_string(), Kind::Long),
-        ("delegation.token.max.lifetime.ms", tokens.lifetime_ms_max.to_string(), Kind::Long),
-        ("fetch.max.bytes", options.fetch_bytes_max.to_string(), Kind::Int),
+/// A setting of the broker: name, value, and kind.
+type Row = (&'static str, String, Kind);
+
+/// What of it is about groups.
+fn of_groups(options: &Options) -> [Row; 12] {
+    [
         (
             "group.consumer.heartbeat.interval.ms",
             options.group_consumer_heartbeat_interval_ms.to_string(),
@@ -251,6 +244,46 @@ fn of_broker(broker: &Broker) -> Vec<DescribeConfigsResourceResult> {
             Kind::Int,
         ),
         ("group.initial.rebalance.delay.ms", options.initial_rebalance_delay_ms.to_string(), Kind::Int),
+        ("group.share.delivery.count.limit", options.group_share_delivery_count_limit.to_string(), Kind::Int),
+        (
+            "group.share.heartbeat.interval.ms",
+            options.group_share_heartbeat_interval_ms.to_string(),
+            Kind::Int,
+        ),
+        ("group.share.max.share.sessions", options.group_share_max_share_sessions.to_string(), Kind::Int),
+        ("group.share.max.size", options.group_share_max_size.to_string(), Kind::Int),
+        (
+            "group.share.partition.max.record.locks",
+            options.group_share_partition_max_record_locks.to_string(),
+            Kind::Int,
+        ),
+        (
+            "group.share.record.lock.duration.ms",
+            options.group_share_record_lock_duration_ms.to_string(),
+            Kind::Int,
+        ),
+        ("group.share.session.timeout.ms", options.group_share_session_timeout_ms.to_string(), Kind::Int),
+    ]
+}
+
+/// What the broker was started with, under Kafka's names.
+fn of_broker(broker: &Broker) -> Vec<DescribeConfigsResourceResult> {
+    let options = &broker.options;
+    let listed = |shown: &dyn Fn(&Listener) -> String| {
+        broker.listeners.iter().map(|listener| shown(listener)).collect::<Vec<_>>().join(",")
+    };
+    let advertised = listed(&|at| format!("{}://{}:{}", at.name, &*at.host, at.port));
+    let protocols = listed(&|at| format!("{}:{}", at.name, at.protocol.word()));
+    let tokens = &options.security.sasl.delegation;
+    let int_max = |count: u32| i32::try_from(count).unwrap_or(i32::MAX).to_string();
+    let rows: [Row; 22] = [
+        ("advertised.listeners", advertised, Kind::Text),
+        ("auto.create.topics.enable", options.auto_create_topics.to_string(), Kind::Boolean),
+        ("connections.max.idle.ms", options.connections_idle_ms_max.to_string(), Kind::Long),
+        ("default.replication.factor", "1".to_owned(), Kind::Int),
+        ("delegation.token.expiry.time.ms", tokens.expiry_ms.to_string(), Kind::Long),
+        ("delegation.token.max.lifetime.ms", tokens.lifetime_ms_max.to_string(), Kind::Long),
+        ("fetch.max.bytes", options.fetch_bytes_max.to_string(), Kind::Int),
         ("listener.security.protocol.map", protocols, Kind::Text),
         ("listeners", listed(&|at| format!("{}://{}", at.name, at.address)), Kind::Text),
         ("log.dirs", options.data_dir.display().to_string(), Kind::Text),
@@ -267,7 +300,7 @@ fn of_broker(broker: &Broker) -> Vec<DescribeConfigsResourceResult> {
         ("queued.max.request.bytes", options.request_memory_bytes_max.to_string(), Kind::Long),
         ("socket.request.max.bytes", options.request_bytes_max.to_string(), Kind::Int),
     ];
-    let each = |(name, value, kind): (&'static str, String, Kind)| {
+    let each = |(name, value, kind): Row| {
         DescribeConfigsResourceResult::default()
             .with_name(StrBytes::from_static_str(name))
             .with_value(Some(StrBytes::from_string(value)))
@@ -275,5 +308,7 @@ fn of_broker(broker: &Broker) -> Vec<DescribeConfigsResourceResult> {
             .with_config_source(OF_BROKER)
             .with_config_type(kind.id())
     };
-    rows.into_iter().map(each).collect()
+    let mut all: Vec<Row> = rows.into_iter().chain(of_groups(options)).collect();
+    all.sort_by_key(|(name, ..)| *name);
+    all.into_iter().map(each).collect()
 }

@@ -45,7 +45,7 @@ async fn act(
     let group_id = request.group_id.clone();
     let beat = Heartbeat { sight: broker.sight(&caller), ..heartbeat(request, &caller) };
     match broker.groups.consumer_heartbeat(&group_id, beat).await {
-        Ok(answer) => answered(answer, broker.groups.setting_ms(&group_id, Setting::HeartbeatInterval)),
+        Ok(answer) => answered(answer, broker.groups.setting(&group_id, Setting::HeartbeatInterval)),
         Err(refused) => ConsumerGroupHeartbeatResponse::default()
             .with_error_code(refused.error.code())
             .with_error_message(Some(StrBytes::from_string(refused.reason))),

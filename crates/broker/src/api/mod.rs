@@ -74,6 +74,13 @@ mod k66_list_transactions;
 mod k68_consumer_group_heartbeat;
 mod k69_consumer_group_describe;
 mod k75_describe_topic_partitions;
+mod k76_share_group_heartbeat;
+mod k77_share_group_describe;
+mod k78_share_fetch;
+mod k79_share_acknowledge;
+mod k90_describe_share_group_offsets;
+mod k91_alter_share_group_offsets;
+mod k92_delete_share_group_offsets;
 
 #[cfg(test)]
 mod tests;
@@ -136,6 +143,13 @@ pub const HANDLERS: &[Handler] = &[
     k68_consumer_group_heartbeat::HANDLER,
     k69_consumer_group_describe::HANDLER,
     k75_describe_topic_partitions::HANDLER,
+    k76_share_group_heartbeat::HANDLER,
+    k77_share_group_describe::HANDLER,
+    k78_share_fetch::HANDLER,
+    k79_share_acknowledge::HANDLER,
+    k90_describe_share_group_offsets::HANDLER,
+    k91_alter_share_group_offsets::HANDLER,
+    k92_delete_share_group_offsets::HANDLER,
 ];
 
 /// One API key.

@@ -629,3 +629,57 @@ pub const DESCRIBE_TOPIC_PARTITIONS: Shape = Shape {
         always(Optional(&[always(Text), always(Fixed(4))])),
     ],
 };
+
+pub const SHARE_GROUP_HEARTBEAT: Shape = Shape {
+    flexible_since: 0,
+    parts: &[always(Text), always(Text), always(Fixed(4)), always(Text), always(Plain(&Text))],
+};
+
+pub const SHARE_GROUP_DESCRIBE: Shape =
+    Shape { flexible_since: 0, parts: &[always(Plain(&Text)), always(Fixed(1))] };
+
+const ACKNOWLEDGEMENT: Kind = Items(&[always(Fixed(8)), always(Fixed(8)), always(Plain(&Fixed(1)))]);
+
+pub const SHARE_FETCH: Shape = Shape {
+    flexible_since: 0,
+    parts: &[
+        always(Text),
+        always(Text),
+        always(Fixed(4)),
+        always(Fixed(4)),
+        always(Fixed(4)),
+        always(Fixed(4)),
+        always(Fixed(4)),
+        always(Fixed(4)),
+        since(2, Fixed(2)),
+        always(Items(&[always(Fixed(16)), always(Items(&[always(Fixed(4)), always(ACKNOWLEDGEMENT)]))])),
+        always(Items(&[always(Fixed(16)), always(Plain(&Fixed(4)))])),
+    ],
+};
+
+pub const SHARE_ACKNOWLEDGE: Shape = Shape {
+    flexible_since: 0,
+    parts: &[
+        always(Text),
+        always(Text),
+        always(Fixed(4)),
+        since(2, Fixed(1)),
+        always(Items(&[always(Fixed(16)), always(Items(&[always(Fixed(4)), always(ACKNOWLEDGEMENT)]))])),
+    ],
+};
+
+pub const DESCRIBE_SHARE_GROUP_OFFSETS: Shape = Shape {
+    flexible_since: 0,
+    parts: &[always(Items(&[always(Text), always(Items(&[always(Text), always(Plain(&Fixed(4)))]))]))],
+};
+
+pub const ALTER_SHARE_GROUP_OFFSETS: Shape = Shape {
+    flexible_since: 0,
+    parts: &[
+        always(Text),
+        always(Items(&[always(Text), always(Items(&[always(Fixed(4)), always(Fixed(8))]))])),
+    ],
+};
+
+pub const DELETE_SHARE_GROUP_OFFSETS: Shape =
+    Shape { flexible_since: 0, parts: &[always(Text), always(Items(&[always(Text)]))] };

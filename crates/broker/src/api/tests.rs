@@ -20,6 +20,7 @@ use ids::{STRANGER, by_id};
 mod delegation;
 mod denied;
 mod ids;
+mod shares;
 mod throttled;
 
 /// One request as bytes, and what makes sense of its answer.
@@ -94,6 +95,7 @@ fn examples() -> Vec<Example> {
             let made = data_example(handler.key, version)
                 .or_else(|| group_example(handler.key, version))
                 .or_else(|| consumer_example(handler.key, version))
+                .or_else(|| shares::share_example(handler.key, version))
                 .or_else(|| transaction_example(handler.key, version))
                 .or_else(|| admin_example(handler.key, version))
                 .or_else(|| placement_example(handler.key, version))
@@ -651,7 +653,9 @@ fn decode_any(key: i16, version: i16, mut bytes: Bytes) {
     if handmade::read(key, version, bytes.clone()).is_some() {
         return;
     }
-    decode!(ProduceRequest FetchRequest ListOffsetsRequest MetadataRequest OffsetCommitRequest OffsetFetchRequest
+    decode!(ShareGroupHeartbeatRequest ShareGroupDescribeRequest ShareFetchRequest ShareAcknowledgeRequest
+        DescribeShareGroupOffsetsRequest AlterShareGroupOffsetsRequest DeleteShareGroupOffsetsRequest
+        ProduceRequest FetchRequest ListOffsetsRequest MetadataRequest OffsetCommitRequest OffsetFetchRequest
         FindCoordinatorRequest JoinGroupRequest HeartbeatRequest LeaveGroupRequest SyncGroupRequest DescribeGroupsRequest
         ListGroupsRequest ApiVersionsRequest CreateTopicsRequest DeleteTopicsRequest DeleteRecordsRequest
         InitProducerIdRequest OffsetForLeaderEpochRequest DescribeConfigsRequest AlterConfigsRequest

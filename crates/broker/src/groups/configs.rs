@@ -1,8 +1,9 @@
-//! Settings of single groups (the resource GROUP of KIP-848): how often the members of a consumer group show themselves, and how long
-//! they may be silent. A group need not exist to have some. Kept in `groups.json`.
+//! Settings of single groups (the resource GROUP of KIP-848 and KIP-932): how often the members of a group show themselves, how long
+//! they may be silent, and what a share group delivers. A group need not exist to have some. Kept in `groups.json`.
 
 use std::{
     collections::{BTreeMap, HashMap},
+    fmt,
     path::Path,
 };
 
@@ -22,32 +23,134 @@ const VERSION: u32 = 1;
 /// More groups with settings of their own are refused: every change writes all of them.
 const GROUPS_COUNT_MAX: usize = 10_000;
 
-/// What can be set, in milliseconds.
+/// What can be set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Setting {
     #[serde(rename = "consumer.heartbeat.interval.ms")]
     HeartbeatInterval,
     #[serde(rename = "consumer.session.timeout.ms")]
     SessionTimeout,
+    #[serde(rename = "share.auto.offset.reset")]
+    ShareOffsetReset,
+    #[serde(rename = "share.delivery.count.limit")]
+    ShareDeliveries,
+    #[serde(rename = "share.heartbeat.interval.ms")]
+    ShareHeartbeatInterval,
+    #[serde(rename = "share.isolation.level")]
+    ShareIsolationLevel,
+    #[serde(rename = "share.partition.max.record.locks")]
+    ShareLocks,
+    #[serde(rename = "share.record.lock.duration.ms")]
+    ShareLockDuration,
+    #[serde(rename = "share.session.timeout.ms")]
+    ShareSessionTimeout,
 }
 
-pub type Own = BTreeMap<Setting, u32>;
+/// A setting's value: a number, or one of Kafka's words.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Value {
+    Number(u32),
+    Text(String),
+}
+
+impl fmt::Display for Value {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Value::Number(number) => write!(formatter, "{number}"),
+            Value::Text(text) => formatter.write_str(text),
+        }
+    }
+}
+
+pub type Own = BTreeMap<Setting, Value>;
+
+/// Where a share group begins to read a partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reset {
+    Earliest,
+    Latest,
+    /// At what came no longer ago than this.
+    Within(i64),
+}
+
+impl Reset {
+    fn of(text: &str) -> Option<Reset> {
+        match text {
+            "earliest" => Some(Reset::Earliest),
+            "latest" => Some(Reset::Latest),
+            text => text.strip_prefix("by_duration:").and_then(duration_ms).map(Reset::Within),
+        }
+    }
+}
+
+/// ISO 8601, as Java's `Duration` reads it: `P2DT3H4M5.5S`, of at most a year's milliseconds times a million.
+fn duration_ms(text: &str) -> Option<i64> {
+    let (days, time) = match text.to_ascii_uppercase().strip_prefix('P')?.split_once('T') {
+        Some((days, time)) if !time.is_empty() => (days.to_owned(), time.to_owned()),
+        Some(_) => return None,
+        None => (text.to_ascii_uppercase()[1..].to_owned(), String::new()),
+    };
+    let mut total_ms = 0f64;
+    for (mut rest, units) in
+        [(&*days, &[('D', 86_400e3)][..]), (&*time, &[('H', 3_600e3), ('M', 60e3), ('S', 1e3)])]
+    {
+        for (unit, factor) in units {
+            if let Some((number, after)) = rest.split_once(*unit) {
+                let number: f64 =
+                    number.parse().ok().filter(|number: &f64| *number >= 0.0 && *number < 1e9)?;
+                total_ms += number * factor;
+                rest = after;
+            }
+        }
+        if !rest.is_empty() {
+            return None;
+        }
+    }
+    (!days.is_empty() || !time.is_empty()).then_some(total_ms as i64)
+}
+
+const READ_UNCOMMITTED: &str = "read_uncommitted";
+const READ_COMMITTED: &str = "read_committed";
 
 impl Setting {
-    pub const ALL: [Setting; 2] = [Setting::HeartbeatInterval, Setting::SessionTimeout];
+    pub const ALL: [Setting; 9] = [
+        Setting::HeartbeatInterval,
+        Setting::SessionTimeout,
+        Setting::ShareOffsetReset,
+        Setting::ShareDeliveries,
+        Setting::ShareHeartbeatInterval,
+        Setting::ShareIsolationLevel,
+        Setting::ShareLocks,
+        Setting::ShareLockDuration,
+        Setting::ShareSessionTimeout,
+    ];
 
     pub fn name(self) -> &'static str {
         match self {
             Setting::HeartbeatInterval => "consumer.heartbeat.interval.ms",
             Setting::SessionTimeout => "consumer.session.timeout.ms",
+            Setting::ShareOffsetReset => "share.auto.offset.reset",
+            Setting::ShareDeliveries => "share.delivery.count.limit",
+            Setting::ShareHeartbeatInterval => "share.heartbeat.interval.ms",
+            Setting::ShareIsolationLevel => "share.isolation.level",
+            Setting::ShareLocks => "share.partition.max.record.locks",
+            Setting::ShareLockDuration => "share.record.lock.duration.ms",
+            Setting::ShareSessionTimeout => "share.session.timeout.ms",
         }
     }
 
     /// The broker's setting behind it.
-    pub fn broker_name(self) -> &'static str {
+    pub fn broker_name(self) -> Option<&'static str> {
         match self {
-            Setting::HeartbeatInterval => "group.consumer.heartbeat.interval.ms",
-            Setting::SessionTimeout => "group.consumer.session.timeout.ms",
+            Setting::HeartbeatInterval => Some("group.consumer.heartbeat.interval.ms"),
+            Setting::SessionTimeout => Some("group.consumer.session.timeout.ms"),
+            Setting::ShareDeliveries => Some("group.share.delivery.count.limit"),
+            Setting::ShareHeartbeatInterval => Some("group.share.heartbeat.interval.ms"),
+            Setting::ShareLocks => Some("group.share.partition.max.record.locks"),
+            Setting::ShareLockDuration => Some("group.share.record.lock.duration.ms"),
+            Setting::ShareSessionTimeout => Some("group.share.session.timeout.ms"),
+            Setting::ShareOffsetReset | Setting::ShareIsolationLevel => None,
         }
     }
 
@@ -57,29 +160,87 @@ impl Setting {
             Setting::SessionTimeout => {
                 "How long a member of the consumer group may be silent before it is removed."
             }
+            Setting::ShareOffsetReset => {
+                "Where the share group begins: `earliest`, `latest`, or `by_duration:PnDTnHnMn.nS` ago."
+            }
+            Setting::ShareDeliveries => "How often the share group delivers a record that nobody accepts.",
+            Setting::ShareHeartbeatInterval => "How often the members of the share group show themselves.",
+            Setting::ShareIsolationLevel => {
+                "Whether the share group is shown records before their transaction is committed."
+            }
+            Setting::ShareLocks => "How many records of a partition the share group has in flight.",
+            Setting::ShareLockDuration => "How long a member of the share group may keep a record.",
+            Setting::ShareSessionTimeout => {
+                "How long a member of the share group may be silent before it is removed."
+            }
         }
     }
 
-    pub fn default_ms(self, options: &Options) -> u32 {
+    pub fn default(self, options: &Options) -> Value {
         match self {
-            Setting::HeartbeatInterval => options.group_consumer_heartbeat_interval_ms,
-            Setting::SessionTimeout => options.group_consumer_session_timeout_ms,
+            Setting::HeartbeatInterval => Value::Number(options.group_consumer_heartbeat_interval_ms),
+            Setting::SessionTimeout => Value::Number(options.group_consumer_session_timeout_ms),
+            Setting::ShareDeliveries => Value::Number(options.group_share_delivery_count_limit),
+            Setting::ShareLocks => Value::Number(options.group_share_partition_max_record_locks),
+            Setting::ShareHeartbeatInterval => Value::Number(options.group_share_heartbeat_interval_ms),
+            Setting::ShareLockDuration => Value::Number(options.group_share_record_lock_duration_ms),
+            Setting::ShareSessionTimeout => Value::Number(options.group_share_session_timeout_ms),
+            Setting::ShareOffsetReset => Value::Text("latest".to_owned()),
+            Setting::ShareIsolationLevel => Value::Text(READ_UNCOMMITTED.to_owned()),
+        }
+    }
+
+    fn default_number(self, options: &Options) -> u32 {
+        match self.default(options) {
+            Value::Number(ms) => ms,
+            Value::Text(_) => 0,
         }
     }
 
     /// Kafka's bounds (`group.consumer.min.…`, `group.consumer.max.…`); what the broker is started with is always good.
-    fn bounds_ms(self, options: &Options) -> (u32, u32) {
+    fn bounds(self, options: &Options) -> (u32, u32) {
         let (least, most) = match self {
-            Setting::HeartbeatInterval => (5_000, 15_000),
-            Setting::SessionTimeout => (45_000, 60_000),
+            Setting::HeartbeatInterval | Setting::ShareHeartbeatInterval => (5_000, 15_000),
+            Setting::SessionTimeout | Setting::ShareSessionTimeout => (45_000, 60_000),
+            Setting::ShareLockDuration => (15_000, 60_000),
+            Setting::ShareDeliveries => (2, 10),
+            Setting::ShareLocks => (100, 4_000),
+            Setting::ShareOffsetReset | Setting::ShareIsolationLevel => (0, u32::MAX),
         };
-        let default = self.default_ms(options);
+        let default = self.default_number(options);
         (default.min(least), default.max(most))
     }
 
     fn named(name: &str) -> Result<Setting, Refusal> {
         let found = Setting::ALL.into_iter().find(|setting| setting.name() == name);
         found.ok_or_else(|| invalid(format!("Unknown group config name: {name}")))
+    }
+
+    fn parse(self, text: &str) -> Result<Value, Refusal> {
+        let name = self.name();
+        let wrong = |why: &str| invalid(format!("Invalid value {text} for configuration {name}: {why}"));
+        match self {
+            Setting::ShareOffsetReset => match Reset::of(text) {
+                Some(_) => Ok(Value::Text(text.to_owned())),
+                None => {
+                    Err(wrong("must be 'earliest', 'latest' or of the format 'by_duration:<PnDTnHnMn.nS.>'."))
+                }
+            },
+            Setting::ShareIsolationLevel => match text {
+                READ_UNCOMMITTED | READ_COMMITTED => Ok(Value::Text(text.to_owned())),
+                _ => Err(wrong("String must be one of: read_committed, read_uncommitted")),
+            },
+            Setting::HeartbeatInterval
+            | Setting::SessionTimeout
+            | Setting::ShareDeliveries
+            | Setting::ShareHeartbeatInterval
+            | Setting::ShareLocks
+            | Setting::ShareLockDuration
+            | Setting::ShareSessionTimeout => {
+                let number = text.trim().parse::<u32>();
+                number.map(Value::Number).map_err(|_| wrong("Not a number of type INT"))
+            }
+        }
     }
 }
 
@@ -117,9 +278,27 @@ impl GroupConfigs {
     }
 
     /// What holds for it.
-    pub fn value_ms(&self, group: &str, setting: Setting, options: &Options) -> u32 {
-        let own = self.groups.read().get(group).and_then(|own| own.get(&setting).copied());
-        own.unwrap_or_else(|| setting.default_ms(options))
+    pub fn value(&self, group: &str, setting: Setting, options: &Options) -> Value {
+        let own = self.groups.read().get(group).and_then(|own| own.get(&setting).cloned());
+        own.unwrap_or_else(|| setting.default(options))
+    }
+
+    /// The same of a setting that is a number.
+    pub fn number(&self, group: &str, setting: Setting, options: &Options) -> u32 {
+        match self.value(group, setting, options) {
+            Value::Number(ms) => ms,
+            Value::Text(_) => 0,
+        }
+    }
+
+    /// Where a share group begins to read a partition.
+    pub fn reset(&self, group: &str, options: &Options) -> Reset {
+        Reset::of(&self.value(group, Setting::ShareOffsetReset, options).to_string()).unwrap_or(Reset::Latest)
+    }
+
+    /// Whether a share group is shown no record before its transaction is committed.
+    pub fn reads_committed(&self, group: &str, options: &Options) -> bool {
+        self.value(group, Setting::ShareIsolationLevel, options) == Value::Text(READ_COMMITTED.to_owned())
     }
 
     /// Puts what `change` makes of the group's own settings in their place; durable when it returns. Blocks on the disk.
@@ -155,10 +334,7 @@ pub fn apply(own: &mut Own, name: &str, operation: Operation, value: Option<&str
         Operation::Subtract => return Err(append("SUBTRACT")),
         Operation::Set => {
             let text = value.unwrap_or_default();
-            let number = text.trim().parse::<u32>().map_err(|_| {
-                invalid(format!("Invalid value {text} for configuration {name}: Not a number of type INT"))
-            })?;
-            own.insert(setting, number);
+            own.insert(setting, setting.parse(text)?);
         }
     }
     Ok(())
@@ -167,9 +343,13 @@ pub fn apply(own: &mut Own, name: &str, operation: Operation, value: Option<&str
 /// Whether a group can have these.
 pub fn check(own: &Own, options: &Options) -> Result<(), Refusal> {
     for (setting, value) in own {
-        let (least, most) = setting.bounds_ms(options);
-        let (name, behind) = (setting.name(), setting.broker_name());
-        let bound = |word: &str| behind.replace("group.consumer.", &format!("group.consumer.{word}."));
+        let (Value::Number(value), Some(behind)) = (value, setting.broker_name()) else { continue };
+        let (least, most) = setting.bounds(options);
+        let name = setting.name();
+        let bound = |word: &str| {
+            let kind = if behind.starts_with("group.share.") { "group.share." } else { "group.consumer." };
+            behind.replace(kind, &format!("{kind}{word}."))
+        };
         if *value < least {
             return Err(invalid(format!("{name} must be greater than or equal to {}", bound("min"))));
         }
@@ -177,10 +357,18 @@ pub fn check(own: &Own, options: &Options) -> Result<(), Refusal> {
             return Err(invalid(format!("{name} must be less than or equal to {}", bound("max"))));
         }
     }
-    let value = |setting: Setting| own.get(&setting).copied().unwrap_or_else(|| setting.default_ms(options));
-    let [interval, session] = [Setting::HeartbeatInterval, Setting::SessionTimeout];
-    if value(session) <= value(interval) {
-        return Err(invalid(format!("{} must be greater than {}", session.name(), interval.name())));
+    let value = |setting: Setting| match own.get(&setting) {
+        Some(Value::Number(ms)) => *ms,
+        _ => setting.default_number(options),
+    };
+    let pairs = [
+        [Setting::HeartbeatInterval, Setting::SessionTimeout],
+        [Setting::ShareHeartbeatInterval, Setting::ShareSessionTimeout],
+    ];
+    for [interval, session] in pairs {
+        if value(session) <= value(interval) {
+            return Err(invalid(format!("{} must be greater than {}", session.name(), interval.name())));
+        }
     }
     Ok(())
 }
@@ -205,9 +393,23 @@ mod tests {
     #[test]
     fn values_have_kafkas_names_and_bounds() {
         let own = set(&[("consumer.session.timeout.ms", "50000")]).unwrap();
-        assert_eq!(own, Own::from([(Setting::SessionTimeout, 50_000)]));
+        assert_eq!(own, Own::from([(Setting::SessionTimeout, Value::Number(50_000))]));
+        let own =
+            set(&[("share.isolation.level", "read_committed"), ("share.auto.offset.reset", "earliest")])
+                .unwrap();
+        assert_eq!(own[&Setting::ShareOffsetReset], Value::Text("earliest".to_owned()));
         for (name, value, reason) in [
-            ("share.session.timeout.ms", "1", "Unknown group config name: share.session.timeout.ms"),
+            ("share.timeout.ms", "1", "Unknown group config name: share.timeout.ms"),
+            (
+                "share.record.lock.duration.ms",
+                "1",
+                "share.record.lock.duration.ms must be greater than or equal to group.share.min.record.lock.duration.ms",
+            ),
+            (
+                "share.isolation.level",
+                "all",
+                "Invalid value all for configuration share.isolation.level: String must be one of: read_committed, read_uncommitted",
+            ),
             (
                 "consumer.session.timeout.ms",
                 "soon",
@@ -229,6 +431,17 @@ mod tests {
     }
 
     #[test]
+    fn resets_are_read_as_java_reads_durations() {
+        let within = |text: &str| Reset::of(&format!("by_duration:{text}"));
+        assert_eq!(within("PT1H"), Some(Reset::Within(3_600_000)));
+        assert_eq!(within("P2DT3H4M5.5S"), Some(Reset::Within(183_845_500)));
+        assert_eq!(within("P1D"), Some(Reset::Within(86_400_000)));
+        for wrong in ["", "P", "PT", "1H", "PT1X", "PT-1S", "P1DT"] {
+            assert_eq!(within(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
     fn they_are_kept_and_go_when_they_are_deleted() {
         let folder = tempfile::tempdir().unwrap();
         let opened = || GroupConfigs::open(folder.path()).unwrap();
@@ -241,8 +454,8 @@ mod tests {
         };
         opened().set("g", change(Operation::Set, Some("46000"))).unwrap();
         let configs = opened();
-        assert_eq!(configs.value_ms("g", Setting::SessionTimeout, &options()), 46_000);
-        assert_eq!(configs.value_ms("h", Setting::SessionTimeout, &options()), 45_000);
+        assert_eq!(configs.number("g", Setting::SessionTimeout, &options()), 46_000);
+        assert_eq!(configs.number("h", Setting::SessionTimeout, &options()), 45_000);
         configs.set("g", change(Operation::Delete, None)).unwrap();
         assert_eq!(opened().own("g"), Own::new());
     }

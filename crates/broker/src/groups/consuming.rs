@@ -52,6 +52,7 @@ impl MigrationPolicy {
 
 pub(super) struct Settings {
     pub limits: Limits,
+    pub share: super::share::Limits,
     pub migration: MigrationPolicy,
 }
 
@@ -61,15 +62,16 @@ impl Settings {
         let members_count_max = options.group_consumer_max_size as usize;
         Settings {
             limits: Limits { session_timeout, members_count_max },
+            share: super::sharing::limits(options),
             migration: options.group_consumer_migration_policy,
         }
     }
 }
 
 /// Tells when what was just decided is in the log; `None`: it is there already.
-type Written = Option<oneshot::Receiver<Result<(), ResponseError>>>;
+pub(super) type Written = Option<oneshot::Receiver<Result<(), ResponseError>>>;
 
-async fn written(written: Written) -> Result<(), ResponseError> {
+pub(super) async fn written(written: Written) -> Result<(), ResponseError> {
     match written {
         None => Ok(()),
         Some(outcome) => outcome.await.unwrap_or(Err(ResponseError::CoordinatorNotAvailable)),
@@ -92,7 +94,7 @@ impl Groups {
             let now = Instant::now();
             let converted = self.make_consumer(&mut group, beat.member_epoch, now)?;
             let Some(consumer) = &mut group.consumer else { return Err(not_a_consumer_group(group_id)) };
-            let session_ms = self.setting_ms(group_id, Setting::SessionTimeout);
+            let session_ms = self.setting(group_id, Setting::SessionTimeout);
             consumer.set_session_timeout(Duration::from_millis(u64::from(session_ms)));
             let answer = match beat.member_epoch {
                 0.. => consumer.heartbeat(&beat, &*self.layout, now),
@@ -132,6 +134,9 @@ impl Groups {
         }
         if group.consumer.is_some() {
             return Ok(vec![]);
+        }
+        if group.share.is_some() {
+            return Err(not_a_consumer_group(&group.id));
         }
         let gone = vec![(Key::Group { group: group.id.to_string() }.encode(), None)];
         if member_epoch != 0 {

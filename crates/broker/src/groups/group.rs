@@ -19,6 +19,7 @@ use super::{
         layout::{Layout, Sight},
     },
     records::{Committed, StoredGroup},
+    share::Share,
 };
 use crate::log::Ending;
 
@@ -170,6 +171,8 @@ pub struct Group {
     initial_until: Option<Instant>,
     /// A group of the consumer protocol, while it is one.
     pub consumer: Option<Box<Consumer>>,
+    /// A share group, if it is one: it has no offsets, and never becomes anything else.
+    pub share: Option<Box<Share>>,
     pub offsets: HashMap<(Arc<str>, i32), Committed>,
     /// What open transactions will commit, by their producer ids.
     pub unsettled: HashMap<i64, HashMap<(Arc<str>, i32), Committed>>,
@@ -199,6 +202,7 @@ impl Group {
             phase_until: None,
             initial_until: None,
             consumer: None,
+            share: None,
             offsets: HashMap::new(),
             unsettled: HashMap::new(),
             store_due: false,
@@ -355,6 +359,9 @@ impl Group {
         if self.state == State::Dead {
             return Err(ResponseError::CoordinatorNotAvailable);
         }
+        if self.share.is_some() {
+            return Err(ResponseError::GroupIdNotFound);
+        }
         if claim.generation_id < 0 && !self.has_members() && self.state == State::Empty {
             return Ok(()); // a consumer that manages its partitions itself, or an administrator
         }
@@ -385,6 +392,9 @@ impl Group {
     ) -> Result<(), ResponseError> {
         if self.state == State::Dead {
             return Err(ResponseError::CoordinatorNotAvailable);
+        }
+        if self.share.is_some() {
+            return Err(ResponseError::GroupIdNotFound);
         }
         if claim.is_nobodys() {
             return Ok(());
@@ -443,6 +453,10 @@ impl Group {
             consumer.tick(now);
             return;
         }
+        if let Some(share) = &mut self.share {
+            share.tick(now);
+            return;
+        }
         self.pending.retain(|_, until| *until > now);
         let expired: Vec<MemberId> = self
             .members
@@ -484,7 +498,9 @@ impl Group {
     /// Nobody waits and no deadline runs: the ticker may pass it by.
     pub fn is_idle(&self) -> bool {
         let consumes = self.consumer.as_ref().is_some_and(|consumer| !consumer.members.is_empty());
-        self.members.is_empty() && self.pending.is_empty() && self.phase_until.is_none() && !consumes
+        let shares = self.share.as_ref().is_some_and(|share| !share.members.is_empty());
+        let joins = !self.pending.is_empty() || self.phase_until.is_some();
+        self.members.is_empty() && !joins && !consumes && !shares
     }
 
     /// The offsets that nobody has needed for `retention_ms`: the group is empty, and so is its past (KIP-211).

@@ -20,6 +20,7 @@ use super::{
     Groups,
     consumer::records::{Part, StoredConsumer},
     records::{Committed, Key, StoredGroup},
+    share::records::{Part as SharePart, StoredShare},
 };
 use crate::{
     broker::Broker,
@@ -58,6 +59,11 @@ pub enum Change {
         parts: BTreeSet<Part>,
         records: Vec<KeyValue>,
     },
+    /// The same of a share group.
+    Share {
+        parts: BTreeSet<SharePart>,
+        records: Vec<KeyValue>,
+    },
     /// The offsets of a group, and the records that delete the group itself.
     Deleted {
         places: Vec<(Arc<str>, i32)>,
@@ -87,6 +93,7 @@ pub type KeyValue = (Bytes, Option<Bytes>);
 struct Stored {
     classic: BTreeMap<String, StoredGroup>,
     consumer: BTreeMap<String, StoredConsumer>,
+    share: BTreeMap<String, StoredShare>,
 }
 
 impl Entry {
@@ -111,7 +118,7 @@ impl Entry {
             Change::Group(stored) | Change::Assigned { stored, .. } => {
                 vec![(Key::Group { group: group() }.encode(), Some(stored.encode()))]
             }
-            Change::Consumer { records, .. } => records.clone(),
+            Change::Consumer { records, .. } | Change::Share { records, .. } => records.clone(),
             Change::Deleted { places, group } => {
                 places.iter().map(|place| (offset_key(place), None)).chain(group.iter().cloned()).collect()
             }
@@ -139,6 +146,7 @@ impl Entry {
             | Change::Group(_)
             | Change::Assigned { .. }
             | Change::Consumer { .. }
+            | Change::Share { .. }
             | Change::Deleted { .. } => None,
         }
     }
@@ -233,6 +241,9 @@ pub fn replay(topic: &Topic, groups: &Groups) -> Result<(), Error> {
     for (id, group) in stored.consumer {
         groups.restore_consumer(&id, group);
     }
+    for (id, group) in stored.share {
+        groups.restore_share(&id, group);
+    }
     Ok(())
 }
 
@@ -300,7 +311,9 @@ fn apply(
 }
 
 fn apply_consumer(groups: &Groups, stored: &mut Stored, record: &Record<'_>) {
-    let Some((group, part)) = record.key.and_then(Part::decode) else { return };
+    let Some((group, part)) = record.key.and_then(Part::decode) else {
+        return apply_share(groups, stored, record);
+    };
     match (part, record.value) {
         (Part::Epoch, None) => {
             stored.consumer.remove(&group);
@@ -313,6 +326,22 @@ fn apply_consumer(groups: &Groups, stored: &mut Stored, record: &Record<'_>) {
             }
         }
         (part, value) => stored.consumer.entry(group).or_default().apply(part, value),
+    }
+}
+
+fn apply_share(groups: &Groups, stored: &mut Stored, record: &Record<'_>) {
+    let Some((group, part)) = record.key.and_then(SharePart::decode) else { return };
+    match (part, record.value) {
+        (SharePart::Epoch, None) => {
+            stored.share.remove(&group);
+            groups.restored_away(&group);
+        }
+        (part, None) => {
+            if let Some(known) = stored.share.get_mut(&group) {
+                known.apply(part, None);
+            }
+        }
+        (part, value) => stored.share.entry(group).or_default().apply(part, value),
     }
 }
 

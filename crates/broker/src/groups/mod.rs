@@ -22,6 +22,8 @@ mod consuming;
 pub mod group;
 pub mod journal;
 pub mod records;
+pub mod share;
+mod sharing;
 
 #[cfg(test)]
 mod tests;
@@ -33,7 +35,7 @@ use group::{Claim, Group, Join, Joined, State, Synced};
 use journal::{Change, Entry, Place};
 use records::{Committed, Key, StoredGroup};
 
-use crate::{log::Ending, options::Options, transactions::transaction::Producer};
+use crate::{log::Ending, options::Options, shares::Shares, transactions::transaction::Producer};
 
 /// Bounds of `session.timeout.ms` (`group.min.session.timeout.ms`, `group.max.session.timeout.ms`).
 pub const SESSION_TIMEOUT_MS: std::ops::RangeInclusive<i32> = 6_000..=1_800_000;
@@ -64,6 +66,7 @@ pub struct Groups {
     metadata_bytes_max: usize,
     offsets_retention_ms: i64,
     layout: Arc<dyn Layout>,
+    shares: Arc<Shares>,
     consuming: consuming::Settings,
     /// What is set for single groups.
     pub configs: GroupConfigs,
@@ -89,6 +92,7 @@ impl Groups {
         options: &Arc<Options>,
         configs: GroupConfigs,
         layout: Arc<dyn Layout>,
+        shares: Arc<Shares>,
     ) -> (Groups, mpsc::UnboundedReceiver<Entry>) {
         let (journal, inbox) = mpsc::unbounded_channel();
         let groups = Groups {
@@ -100,6 +104,7 @@ impl Groups {
             metadata_bytes_max: options.offset_metadata_bytes_max as usize,
             offsets_retention_ms: options.offsets_retention_ms,
             layout,
+            shares,
             consuming: consuming::Settings::of(options),
             configs,
             options: options.clone(),
@@ -109,8 +114,8 @@ impl Groups {
     }
 
     /// What holds for this group: its own setting, or the broker's.
-    pub fn setting_ms(&self, id: &str, setting: Setting) -> u32 {
-        self.configs.value_ms(id, setting, &self.options)
+    pub fn setting(&self, id: &str, setting: Setting) -> u32 {
+        self.configs.number(id, setting, &self.options)
     }
 
     pub fn get(&self, id: &str) -> Option<SharedGroup> {
@@ -158,6 +163,9 @@ impl Groups {
         let (answer, joined) = oneshot::channel();
         let consuming = {
             let mut group = group.lock();
+            if group.share.is_some() {
+                return Joined::error(&member_id, ResponseError::InconsistentGroupProtocol);
+            }
             if member_id.is_empty() && group.members.len() >= MEMBERS_COUNT_MAX {
                 return Joined::error(&member_id, ResponseError::GroupMaxSizeReached);
             }
@@ -380,13 +388,21 @@ impl Groups {
             self.write(&locked, Change::Deleted { places, group }, Some(done));
         }
         self.groups.lock().remove(group_id);
-        outcome.await.unwrap_or(Err(ResponseError::CoordinatorNotAvailable))
+        outcome.await.unwrap_or(Err(ResponseError::CoordinatorNotAvailable))?;
+        self.shares.delete(|key| *key.group == *group_id).await
     }
 
     /// A topic is gone: so is what was committed for it, as in Kafka.
-    pub fn forget_topic(&self, topic: &str) {
+    pub fn forget_topic(&self, topic: &str, id: Option<Uuid>) {
+        if let Some(id) = id {
+            self.shares.forget_topic(id);
+        }
         for group in self.all() {
-            let group = group.lock();
+            let mut group = group.lock();
+            if let (Some(share), Some(id)) = (&mut group.share, id) {
+                share.forget(&[id]);
+                self.store_share(&mut group);
+            }
             let unsettled = group.unsettled.values().flat_map(HashMap::keys);
             let places = group.offsets.keys().chain(unsettled).filter(|(name, _)| **name == *topic);
             let offsets: Vec<_> = places.map(|place| (place.clone(), None)).collect();
@@ -435,6 +451,7 @@ impl Groups {
                 (Change::Consumer { parts, .. }, outcome) => {
                     group.consumer_written(parts, outcome.is_ok());
                 }
+                (Change::Share { parts, .. }, outcome) => group.share_written(parts, outcome.is_ok()),
                 (Change::Offsets(_) | Change::Unsettled { .. }, Err(_))
                 | (Change::Group(_) | Change::Deleted { .. }, _) => {}
             }
@@ -494,6 +511,7 @@ impl Groups {
                     group.tick(now);
                     self.store_if_due(&mut group);
                     self.store_consumer(&mut group);
+                    self.store_share(&mut group);
                     busy |= !group.is_idle();
                 }
             }
@@ -522,8 +540,9 @@ impl Groups {
 
 /// The records that delete the group itself.
 fn deletion(group: &Group) -> Vec<journal::KeyValue> {
-    match &group.consumer {
-        Some(consumer) => consumer::records::tombstones(&group.id, &consumer.parts()),
-        None => vec![(Key::Group { group: group.id.to_string() }.encode(), None)],
+    match (&group.consumer, &group.share) {
+        (Some(consumer), _) => consumer::records::tombstones(&group.id, &consumer.parts()),
+        (None, Some(share)) => share::records::tombstones(&group.id, &share.parts()),
+        (None, None) => vec![(Key::Group { group: group.id.to_string() }.encode(), None)],
     }
 }

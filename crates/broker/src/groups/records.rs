@@ -207,7 +207,7 @@ impl StoredMember {
 }
 
 /// Strings longer than Kafka's two bytes of length can say were refused at the door; what is left is cut.
-pub(super) fn put_text(out: &mut BytesMut, text: &str) {
+pub(crate) fn put_text(out: &mut BytesMut, text: &str) {
     let bytes = &text.as_bytes()[..text.len().min(i16::MAX as usize)];
     out.put_i16(bytes.len() as i16);
     out.put_slice(bytes);
@@ -225,7 +225,7 @@ fn put_bytes(out: &mut BytesMut, bytes: &[u8]) {
     out.put_slice(bytes);
 }
 
-pub(super) fn get_text(bytes: &mut &[u8]) -> Option<String> {
+pub(crate) fn get_text(bytes: &mut &[u8]) -> Option<String> {
     get_optional_text(bytes)?
 }
 

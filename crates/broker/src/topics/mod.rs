@@ -54,7 +54,7 @@ impl Topic {
 }
 
 pub fn is_internal(name: &str) -> bool {
-    name == "__consumer_offsets" || name == "__transaction_state"
+    ["__consumer_offsets", "__transaction_state", "__share_group_state"].contains(&name)
 }
 
 /// Why a change to a topic is refused: Kafka's code, and a sentence for people.

@@ -34,7 +34,7 @@ fn differences([ours, theirs]: &[BTreeMap<String, String>; 2]) -> String {
     different.map(|(what, ours, theirs)| format!("{what}: {ours}, {theirs}\n")).collect()
 }
 
-/// Share groups and Streams groups are not there, nor is what only a cluster of several nodes can do. Telemetry
+/// Streams groups are not there, nor is what only a cluster of several nodes can do. Telemetry
 /// (KIP-714) is announced by neither: a Kafka without a receiver for it does not.
 #[test]
 fn what_is_announced_is_what_kafka_announces() {

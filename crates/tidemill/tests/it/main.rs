@@ -38,5 +38,6 @@ mod registry_clients;
 mod rest_clients;
 mod s3_clients;
 mod security;
+mod share_groups;
 mod shared;
 mod transactions;

@@ -156,7 +156,7 @@ fn set<K: Ord, V>(map: &mut BTreeMap<K, V>, key: K, known: bool, value: Option<V
     };
 }
 
-fn put_no_tags(out: &mut BytesMut) {
+pub(crate) fn put_no_tags(out: &mut BytesMut) {
     out.put_u8(0);
 }
 
@@ -168,7 +168,7 @@ fn put_tag(out: &mut BytesMut, bytes: &[u8]) {
     out.put_slice(bytes);
 }
 
-fn put_varint(out: &mut BytesMut, mut value: u32) {
+pub(crate) fn put_varint(out: &mut BytesMut, mut value: u32) {
     while value >= 0x80 {
         out.put_u8(value as u8 | 0x80);
         value >>= 7;
@@ -176,26 +176,26 @@ fn put_varint(out: &mut BytesMut, mut value: u32) {
     out.put_u8(value as u8);
 }
 
-fn put_compact(out: &mut BytesMut, bytes: &[u8]) {
+pub(crate) fn put_compact(out: &mut BytesMut, bytes: &[u8]) {
     put_varint(out, bytes.len() as u32 + 1);
     out.put_slice(bytes);
 }
 
-fn put_optional(out: &mut BytesMut, text: Option<&str>) {
+pub(crate) fn put_optional(out: &mut BytesMut, text: Option<&str>) {
     match text {
         Some(text) => put_compact(out, text.as_bytes()),
         None => put_varint(out, 0),
     }
 }
 
-fn put_texts(out: &mut BytesMut, texts: &BTreeSet<String>) {
+pub(crate) fn put_texts(out: &mut BytesMut, texts: &BTreeSet<String>) {
     put_varint(out, texts.len() as u32 + 1);
     for text in texts {
         put_compact(out, text.as_bytes());
     }
 }
 
-fn put_partitions(out: &mut BytesMut, partitions: &Partitions) {
+pub(crate) fn put_partitions(out: &mut BytesMut, partitions: &Partitions) {
     put_varint(out, partitions.len() as u32 + 1);
     for (topic, numbers) in partitions {
         out.put_slice(topic.as_bytes());
@@ -262,7 +262,7 @@ fn put_profile(out: &mut BytesMut, profile: &Profile) {
     put_tag(out, &inner);
 }
 
-fn get_varint(bytes: &mut &[u8]) -> Option<u32> {
+pub(crate) fn get_varint(bytes: &mut &[u8]) -> Option<u32> {
     let mut value = 0u32;
     for place in 0..5 {
         let byte = bytes.try_get_u8().ok()?;
@@ -274,7 +274,7 @@ fn get_varint(bytes: &mut &[u8]) -> Option<u32> {
     None
 }
 
-fn get_slice<'a>(bytes: &mut &'a [u8], length: u32) -> Option<&'a [u8]> {
+pub(crate) fn get_slice<'a>(bytes: &mut &'a [u8], length: u32) -> Option<&'a [u8]> {
     let (head, rest) = bytes.split_at_checked(length as usize)?;
     *bytes = rest;
     Some(head)
@@ -288,19 +288,19 @@ fn get_compact<'a>(bytes: &mut &'a [u8]) -> Option<Option<&'a [u8]>> {
     }
 }
 
-fn get_optional(bytes: &mut &[u8]) -> Option<Option<String>> {
+pub(crate) fn get_optional(bytes: &mut &[u8]) -> Option<Option<String>> {
     match get_compact(bytes)? {
         None => Some(None),
         Some(text) => std::str::from_utf8(text).ok().map(|text| Some(text.to_owned())),
     }
 }
 
-fn get_string(bytes: &mut &[u8]) -> Option<String> {
+pub(crate) fn get_string(bytes: &mut &[u8]) -> Option<String> {
     get_optional(bytes)?
 }
 
 /// Reads as many as the count says, and stops where the bytes do.
-fn get_items<T, C: FromIterator<T>>(
+pub(crate) fn get_items<T, C: FromIterator<T>>(
     bytes: &mut &[u8],
     mut item: impl FnMut(&mut &[u8]) -> Option<T>,
 ) -> Option<C> {
@@ -308,7 +308,7 @@ fn get_items<T, C: FromIterator<T>>(
 }
 
 /// The tagged fields; the one that we know, if it is there.
-fn get_tag<'a>(bytes: &mut &'a [u8]) -> Option<Option<&'a [u8]>> {
+pub(crate) fn get_tag<'a>(bytes: &mut &'a [u8]) -> Option<Option<&'a [u8]>> {
     let mut found = None;
     for _ in 0..get_varint(bytes)? {
         let tag = get_varint(bytes)?;
@@ -330,7 +330,7 @@ fn get_epoch(bytes: &mut &[u8]) -> Option<(i32, i64)> {
     Some((epoch, hash))
 }
 
-fn get_partitions(bytes: &mut &[u8]) -> Option<Partitions> {
+pub(crate) fn get_partitions(bytes: &mut &[u8]) -> Option<Partitions> {
     get_items(bytes, |bytes| {
         let topic = Uuid::from_slice(get_slice(bytes, 16)?).ok()?;
         let numbers = get_items(bytes, |bytes| bytes.try_get_i32().ok())?;

@@ -17,18 +17,27 @@ const COOPERATIVE_STICKY: &str = "cooperative-sticky";
 impl Group {
     /// Kafka's word for the kind of group.
     pub fn kind(&self) -> &'static str {
-        if self.consumer.is_some() { "consumer" } else { "classic" }
+        match (&self.consumer, &self.share) {
+            (Some(_), _) => "consumer",
+            (None, Some(_)) => "share",
+            (None, None) => "classic",
+        }
     }
 
     /// Kafka's word for its state.
     pub fn word(&self) -> &'static str {
-        self.consumer.as_ref().map_or_else(|| self.state.word(), |consumer| consumer.state().word())
+        match (&self.consumer, &self.share) {
+            (Some(consumer), _) => consumer.state().word(),
+            (None, Some(share)) => share.state().word(),
+            (None, None) => self.state.word(),
+        }
     }
 
     pub fn has_members(&self) -> bool {
-        match &self.consumer {
-            Some(consumer) => !consumer.members.is_empty(),
-            None => self.state != State::Empty && self.state != State::Dead,
+        match (&self.consumer, &self.share) {
+            (Some(consumer), _) => !consumer.members.is_empty(),
+            (None, Some(share)) => !share.members.is_empty(),
+            (None, None) => self.state != State::Empty && self.state != State::Dead,
         }
     }
 
@@ -37,9 +46,10 @@ impl Group {
         self.state == State::Empty && self.members.is_empty() && self.pending.is_empty()
     }
 
-    /// Nobody is in it, or about to come in, and no transaction commits anything for it.
+    /// Nobody is in it, or about to come in, and no transaction commits anything for it. As in Kafka, a share group is there until
+    /// it is deleted.
     pub fn is_over(&self) -> bool {
-        self.is_bare() && !self.has_members() && self.unsettled.is_empty()
+        self.share.is_none() && self.is_bare() && !self.has_members() && self.unsettled.is_empty()
     }
 
     /// Who is in the group goes on in a consumer group: each with what it had, and called to join again.
