@@ -197,16 +197,9 @@ fn worded(value: &Value, at: &str, types: &mut Map<String, Json>) -> Value {
             time_text(value, "date").unwrap_or(Value::Int((*days).into()))
         }
         Value::TimestampMs(number) | Value::TimestampUs(number) => {
-            let text = time_text(value, "timestamp");
-            let is_ms = matches!(value, Value::TimestampMs(_));
-            is(if text.is_some() {
-                "timestamp"
-            } else if is_ms {
-                "timestamp_ms"
-            } else {
-                "timestamp_us"
-            });
-            text.unwrap_or(Value::Int(*number))
+            let (word, shown) = moment(value, *number);
+            is(word);
+            shown
         }
         // Nothing that JSON has a word for, or that it would read as its neighbour.
         Value::Float(number) if !is_same_in_json(*number) => {
@@ -254,6 +247,15 @@ fn worded(value: &Value, at: &str, types: &mut Map<String, Json>) -> Value {
         | Value::Float(_)
         | Value::String(_)
         | Value::Tagged { .. }) => plain.clone(),
+    }
+}
+
+/// A moment, and the word for how it is shown.
+fn moment(value: &Value, number: i64) -> (&'static str, Value) {
+    match (time_text(value, "timestamp"), value) {
+        (Some(text), _) => ("timestamp", text),
+        (None, Value::TimestampMs(_)) => ("timestamp_ms", Value::Int(number)),
+        (None, _) => ("timestamp_us", Value::Int(number)),
     }
 }
 

@@ -152,12 +152,9 @@ impl Record {
             let times = records.iter().map(|record| record.timestamp_ms.unwrap_or(-1));
             envelope.timestamps_ms = Some(times.collect());
         }
-        if is_topic {
-            if records.iter().any(|record| !record.headers.is_empty()) {
-                let headers: Vec<Headers> =
-                    records.iter_mut().map(|record| std::mem::take(&mut record.headers)).collect();
-                envelope.headers = Some(headers.into());
-            }
+        if is_topic && records.iter().any(|record| !record.headers.is_empty()) {
+            let headers = records.iter_mut().map(|record| std::mem::take(&mut record.headers));
+            envelope.headers = Some(headers.collect::<Vec<Headers>>().into());
         }
         Some(Batch { body, envelope, contract: None, place, end, lease })
     }
