@@ -25,7 +25,7 @@ use super::{
 use crate::{
     broker::Broker,
     errors::Error,
-    log::{Ending, Log, ReadLimit, Writer},
+    log::{Ending, Log, Writer},
     topics::Topic,
     transactions::transaction::Producer,
 };
@@ -33,7 +33,6 @@ use crate::{
 pub const OFFSETS_TOPIC: &str = "__consumer_offsets";
 /// Changes written as one batch: bounds the batch's size (a commit's metadata has at most some KiB).
 const ENTRIES_PER_BATCH_MAX: usize = 256;
-const READ_BYTES_MAX: usize = 1 << 20;
 /// A batch that a real Kafka compressed is unpacked to at most this.
 const BATCH_BYTES_MAX: usize = 64 << 20;
 
@@ -222,16 +221,7 @@ pub fn partition_for(group: &str, partitions_count: usize) -> usize {
 pub fn replay(topic: &Topic, groups: &Groups) -> Result<(), Error> {
     let mut stored = Stored::default();
     for (partition, log) in topic.partitions.iter().enumerate() {
-        let mut offset = log.start_offset();
-        while offset < log.high_watermark() {
-            let limit = ReadLimit { bytes_max: READ_BYTES_MAX, at_least_one: true, before: i64::MAX };
-            let fetched = log.read_blocking(offset, limit)?;
-            if fetched.next_offset <= offset {
-                break; // nothing whole is left
-            }
-            replay_some(log, partition, &fetched.records, groups, &mut stored)?;
-            offset = fetched.next_offset;
-        }
+        log.replay(|bytes| replay_some(log, partition, bytes, groups, &mut stored))?;
     }
     for (id, group) in stored.classic {
         if let Some(shared) = groups.restore(&id) {

@@ -28,6 +28,8 @@ const AHEAD_STEP_BYTES: u64 = 2 << 20;
 static BRINGING: Semaphore = Semaphore::const_new(16);
 /// How often a read begins again because compaction or retention took its segment away.
 const ATTEMPTS_COUNT_MAX: usize = 8;
+/// Read at once when a whole log is.
+const REPLAY_BYTES_MAX: usize = 1 << 20;
 const HINTS_COUNT: usize = 4;
 /// Less is copied sooner than it is looked for batch by batch; so are batches that are small.
 const LOCATED_BYTES_MIN: u64 = 64 << 10;
@@ -162,7 +164,26 @@ impl Log {
         Some(Located { slice, next_offset })
     }
 
-    /// The same on this thread, which the disk may hold up: for start-up (group offsets) and tests.
+    /// Shows `take` all whole batches that there are, about a MiB of them at a time: what is kept in an internal topic is read back so
+    /// at start. Blocks on the disk.
+    ///
+    /// # Errors
+    /// The log cannot be read; what `take` refuses.
+    pub fn replay<E: From<LogError>>(&self, mut take: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
+        let limit = ReadLimit { bytes_max: REPLAY_BYTES_MAX, at_least_one: true, before: i64::MAX };
+        let mut offset = self.start_offset();
+        while offset < self.high_watermark() {
+            let fetched = self.read_blocking(offset, limit)?;
+            if fetched.next_offset <= offset {
+                break; // nothing whole is left
+            }
+            take(&fetched.records)?;
+            offset = fetched.next_offset;
+        }
+        Ok(())
+    }
+
+    /// A read on this thread, which the disk may hold up: for start-up and tests.
     pub fn read_blocking(&self, offset: i64, limit: ReadLimit) -> Result<Fetched, LogError> {
         let read = self.read_with(offset, limit, Wait::ForDisk)?;
         Ok(read.expect("a read that waits for the disk never gives up"))

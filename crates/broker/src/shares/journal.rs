@@ -18,13 +18,12 @@ use crate::{
     broker::Broker,
     errors::Error,
     groups::journal::partition_for,
-    log::{Log, ReadLimit, Writer},
+    log::{Log, Writer},
     topics::Topic,
 };
 
 /// Entries written as one batch: bounds the batch's size.
 const ENTRIES_PER_BATCH_MAX: usize = 256;
-const READ_BYTES_MAX: usize = 1 << 20;
 /// A batch that a real Kafka compressed is unpacked to at most this.
 const BATCH_BYTES_MAX: usize = 64 << 20;
 /// So many records may lie in a partition before it is looked at what of them is still needed, and again after half as many. Tests
@@ -134,16 +133,7 @@ pub fn replay(topic: &Topic, shares: &Shares) -> Result<Snapshots, Error> {
     for (number, log) in topic.partitions.iter().enumerate() {
         let mut stored = HashMap::new();
         let tail = snapshots.0.entry(number).or_default();
-        let mut offset = log.start_offset();
-        while offset < log.high_watermark() {
-            let limit = ReadLimit { bytes_max: READ_BYTES_MAX, at_least_one: true, before: i64::MAX };
-            let fetched = log.read_blocking(offset, limit)?;
-            if fetched.next_offset <= offset {
-                break; // nothing whole is left
-            }
-            replay_some(log, &fetched.records, &mut stored, tail)?;
-            offset = fetched.next_offset;
-        }
+        log.replay(|bytes| replay_some(log, bytes, &mut stored, tail))?;
         for (key, Stored { window, state_epoch, snapshot_epoch }) in stored {
             shares.restore(key, window, (state_epoch, snapshot_epoch));
         }

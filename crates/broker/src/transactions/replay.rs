@@ -3,13 +3,8 @@
 use wire::batch::batches;
 
 use super::{Transactions, records, transaction::Transaction};
-use crate::{
-    errors::Error,
-    log::{Log, ReadLimit},
-    topics::Topic,
-};
+use crate::{errors::Error, log::Log, topics::Topic};
 
-const READ_BYTES_MAX: usize = 1 << 20;
 /// A batch that a real Kafka compressed is unpacked to at most this.
 const BATCH_BYTES_MAX: usize = 64 << 20;
 
@@ -19,16 +14,7 @@ const BATCH_BYTES_MAX: usize = 64 << 20;
 /// The log cannot be read, or says something of an id that is not understood: to go on without it would forget a decision.
 pub fn replay(topic: &Topic, transactions: &Transactions) -> Result<(), Error> {
     for log in &topic.partitions {
-        let mut offset = log.start_offset();
-        while offset < log.high_watermark() {
-            let limit = ReadLimit { bytes_max: READ_BYTES_MAX, at_least_one: true, before: i64::MAX };
-            let fetched = log.read_blocking(offset, limit)?;
-            if fetched.next_offset <= offset {
-                break; // nothing whole is left
-            }
-            replay_some(log, &fetched.records, transactions)?;
-            offset = fetched.next_offset;
-        }
+        log.replay(|bytes| replay_some(log, bytes, transactions))?;
     }
     Ok(())
 }
