@@ -44,6 +44,12 @@ struct Args {
     /// So many inputs, however long that takes
     #[arg(long)]
     inputs: Option<u64>,
+    /// So long, or so many, for each kind of input apart: each API key, for requests and broker
+    #[arg(long)]
+    each_kind: bool,
+    /// Only the kind that this first byte stands for
+    #[arg(long, hide = true)]
+    first_byte: Option<u8>,
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// Run these files alone, each once
@@ -61,17 +67,35 @@ fn main() -> ExitCode {
     let targets: Vec<&'static Target> = TARGETS.iter().filter(is_named).collect();
     let failed_count = match args.here || !args.file.is_empty() {
         true => targets.into_iter().filter(|target| run_here(target, &args)).count(),
-        false => side_by_side(targets, &args),
+        false => side_by_side(works(targets, &args), &args),
     };
     if failed_count > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
+/// What a process runs: a target, of which the inputs may all begin with the same byte.
+type Work = (&'static Target, Option<u8>);
+
+fn works(targets: Vec<&'static Target>, args: &Args) -> Vec<Work> {
+    let works_of = |target: &'static Target| -> Vec<Work> {
+        if !args.each_kind || target.kind_of.is_none() {
+            return vec![(target, None)];
+        }
+        let corpus = read_corpus(target).by_first_byte();
+        corpus.into_keys().map(|first| (target, Some(first))).collect()
+    };
+    targets.into_iter().flat_map(works_of).collect()
+}
+
+fn read_corpus(target: &Target) -> Corpus {
+    Corpus::read(&fuzz::corpus_folder().join(target.corpus)).expect("the corpus can be read")
+}
+
 /// As many at once as there are processors.
-fn side_by_side(targets: Vec<&'static Target>, args: &Args) -> usize {
-    let (left, failed_count) = (Mutex::new(targets), AtomicUsize::new(0));
+fn side_by_side(works: Vec<Work>, args: &Args) -> usize {
+    let (left, failed_count) = (Mutex::new(works), AtomicUsize::new(0));
     let lane = || {
-        while let Some(target) = { left.lock().expect("nobody panics with it").pop() } {
-            failed_count.fetch_add(usize::from(run_apart(target, args)), Ordering::Relaxed);
+        while let Some(work) = { left.lock().expect("nobody panics with it").pop() } {
+            failed_count.fetch_add(usize::from(run_apart(work, args)), Ordering::Relaxed);
         }
     };
     thread::scope(|scope| {
@@ -82,21 +106,37 @@ fn side_by_side(targets: Vec<&'static Target>, args: &Args) -> usize {
     failed_count.into_inner()
 }
 
-fn output_folder(target: &Target) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/fuzz").join(target.name)
+/// As it is told: `requests of Produce`.
+fn name_of((target, first): Work) -> String {
+    match (target.kind_of, first) {
+        (Some(kind_of), Some(first)) => format!("{} of {}", target.name, kind_of(first)),
+        _ => target.name.to_owned(),
+    }
 }
 
-fn run_apart(target: &Target, args: &Args) -> bool {
+/// Where its failures and the input in work lie, under `target/fuzz/`.
+fn folder_name((target, first): Work) -> String {
+    first.map_or_else(|| target.name.to_owned(), |first| format!("{}-{first}", target.name))
+}
+
+fn output_folder(work: Work) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/fuzz").join(folder_name(work))
+}
+
+fn run_apart(work: Work, args: &Args) -> bool {
     let mut command = Command::new(std::env::current_exe().expect("we are a program"));
-    command.arg(target.name).arg("--here").arg(format!("--seed={}", args.seed));
+    command.arg(work.0.name).arg("--here").arg(format!("--seed={}", args.seed));
     command.arg(format!("--seconds={}", args.seconds));
     if let Some(inputs) = args.inputs {
         command.arg(format!("--inputs={inputs}"));
     }
+    if let Some(first) = work.1 {
+        command.arg(format!("--first-byte={first}"));
+    }
     let status = command.status().expect("we can run ourselves");
     if !matches!(status.code(), Some(0 | 1)) {
-        let current = output_folder(target).join("current");
-        eprintln!("{}: ended with {status}; its input is {}", target.name, current.display());
+        let current = output_folder(work).join("current");
+        eprintln!("{}: ended with {status}; its input is {}", name_of(work), current.display());
     }
     !status.success()
 }
@@ -112,7 +152,8 @@ fn note_panics() {
 
 fn run_here(target: &'static Target, args: &Args) -> bool {
     note_panics();
-    let folder = output_folder(target);
+    let work = (target, args.first_byte);
+    let (folder, label) = (output_folder(work), name_of(work));
     fs::create_dir_all(&folder).expect("target/ can be written");
     let mut failures: BTreeMap<String, u64> = BTreeMap::new();
     let mut slowest = Duration::ZERO;
@@ -127,7 +168,7 @@ fn run_here(target: &'static Target, args: &Args) -> bool {
             if *count == 1 {
                 let name = format!("failure-{:016x}", hash(failure.as_bytes()));
                 fs::write(folder.join(&name), input).ok();
-                eprintln!("{}: {failure}\n  input: target/fuzz/{}/{name}", target.name, target.name);
+                eprintln!("{label}: {failure}\n  input: target/fuzz/{}/{name}", folder_name(work));
             }
         }
     };
@@ -135,12 +176,11 @@ fn run_here(target: &'static Target, args: &Args) -> bool {
         attempt(&fs::read(file).expect("the file can be read"));
     }
     if args.file.is_empty() {
-        feed(target, args, &folder, &mut attempt).expect("the corpus can be read");
+        feed(target, args, &folder, &mut attempt).expect("target/ can be written");
     }
     let count = TRIED_COUNT.load(Ordering::Relaxed);
     eprintln!(
-        "{}: {count} inputs, {} kinds of failure; at most {} KiB and {} ms for one; seed {}",
-        target.name,
+        "{label}: {count} inputs, {} kinds of failure; at most {} KiB and {} ms for one; seed {}",
         failures.len(),
         largest >> 10,
         slowest.as_millis(),
@@ -155,7 +195,10 @@ fn feed(
     folder: &Path,
     attempt: &mut dyn FnMut(&[u8]),
 ) -> io::Result<()> {
-    let corpus = Corpus::read(&fuzz::corpus_folder().join(target.corpus))?;
+    let mut corpus = read_corpus(target);
+    if let Some(first) = args.first_byte {
+        corpus = corpus.by_first_byte().remove(&first).expect("a first byte of the corpus");
+    }
     let current = File::create(folder.join("current"))?;
     watch(target);
     let mut mutator = Mutator::new(&corpus, target.words, target.input_bytes_max, args.seed);
@@ -170,6 +213,9 @@ fn feed(
             break;
         }
         mutator.next_into(&mut input);
+        if let (Some(first), Some(begins)) = (args.first_byte, input.first_mut()) {
+            *begins = first;
+        }
         current.set_len(input.len() as u64)?;
         current.write_all_at(&input, 0)?;
         attempt(&input);

@@ -1,6 +1,6 @@
 //! Inputs from inputs: a few random changes to one of the corpus, some of them with a piece of another.
 
-use std::{fs, io, path::Path};
+use std::{collections::BTreeMap, fs, io, path::Path};
 
 /// SplitMix64: small, and the same everywhere.
 struct Random(u64);
@@ -36,6 +36,17 @@ impl Corpus {
             inputs.push(Vec::new());
         }
         Ok(Self(inputs))
+    }
+
+    /// Those that begin with the same byte together: for requests, one corpus for each key.
+    pub fn by_first_byte(self) -> BTreeMap<u8, Self> {
+        let mut apart: BTreeMap<u8, Self> = BTreeMap::new();
+        for input in self.0 {
+            if let Some(first) = input.first() {
+                apart.entry(*first).or_insert_with(|| Self(Vec::new())).0.push(input);
+            }
+        }
+        apart
     }
 
     pub fn len(&self) -> usize {

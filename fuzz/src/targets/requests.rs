@@ -1,6 +1,6 @@
 //! Requests: the frame, its header, the check of the shape, and the codec of each key and version that the broker speaks.
 
-use broker::api::HANDLERS;
+use broker::api::{HANDLERS, Handler};
 use bytes::{Bytes, BytesMut};
 use kafka_protocol::{
     messages::*,
@@ -8,10 +8,19 @@ use kafka_protocol::{
 };
 use wire::frame;
 
+/// Which request the first byte of an input stands for.
+pub(super) fn name_of(which: u8) -> &'static str {
+    handler_of(which).name
+}
+
+fn handler_of(which: u8) -> &'static Handler {
+    &HANDLERS[usize::from(which) % HANDLERS.len()]
+}
+
 /// The first byte says which key, the second which version; the rest is the body.
 pub(super) fn decode(input: &[u8]) {
     let [which, version, body @ ..] = input else { return };
-    let handler = &HANDLERS[usize::from(*which) % HANDLERS.len()];
+    let handler = handler_of(*which);
     let span = handler.versions.end() - handler.versions.start() + 1;
     let version = handler.versions.start() + i16::from(*version) % span;
     if handler.shape.check(body, version).is_ok() {
