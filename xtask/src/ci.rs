@@ -1,5 +1,7 @@
 //! `cargo xtask ci`: what has to hold before anything lands, quickest first. `.ci/run` calls it.
 
+use std::time::Instant;
+
 use anyhow::Result;
 
 use crate::{
@@ -11,13 +13,23 @@ use crate::{
 pub fn run() -> Result<()> {
     // The parts that nobody here wrote arrive while clippy works; the tests then find them there.
     let parts = std::thread::spawn(|| services::install(&services::Args::default()));
-    show(&mut cargo(&["fmt", "--all", "--check"]))?;
-    licences::check()?;
-    docs::check()?;
-    show(&mut cargo(&["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
-    parts.join().expect("a panic there is a bug of xtask")?;
-    test::run(&test::Args::default())?;
-    fuzz::run(&fuzz::Args::short(60))
+    timed("formatting", || show(&mut cargo(&["fmt", "--all", "--check"])))?;
+    timed("licences and pages", || licences::check().and_then(|()| docs::check()))?;
+    let lints = ["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"];
+    timed("lints", || show(&mut cargo(&lints)))?;
+    timed("parts, behind the lints", || parts.join().expect("a panic there is a bug of xtask").map(drop))?;
+    let build = ["test", "--quiet", "--workspace", "--lib", "--bins", "--tests", "--no-run"];
+    timed("building the tests", || show(&mut cargo(&build)))?;
+    timed("tests", || test::run(&test::Args::default()))?;
+    timed("fuzzing", || fuzz::run(&fuzz::Args::short(60)))
+}
+
+/// Says how long a step took: all of them together have an hour.
+fn timed(step: &str, work: impl FnOnce() -> Result<()>) -> Result<()> {
+    let start = Instant::now();
+    work()?;
+    eprintln!("{step}: {} s", start.elapsed().as_secs());
+    Ok(())
 }
 
 pub fn tidy() -> Result<()> {
