@@ -55,7 +55,8 @@ fn decode_body(key: i16, version: i16, mut body: Bytes) {
         AlterUserScramCredentialsRequest DescribeClusterRequest DescribeProducersRequest DescribeTransactionsRequest
         ListTransactionsRequest ConsumerGroupHeartbeatRequest ConsumerGroupDescribeRequest
         DescribeTopicPartitionsRequest CreateDelegationTokenRequest RenewDelegationTokenRequest
-        ExpireDelegationTokenRequest DescribeDelegationTokenRequest);
+        ExpireDelegationTokenRequest DescribeDelegationTokenRequest AlterReplicaLogDirsRequest
+        ListConfigResourcesRequest);
     panic!("the fuzz target knows no request of key {key}");
 }
 

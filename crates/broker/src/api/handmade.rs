@@ -1,5 +1,5 @@
-//! Requests that are read by hand, because the codec does not know their versions: ListOffsets 0, which Kafka 4 has dropped,
-//! OffsetCommit and OffsetFetch 10, which Kafka 4.1 has begun with, ShareFetch and ShareAcknowledge 2 and DescribeShareGroupOffsets 1 of
+//! Requests that are read by hand, because the codec does not know their versions: ListOffsets 0 and OffsetCommit 1, which Kafka 4 has
+//! dropped, OffsetCommit and OffsetFetch 10, which Kafka 4.1 has begun with, ShareFetch and ShareAcknowledge 2 and DescribeShareGroupOffsets 1 of
 //! Kafka 4.2. Answers that are not the codec's stand in their keys' files.
 //!
 //! Each body has passed its shape's check.
@@ -26,6 +26,7 @@ pub const IDS_SINCE: i16 = 10;
 pub fn read(key: i16, version: i16, body: Bytes) -> Option<Result<(), Malformed>> {
     match (key, version) {
         (ListOffsetsRequest::KEY, 0) => Some(list_offsets(body).map(drop)),
+        (OffsetCommitRequest::KEY, 1) => Some(first_offset_commit(body).map(drop)),
         (OffsetCommitRequest::KEY, IDS_SINCE..) => Some(offset_commit(body).map(drop)),
         (OffsetFetchRequest::KEY, IDS_SINCE..) => Some(offset_fetch(body).map(drop)),
         (ShareFetchRequest::KEY, version) => Some(share_fetch(body, version).map(drop)),
@@ -39,8 +40,7 @@ pub fn read(key: i16, version: i16, body: Bytes) -> Option<Result<(), Malformed>
 pub fn list_offsets(mut body: Bytes) -> Result<ListOffsetsRequest, Malformed> {
     let mut request = ListOffsetsRequest::default().with_replica_id(short(body.try_get_i32())?.into());
     for _ in 0..short(body.try_get_i32())? {
-        let length = usize::try_from(short(body.try_get_i16())?).map_err(|_| Malformed::Length)?;
-        let name = StrBytes::try_from(take(&mut body, length)?).map_err(|_| Malformed::Codec)?;
+        let name = plain_text(&mut body)?.ok_or(Malformed::Length)?;
         let mut topic = ListOffsetsTopic::default().with_name(TopicName(name));
         for _ in 0..short(body.try_get_i32())? {
             let partition = ListOffsetsPartition::default()
@@ -48,6 +48,28 @@ pub fn list_offsets(mut body: Bytes) -> Result<ListOffsetsRequest, Malformed> {
                 .with_timestamp(short(body.try_get_i64())?);
             short(body.try_get_i32())?; // how many
             topic.partitions.push(partition);
+        }
+        request.topics.push(topic);
+    }
+    Ok(request)
+}
+
+/// As v2, but that each partition, and not the request, says a time: of the commit there, how long it is kept here. Neither is honoured.
+pub fn first_offset_commit(mut body: Bytes) -> Result<OffsetCommitRequest, Malformed> {
+    let body = &mut body;
+    let mut request = OffsetCommitRequest::default()
+        .with_group_id(GroupId(plain_text(body)?.unwrap_or_default()))
+        .with_generation_id_or_member_epoch(short(body.try_get_i32())?)
+        .with_member_id(plain_text(body)?.unwrap_or_default());
+    for _ in 0..short(body.try_get_i32())? {
+        let name = plain_text(body)?.ok_or(Malformed::Length)?;
+        let mut topic = OffsetCommitRequestTopic::default().with_name(TopicName(name));
+        for _ in 0..short(body.try_get_i32())? {
+            let partition = OffsetCommitRequestPartition::default()
+                .with_partition_index(short(body.try_get_i32())?)
+                .with_committed_offset(short(body.try_get_i64())?);
+            short(body.try_get_i64())?; // when
+            topic.partitions.push(partition.with_committed_metadata(plain_text(body)?));
         }
         request.topics.push(topic);
     }
@@ -151,6 +173,15 @@ fn take(body: &mut Bytes, length: usize) -> Result<Bytes, Malformed> {
 
 fn id(body: &mut Bytes) -> Result<Uuid, Malformed> {
     short(body.try_get_u128()).map(Uuid::from_u128)
+}
+
+/// A string of a version that is not flexible, which may be null.
+fn plain_text(body: &mut Bytes) -> Result<Option<StrBytes>, Malformed> {
+    let length = match short(body.try_get_i16())? {
+        -1 => return Ok(None),
+        length => usize::try_from(length).map_err(|_| Malformed::Length)?,
+    };
+    StrBytes::try_from(take(body, length)?).map(Some).map_err(|_| Malformed::Codec)
 }
 
 /// A compact string, which may be null.

@@ -1,7 +1,7 @@
-//! ListOffsets (key 2), versions 0-8.
+//! ListOffsets (key 2), versions 0-10.
 //! v0 a list of offsets: neither the codec nor Kafka 4 knows it, and librdkafka before 1.8 asks in it where a partition begins
 //! and ends; v2 isolation level; v4 leader epochs; v6 flexible; v7 the record with the largest timestamp (-3, KIP-734); v8 the local
-//! log's start (-4, KIP-405). A timestamp gives the first record at or after it, -1 as offset where there is none.
+//! log's start (-4, KIP-405); v9 the end of what lies in remote storage (-5, KIP-1005): nothing does; v10 a time-out (KIP-1075). A timestamp gives the first record at or after it, -1 as offset where there is none.
 
 use std::sync::Arc;
 
@@ -33,18 +33,19 @@ const LATEST: i64 = -1;
 const EARLIEST: i64 = -2;
 const MAX_TIMESTAMP: i64 = -3;
 const EARLIEST_LOCAL: i64 = -4;
+const LATEST_TIERED: i64 = -5;
 
 pub const HANDLER: Handler = Handler {
     key: ListOffsetsRequest::KEY,
     name: "ListOffsets",
-    versions: 0..=8,
+    versions: 0..=10,
     shape: &shapes::LIST_OFFSETS,
     pipelined: false,
     call: |broker, call| match call.caller.version {
         0 => first_version(broker, call),
         _ => call.answer(move |request, caller| act(broker, request, caller)),
     },
-    notes: "v0 for old clients, with one offset in its list; earliest, latest, by time, largest timestamp (v7), local earliest (v8: the same as earliest); \
+    notes: "v0 for old clients, with one offset in its list; earliest, latest, by time, largest timestamp (v7), local earliest (v8: the same as earliest), latest in remote storage (v9: none); \
             read_committed: nothing from the last stable offset on",
 };
 
@@ -119,6 +120,7 @@ async fn find(
     match asked.timestamp {
         LATEST => Ok(plain(end)),
         EARLIEST | EARLIEST_LOCAL => Ok(plain(log.start_offset())),
+        LATEST_TIERED => Ok(nowhere),
         time_ms if time_ms < MAX_TIMESTAMP => Err(ResponseError::UnsupportedForMessageFormat),
         time_ms => {
             let found = broker.blocking(move |_| match time_ms {

@@ -1,5 +1,5 @@
-//! OffsetCommit (key 8), versions 2-10.
-//! v5 drops retention_time; v6 leader epoch (KIP-320, stored); v7 group_instance_id (KIP-345); v8 flexible; v9 what members
+//! OffsetCommit (key 8), versions 1-10.
+//! v1 neither the codec nor Kafka 4 knows, and librdkafka before 1.2 commits by no other; v5 drops retention_time; v6 leader epoch (KIP-320, stored); v7 group_instance_id (KIP-345); v8 flexible; v9 what members
 //! of consumer groups use (KIP-848): their epoch stands where the generation did; v10 topics by their ids (KIP-848), so that nothing is
 //! committed for another topic that has the name by now.
 //! It has no error at the top: what is wrong with the member is repeated for each partition, as Kafka does.
@@ -17,7 +17,7 @@ use kafka_protocol::{
 };
 
 use super::{
-    Caller, Handler,
+    Call, Caller, Handler, Pending, Reply, Step,
     handmade::{self, IDS_SINCE},
     shapes,
 };
@@ -30,20 +30,31 @@ use crate::{
 pub const HANDLER: Handler = Handler {
     key: OffsetCommitRequest::KEY,
     name: "OffsetCommit",
-    versions: 2..=10,
+    versions: 1..=10,
     shape: &shapes::OFFSET_COMMIT,
     pipelined: false,
     call: |broker, call| match call.caller.version {
+        1 => first_version(broker, call),
         IDS_SINCE.. => {
             call.answer_handmade(handmade::offset_commit, move |request, caller| act(broker, request, caller))
         }
         _ => call.answer(move |request, caller| act(broker, request, caller)),
     },
-    notes: "metadata up to `offset_metadata_bytes_max` (4096); the retention time of v2-4 is not honoured",
+    notes: "v1 for old clients; metadata up to `offset_metadata_bytes_max` (4096); the retention time of v2-4 is not honoured",
 };
 
 /// Clients of this version know of member epochs.
 const EPOCHS_SINCE: i16 = 9;
+
+/// Its answer is v2's.
+fn first_version(broker: Arc<Broker>, call: Call) -> Pending {
+    Box::pin(async move {
+        let caller = call.caller;
+        let reply = Reply { version: 2, correlation_id: caller.correlation_id };
+        let request = handmade::first_offset_commit(call.body)?;
+        reply.encode(&act(broker, request, caller).await).map(Step::answer)
+    })
+}
 
 async fn act(broker: Arc<Broker>, request: OffsetCommitRequest, caller: Caller) -> OffsetCommitResponse {
     let version = caller.version;

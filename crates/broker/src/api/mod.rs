@@ -50,6 +50,7 @@ mod k30_create_acls;
 mod k31_delete_acls;
 mod k32_describe_configs;
 mod k33_alter_configs;
+mod k34_alter_replica_log_dirs;
 mod k35_describe_log_dirs;
 mod k36_sasl_authenticate;
 mod k37_create_partitions;
@@ -73,6 +74,7 @@ mod k65_describe_transactions;
 mod k66_list_transactions;
 mod k68_consumer_group_heartbeat;
 mod k69_consumer_group_describe;
+mod k74_list_config_resources;
 mod k75_describe_topic_partitions;
 mod k76_share_group_heartbeat;
 mod k77_share_group_describe;
@@ -119,6 +121,7 @@ pub const HANDLERS: &[Handler] = &[
     k31_delete_acls::HANDLER,
     k32_describe_configs::HANDLER,
     k33_alter_configs::HANDLER,
+    k34_alter_replica_log_dirs::HANDLER,
     k35_describe_log_dirs::HANDLER,
     k36_sasl_authenticate::HANDLER,
     k37_create_partitions::HANDLER,
@@ -142,6 +145,7 @@ pub const HANDLERS: &[Handler] = &[
     k66_list_transactions::HANDLER,
     k68_consumer_group_heartbeat::HANDLER,
     k69_consumer_group_describe::HANDLER,
+    k74_list_config_resources::HANDLER,
     k75_describe_topic_partitions::HANDLER,
     k76_share_group_heartbeat::HANDLER,
     k77_share_group_describe::HANDLER,

@@ -282,11 +282,17 @@ pub const OFFSET_COMMIT: Shape = Shape {
         always(Fixed(4)),
         always(Text),
         since(7, Text),
-        until(4, Fixed(8)),
+        between(2, 4, Fixed(8)),
         always(Items(&[
             until(9, Text),
             since(10, Fixed(16)),
-            always(Items(&[always(Fixed(4)), always(Fixed(8)), since(6, Fixed(4)), always(Text)])),
+            always(Items(&[
+                always(Fixed(4)),
+                always(Fixed(8)),
+                since(6, Fixed(4)),
+                until(1, Fixed(8)),
+                always(Text),
+            ])),
         ])),
     ],
 };
@@ -601,6 +607,13 @@ pub const CONSUMER_GROUP_DESCRIBE: Shape =
 
 pub const DESCRIBE_LOG_DIRS: Shape =
     Shape { flexible_since: 2, parts: &[always(Items(&[always(Text), always(Plain(&Fixed(4)))]))] };
+
+pub const ALTER_REPLICA_LOG_DIRS: Shape = Shape {
+    flexible_since: 2,
+    parts: &[always(Items(&[always(Text), always(Items(&[always(Text), always(Plain(&Fixed(4)))]))]))],
+};
+
+pub const LIST_CONFIG_RESOURCES: Shape = Shape { flexible_since: 0, parts: &[since(1, Plain(&Fixed(1)))] };
 
 pub const ELECT_LEADERS: Shape = Shape {
     flexible_since: 2,

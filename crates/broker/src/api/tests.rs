@@ -15,11 +15,12 @@ use tokio::{
 
 use super::{HANDLERS, handler, handmade, page};
 use crate::tests::{Server, batch_of};
-use ids::{STRANGER, by_id};
+use ids::{STRANGER, by_id, first_offset_commit};
 
 mod delegation;
 mod denied;
 mod ids;
+mod resources;
 mod shares;
 mod throttled;
 
@@ -99,6 +100,7 @@ fn examples() -> Vec<Example> {
                 .or_else(|| transaction_example(handler.key, version))
                 .or_else(|| admin_example(handler.key, version))
                 .or_else(|| placement_example(handler.key, version))
+                .or_else(|| resources::resource_example(handler.key, version))
                 .or_else(|| security_example(handler.key, version))
                 .or_else(|| delegation::delegation_example(handler.key, version));
             all.push(made.unwrap_or_else(|| panic!("no example of {}", handler.name)));
@@ -367,7 +369,7 @@ fn group_example(key: i16, version: i16) -> Option<Example> {
                 .with_partitions(vec![partition]);
             let request = OffsetCommitRequest::default().with_group_id(simple());
             let request = request.with_generation_id_or_member_epoch(-1).with_topics(vec![topic]);
-            by_id(version, &request)
+            if version == 1 { first_offset_commit(&request) } else { by_id(version, &request) }
         }
         9 if version < 8 => {
             let topic = offset_fetch_request::OffsetFetchRequestTopic::default()
@@ -668,7 +670,8 @@ fn decode_any(key: i16, version: i16, mut bytes: Bytes) {
         DescribeClientQuotasRequest AlterClientQuotasRequest
         SaslAuthenticateRequest DescribeAclsRequest CreateAclsRequest DeleteAclsRequest
         DescribeUserScramCredentialsRequest AlterUserScramCredentialsRequest CreateDelegationTokenRequest
-        RenewDelegationTokenRequest ExpireDelegationTokenRequest DescribeDelegationTokenRequest);
+        RenewDelegationTokenRequest ExpireDelegationTokenRequest DescribeDelegationTokenRequest
+        AlterReplicaLogDirsRequest ListConfigResourcesRequest);
     panic!("no request type for key {key}");
 }
 

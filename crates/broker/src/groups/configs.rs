@@ -272,6 +272,11 @@ impl GroupConfigs {
         Ok(GroupConfigs { kept, groups: RwLock::new(groups), changing: Mutex::default() })
     }
 
+    /// The groups for which anything is set, in no order.
+    pub fn names(&self) -> Vec<String> {
+        self.groups.read().keys().cloned().collect()
+    }
+
     /// What is set for this group and no other.
     pub fn own(&self, group: &str) -> Own {
         self.groups.read().get(group).cloned().unwrap_or_default()

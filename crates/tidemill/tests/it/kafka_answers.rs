@@ -1,4 +1,5 @@
-//! The same bytes to Apache Kafka and to us: what is announced, batches that are packed wrongly, offsets by the ids of topics. What is
+//! The same bytes to Apache Kafka and to us: what is announced, batches that are packed wrongly, offsets by the ids of topics, what
+//! can be configured and moved. What is
 //! answered otherwise is listed here with the reason.
 
 use std::collections::BTreeMap;
@@ -55,4 +56,11 @@ fn offsets_by_the_ids_of_topics_are_kafkas() {
     let Some(both) = answers(include_str!("kafka_answers/ids.py")) else { return };
     assert_eq!(differences(&both), "");
     assert!(both[0].len() > 8, "{:?}", both[0]);
+}
+
+#[test]
+fn resources_folders_and_named_times_are_kafkas() {
+    let Some(both) = answers(include_str!("kafka_answers/resources.py")) else { return };
+    assert_eq!(differences(&both), "");
+    assert!(both[0].len() > 14, "{:?}", both[0]);
 }

@@ -29,15 +29,30 @@ fn the_last_librdkafka_1_does_a_days_work() {
     same_everywhere("librdkafka", || old("1.9.2"));
 }
 
-/// Apache Kafka 4 does not speak to it any more (KIP-896).
-#[test]
-fn an_older_librdkafka_1_does_a_days_work() {
+/// Apache Kafka 4 does not speak to them any more (KIP-896).
+fn older(version: &str) {
     let place = place();
     for (address, more) in [(&place.plaintext, &[][..]), (&place.sasl_ssl, &place.secret()[..])] {
-        let Some(mut command) = old("1.3.0") else { return };
+        let Some(mut command) = old(version) else { return };
         let said = ran(command.arg(address).arg(name("librdkafka")).args(more), 60).expect_success();
         insta::assert_snapshot!("librdkafka", said);
     }
+}
+
+#[test]
+fn librdkafka_1_3_does_a_days_work() {
+    older("1.3.0");
+}
+
+/// Its commits are the first that have a generation, v1.
+#[test]
+fn librdkafka_1_1_does_a_days_work() {
+    older("1.1.0");
+}
+
+#[test]
+fn librdkafka_1_0_does_a_days_work() {
+    older("1.0.1");
 }
 
 /// Old librdkafkas compress only where the broker announces a Produce that it has not.
