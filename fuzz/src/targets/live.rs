@@ -9,7 +9,7 @@ use std::{
 };
 
 use base::Handle;
-use broker::{Options, Service, api::HANDLERS};
+use broker::{Options, Service};
 use bytes::{Buf, BytesMut};
 use kafka_protocol::{
     messages::{CreateTopicsRequest, TopicName, create_topics_request::CreatableTopic},
@@ -17,6 +17,8 @@ use kafka_protocol::{
 };
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
+
+use super::requests;
 
 /// The topic that the corpus speaks of.
 const TOPIC: &str = "frames";
@@ -106,7 +108,7 @@ fn exchange(mut stream: TcpStream, frame: &[u8]) -> Option<TcpStream> {
 /// As for `requests`: a byte for the key, one for the version, the body.
 pub(super) fn ask(input: &[u8]) {
     let [which, version, body @ ..] = input else { return };
-    let handler = &HANDLERS[usize::from(*which) % HANDLERS.len()];
+    let handler = requests::handler_of(*which);
     let span = handler.versions.end() - handler.versions.start() + 1;
     let version = handler.versions.start() + i16::from(*version) % span;
     let mut held = LIVE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());

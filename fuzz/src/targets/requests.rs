@@ -13,8 +13,10 @@ pub(super) fn name_of(which: u8) -> &'static str {
     handler_of(which).name
 }
 
-fn handler_of(which: u8) -> &'static Handler {
-    &HANDLERS[usize::from(which) % HANDLERS.len()]
+/// That of the key; what is no key stands for one all the same.
+pub(super) fn handler_of(which: u8) -> &'static Handler {
+    let any = || &HANDLERS[usize::from(which) % HANDLERS.len()];
+    broker::api::handler(i16::from(which)).unwrap_or_else(any)
 }
 
 /// The first byte says which key, the second which version; the rest is the body.

@@ -13,7 +13,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use super::{HANDLERS, handler, handmade, page};
+use super::{HANDLERS, Handler, handler, handmade, page};
 use crate::tests::{Server, batch_of};
 use ids::{STRANGER, by_id, first_offset_commit};
 
@@ -619,20 +619,19 @@ fn false_lengths_never_reach_the_codec() {
     }
 }
 
-/// What fuzzing begins with: the first and the last version of each key, behind a byte for the key's place and one for the
-/// version's.
+/// What fuzzing begins with: the first and the last version of each key, behind a byte for the key and one for the version's
+/// place.
 #[test]
 fn the_corpus_has_every_key() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus/requests");
     for example in examples() {
-        let place = HANDLERS.iter().position(|handler| handler.key == example.key).unwrap();
-        let versions = &HANDLERS[place].versions;
+        let Handler { name, versions, .. } = handler(example.key).unwrap();
         if example.version != *versions.start() && example.version != *versions.end() {
             continue;
         }
-        let path = folder.join(format!("{:02}-{}", example.key, HANDLERS[place].name));
+        let path = folder.join(format!("{:02}-{name}", example.key));
         let path = if example.version == *versions.end() { path } else { path.with_extension("first") };
-        let head = [place as u8, (example.version - versions.start()) as u8];
+        let head = [example.key as u8, (example.version - versions.start()) as u8];
         let input = [&head[..], &example.body].concat();
         if std::env::var_os("TIDEMILL_WRITE_FIXTURE").is_some() {
             fs::create_dir_all(&folder).unwrap();
