@@ -82,6 +82,8 @@ pub struct Options {
     pub group_share_session_timeout_ms: u32,
     /// How often it is told to say that it is there (`group.share.heartbeat.interval.ms`).
     pub group_share_heartbeat_interval_ms: u32,
+    /// How long a share group's assignment stays as it is before the next one (`group.share.assignment.interval.ms`).
+    pub group_share_assignment_interval_ms: u32,
     /// Members of one share group (`group.share.max.size`).
     pub group_share_max_size: u32,
     /// How long a member of a share group may keep a record (`group.share.record.lock.duration.ms`).
@@ -137,6 +139,7 @@ impl Options {
             group_consumer_migration_policy: MigrationPolicy::Bidirectional,
             group_share_session_timeout_ms: 45_000,
             group_share_heartbeat_interval_ms: 5_000,
+            group_share_assignment_interval_ms: 1_000,
             group_share_max_size: 200,
             group_share_record_lock_duration_ms: 30_000,
             group_share_delivery_count_limit: 5,

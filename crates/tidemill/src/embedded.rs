@@ -52,6 +52,7 @@ fn share_groups(options: &mut Options, project: &Project) -> Result<(), Failure>
     let short = |key| settings.milliseconds(key).map(|ms| u32::try_from(ms).unwrap_or(u32::MAX));
     options.group_share_heartbeat_interval_ms = short("broker.group_share_heartbeat_interval_ms")?;
     options.group_share_session_timeout_ms = short("broker.group_share_session_timeout_ms")?;
+    options.group_share_assignment_interval_ms = short("broker.group_share_assignment_interval_ms")?;
     options.group_share_record_lock_duration_ms = short("broker.group_share_record_lock_duration_ms")?;
     options.group_share_delivery_count_limit =
         settings.count("broker.group_share_delivery_count_limit")?.max(1);

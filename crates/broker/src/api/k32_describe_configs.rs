@@ -197,6 +197,7 @@ fn of_group(
     };
     let kind = match behind {
         Value::Number(_) => Kind::Int,
+        Value::Flag(_) => Kind::Boolean,
         Value::Text(_) => Kind::Text,
     };
     let mut result = DescribeConfigsResourceResult::default()
@@ -225,7 +226,7 @@ fn of_group(
 type Row = (&'static str, String, Kind);
 
 /// What of it is about groups.
-fn of_groups(options: &Options) -> [Row; 12] {
+fn of_groups(options: &Options) -> [Row; 13] {
     [
         (
             "group.consumer.heartbeat.interval.ms",
@@ -244,6 +245,11 @@ fn of_groups(options: &Options) -> [Row; 12] {
             Kind::Int,
         ),
         ("group.initial.rebalance.delay.ms", options.initial_rebalance_delay_ms.to_string(), Kind::Int),
+        (
+            "group.share.assignment.interval.ms",
+            options.group_share_assignment_interval_ms.to_string(),
+            Kind::Int,
+        ),
         ("group.share.delivery.count.limit", options.group_share_delivery_count_limit.to_string(), Kind::Int),
         (
             "group.share.heartbeat.interval.ms",

@@ -1,8 +1,9 @@
 //! ShareFetch (key 78), versions 1-2 (KIP-932): takes what a member says of records it has, and gives it more.
 //! v0 was Kafka 4.0's early access; v2 as many records as wanted and no more (KIP-1206), and more time for those it has (KIP-1222).
 //!
-//! It waits until there is something to give, `max_wait_ms` has passed, or a partition has an error to tell. Records go out in whole
-//! batches; which of them the member has now is said beside, and they are its own until their lock's time is over.
+//! It waits until there are `min_bytes` to give, `max_wait_ms` has passed, or a partition has an error to tell; so does the answer to what
+//! the member has said. Records go out in whole batches; which of them the member has now is said beside, and they are its own until
+//! their lock's time is over.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -56,7 +57,7 @@ pub const HANDLER: Handler = Handler {
             Ok(Step::answer(Frame { throttle_ms, ..frame }))
         })
     },
-    notes: "answered as soon as there is something: `min_bytes` is not waited for; `batch_size` is not needed",
+    notes: "`batch_size` is not needed",
 };
 
 type Outcomes<T> = BTreeMap<Place, Result<T, ResponseError>>;
@@ -110,7 +111,7 @@ async fn act(
         leave(&broker, &group, &member).await;
     } else {
         let fetch = Fetch { broker: &broker, caller: &caller, group: &group, member: &member, manner };
-        (read, throttle_ms) = fetch.wait(&request, strict, &places, !acknowledged.is_empty()).await;
+        (read, throttle_ms) = fetch.wait(&request, strict, &places).await;
     }
     let response = respond(epoch == INITIAL_EPOCH, read, acknowledged)
         .with_acquisition_lock_timeout_ms(i32::try_from(manner.limits.lock_ms).unwrap_or(i32::MAX))
@@ -162,10 +163,13 @@ pub async fn acknowledge(
     (group, member): (&str, &str),
     said: Said,
 ) -> Outcomes<()> {
-    let limits = broker.groups.manner(group).limits;
+    let Manner { limits, renews, .. } = broker.groups.manner(group);
     let take = |place: Place, said: Result<Vec<Verdicts>, ResponseError>| -> Result<Written, ResponseError> {
         readable(broker, caller, place)?;
         let said = said?;
+        if !renews && said.iter().any(|batch| batch.each.contains(&Verdict::Renew)) {
+            return Err(ResponseError::InvalidRecordState);
+        }
         let key = Key { group: group.into(), topic: place.0, partition: place.1 };
         let partition = broker.shares.find(&key).ok_or(ResponseError::UnknownTopicOrPartition)?;
         let (taken, wrote) = broker
@@ -215,19 +219,18 @@ struct Fetch<'a> {
 type Source = Result<(Arc<SharePartition>, Arc<Log>), ResponseError>;
 
 impl Fetch<'_> {
-    /// What there is in the end, and how long the connection is not read from after it. `answers`: there is something to tell in any
-    /// case, which is not held up.
+    /// What there is in the end, and how long the connection is not read from after it.
     async fn wait(
         &self,
         request: &ShareFetchRequest,
         strict: bool,
         places: &[Place],
-        answers: bool,
     ) -> (Outcomes<Got>, u32) {
         let broker = self.broker;
         let bytes_max = (request.max_bytes.max(0) as usize).min(broker.options.fetch_bytes_max as usize);
         let room = Room { bytes: bytes_max, records: i64::from(request.max_records.max(1)), strict };
-        let wait_ms = if answers { 0 } else { request.max_wait_ms.clamp(0, WAIT_MS_MAX) as u64 };
+        let least = (request.min_bytes.max(0) as usize).min(bytes_max);
+        let wait_ms = request.max_wait_ms.clamp(0, WAIT_MS_MAX) as u64;
         let deadline = Instant::now() + Duration::from_millis(wait_ms);
         let woken = Arc::new(Notify::new());
         let mut sources = BTreeMap::new();
@@ -235,15 +238,17 @@ impl Fetch<'_> {
             sources.insert(*place, self.source(*place).await);
         }
         let outcomes = loop {
-            let waits = Instant::now() < deadline && !broker.stop.is_cancelled();
+            let waits = Instant::now() < deadline && least > 0 && !broker.stop.is_cancelled();
             let mut next_expiry_ms = i64::MAX;
             for (partition, log) in sources.values().flatten() {
                 log.wake_on_append(&woken);
                 partition.wake_on_free(&woken);
             }
-            let (outcomes, has_news) = self.read_all(places, &sources, room).await;
-            if !waits || has_news {
-                break outcomes;
+            if !waits || self.has(least, &sources).await {
+                let (outcomes, has_news) = self.read_all(places, &sources, room).await;
+                if !waits || has_news {
+                    break outcomes;
+                }
             }
             for (partition, _) in sources.values().flatten() {
                 next_expiry_ms = next_expiry_ms.min(partition.next_expiry_ms().unwrap_or(i64::MAX));
@@ -263,6 +268,25 @@ impl Fetch<'_> {
             false => 0,
         };
         (outcomes, throttle_ms)
+    }
+
+    /// Whether there is so much to give, or an error to tell.
+    async fn has(&self, least: usize, sources: &BTreeMap<Place, Source>) -> bool {
+        if least <= 1 {
+            return true; // whatever there is
+        }
+        let mut bytes: usize = 0;
+        for source in sources.values() {
+            let Ok((partition, log)) = source else { return true };
+            match self.broker.shares.ready(partition, log, &self.manner, least).await {
+                Ok(more) => bytes = bytes.saturating_add(more),
+                Err(_) => return true,
+            }
+            if bytes >= least {
+                return true;
+            }
+        }
+        false
     }
 
     /// Each partition once; whether there is something to tell.

@@ -30,6 +30,8 @@ pub enum Setting {
     HeartbeatInterval,
     #[serde(rename = "consumer.session.timeout.ms")]
     SessionTimeout,
+    #[serde(rename = "share.assignment.interval.ms")]
+    ShareAssignmentInterval,
     #[serde(rename = "share.auto.offset.reset")]
     ShareOffsetReset,
     #[serde(rename = "share.delivery.count.limit")]
@@ -42,15 +44,18 @@ pub enum Setting {
     ShareLocks,
     #[serde(rename = "share.record.lock.duration.ms")]
     ShareLockDuration,
+    #[serde(rename = "share.renew.acknowledge.enable")]
+    ShareRenewal,
     #[serde(rename = "share.session.timeout.ms")]
     ShareSessionTimeout,
 }
 
-/// A setting's value: a number, or one of Kafka's words.
+/// A setting's value: a number, yes or no, or one of Kafka's words.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Value {
     Number(u32),
+    Flag(bool),
     Text(String),
 }
 
@@ -58,6 +63,7 @@ impl fmt::Display for Value {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Value::Number(number) => write!(formatter, "{number}"),
+            Value::Flag(flag) => write!(formatter, "{flag}"),
             Value::Text(text) => formatter.write_str(text),
         }
     }
@@ -114,15 +120,17 @@ const READ_UNCOMMITTED: &str = "read_uncommitted";
 const READ_COMMITTED: &str = "read_committed";
 
 impl Setting {
-    pub const ALL: [Setting; 9] = [
+    pub const ALL: [Setting; 11] = [
         Setting::HeartbeatInterval,
         Setting::SessionTimeout,
+        Setting::ShareAssignmentInterval,
         Setting::ShareOffsetReset,
         Setting::ShareDeliveries,
         Setting::ShareHeartbeatInterval,
         Setting::ShareIsolationLevel,
         Setting::ShareLocks,
         Setting::ShareLockDuration,
+        Setting::ShareRenewal,
         Setting::ShareSessionTimeout,
     ];
 
@@ -130,12 +138,14 @@ impl Setting {
         match self {
             Setting::HeartbeatInterval => "consumer.heartbeat.interval.ms",
             Setting::SessionTimeout => "consumer.session.timeout.ms",
+            Setting::ShareAssignmentInterval => "share.assignment.interval.ms",
             Setting::ShareOffsetReset => "share.auto.offset.reset",
             Setting::ShareDeliveries => "share.delivery.count.limit",
             Setting::ShareHeartbeatInterval => "share.heartbeat.interval.ms",
             Setting::ShareIsolationLevel => "share.isolation.level",
             Setting::ShareLocks => "share.partition.max.record.locks",
             Setting::ShareLockDuration => "share.record.lock.duration.ms",
+            Setting::ShareRenewal => "share.renew.acknowledge.enable",
             Setting::ShareSessionTimeout => "share.session.timeout.ms",
         }
     }
@@ -145,12 +155,13 @@ impl Setting {
         match self {
             Setting::HeartbeatInterval => Some("group.consumer.heartbeat.interval.ms"),
             Setting::SessionTimeout => Some("group.consumer.session.timeout.ms"),
+            Setting::ShareAssignmentInterval => Some("group.share.assignment.interval.ms"),
             Setting::ShareDeliveries => Some("group.share.delivery.count.limit"),
             Setting::ShareHeartbeatInterval => Some("group.share.heartbeat.interval.ms"),
             Setting::ShareLocks => Some("group.share.partition.max.record.locks"),
             Setting::ShareLockDuration => Some("group.share.record.lock.duration.ms"),
             Setting::ShareSessionTimeout => Some("group.share.session.timeout.ms"),
-            Setting::ShareOffsetReset | Setting::ShareIsolationLevel => None,
+            Setting::ShareOffsetReset | Setting::ShareIsolationLevel | Setting::ShareRenewal => None,
         }
     }
 
@@ -159,6 +170,9 @@ impl Setting {
             Setting::HeartbeatInterval => "How often the members of the consumer group show themselves.",
             Setting::SessionTimeout => {
                 "How long a member of the consumer group may be silent before it is removed."
+            }
+            Setting::ShareAssignmentInterval => {
+                "How long the share group's partitions stay as they are shared out before members that came or went change it."
             }
             Setting::ShareOffsetReset => {
                 "Where the share group begins: `earliest`, `latest`, or `by_duration:PnDTnHnMn.nS` ago."
@@ -170,6 +184,7 @@ impl Setting {
             }
             Setting::ShareLocks => "How many records of a partition the share group has in flight.",
             Setting::ShareLockDuration => "How long a member of the share group may keep a record.",
+            Setting::ShareRenewal => "Whether the share group's members may keep records for longer.",
             Setting::ShareSessionTimeout => {
                 "How long a member of the share group may be silent before it is removed."
             }
@@ -180,6 +195,7 @@ impl Setting {
         match self {
             Setting::HeartbeatInterval => Value::Number(options.group_consumer_heartbeat_interval_ms),
             Setting::SessionTimeout => Value::Number(options.group_consumer_session_timeout_ms),
+            Setting::ShareAssignmentInterval => Value::Number(options.group_share_assignment_interval_ms),
             Setting::ShareDeliveries => Value::Number(options.group_share_delivery_count_limit),
             Setting::ShareLocks => Value::Number(options.group_share_partition_max_record_locks),
             Setting::ShareHeartbeatInterval => Value::Number(options.group_share_heartbeat_interval_ms),
@@ -187,14 +203,12 @@ impl Setting {
             Setting::ShareSessionTimeout => Value::Number(options.group_share_session_timeout_ms),
             Setting::ShareOffsetReset => Value::Text("latest".to_owned()),
             Setting::ShareIsolationLevel => Value::Text(READ_UNCOMMITTED.to_owned()),
+            Setting::ShareRenewal => Value::Flag(true),
         }
     }
 
     fn default_number(self, options: &Options) -> u32 {
-        match self.default(options) {
-            Value::Number(ms) => ms,
-            Value::Text(_) => 0,
-        }
+        number(&self.default(options))
     }
 
     /// Kafka's bounds (`group.consumer.min.…`, `group.consumer.max.…`); what the broker is started with is always good.
@@ -202,10 +216,13 @@ impl Setting {
         let (least, most) = match self {
             Setting::HeartbeatInterval | Setting::ShareHeartbeatInterval => (5_000, 15_000),
             Setting::SessionTimeout | Setting::ShareSessionTimeout => (45_000, 60_000),
+            Setting::ShareAssignmentInterval => (0, 15_000),
             Setting::ShareLockDuration => (15_000, 60_000),
             Setting::ShareDeliveries => (2, 10),
             Setting::ShareLocks => (100, 4_000),
-            Setting::ShareOffsetReset | Setting::ShareIsolationLevel => (0, u32::MAX),
+            Setting::ShareOffsetReset | Setting::ShareIsolationLevel | Setting::ShareRenewal => {
+                (0, u32::MAX)
+            }
         };
         let default = self.default_number(options);
         (default.min(least), default.max(most))
@@ -230,8 +247,13 @@ impl Setting {
                 READ_UNCOMMITTED | READ_COMMITTED => Ok(Value::Text(text.to_owned())),
                 _ => Err(wrong("String must be one of: read_committed, read_uncommitted")),
             },
+            Setting::ShareRenewal => match text.trim().to_ascii_lowercase().parse() {
+                Ok(flag) => Ok(Value::Flag(flag)),
+                Err(_) => Err(wrong("Expected value to be either true or false")),
+            },
             Setting::HeartbeatInterval
             | Setting::SessionTimeout
+            | Setting::ShareAssignmentInterval
             | Setting::ShareDeliveries
             | Setting::ShareHeartbeatInterval
             | Setting::ShareLocks
@@ -241,6 +263,13 @@ impl Setting {
                 number.map(Value::Number).map_err(|_| wrong("Not a number of type INT"))
             }
         }
+    }
+}
+
+fn number(value: &Value) -> u32 {
+    match value {
+        Value::Number(number) => *number,
+        Value::Flag(_) | Value::Text(_) => 0,
     }
 }
 
@@ -290,10 +319,7 @@ impl GroupConfigs {
 
     /// The same of a setting that is a number.
     pub fn number(&self, group: &str, setting: Setting, options: &Options) -> u32 {
-        match self.value(group, setting, options) {
-            Value::Number(ms) => ms,
-            Value::Text(_) => 0,
-        }
+        number(&self.value(group, setting, options))
     }
 
     /// Where a share group begins to read a partition.
@@ -304,6 +330,11 @@ impl GroupConfigs {
     /// Whether a share group is shown no record before its transaction is committed.
     pub fn reads_committed(&self, group: &str, options: &Options) -> bool {
         self.value(group, Setting::ShareIsolationLevel, options) == Value::Text(READ_COMMITTED.to_owned())
+    }
+
+    /// Whether members of a share group may keep records for longer.
+    pub fn renews(&self, group: &str, options: &Options) -> bool {
+        self.value(group, Setting::ShareRenewal, options) != Value::Flag(false)
     }
 
     /// Puts what `change` makes of the group's own settings in their place; durable when it returns. Blocks on the disk.
@@ -363,8 +394,8 @@ pub fn check(own: &Own, options: &Options) -> Result<(), Refusal> {
         }
     }
     let value = |setting: Setting| match own.get(&setting) {
-        Some(Value::Number(ms)) => *ms,
-        _ => setting.default_number(options),
+        Some(value) => number(value),
+        None => setting.default_number(options),
     };
     let pairs = [
         [Setting::HeartbeatInterval, Setting::SessionTimeout],
@@ -403,7 +434,25 @@ mod tests {
             set(&[("share.isolation.level", "read_committed"), ("share.auto.offset.reset", "earliest")])
                 .unwrap();
         assert_eq!(own[&Setting::ShareOffsetReset], Value::Text("earliest".to_owned()));
+        let own = set(&[
+            ("share.assignment.interval.ms", "0"),
+            ("share.renew.acknowledge.enable", " False"),
+        ])
+        .unwrap();
+        assert_eq!(own[&Setting::ShareRenewal], Value::Flag(false));
+        let kept: Own = serde_json::from_str(&serde_json::to_string(&own).unwrap()).unwrap();
+        assert_eq!(kept, own);
         for (name, value, reason) in [
+            (
+                "share.renew.acknowledge.enable",
+                "1",
+                "Invalid value 1 for configuration share.renew.acknowledge.enable: Expected value to be either true or false",
+            ),
+            (
+                "share.assignment.interval.ms",
+                "15001",
+                "share.assignment.interval.ms must be less than or equal to group.share.max.assignment.interval.ms",
+            ),
             ("share.timeout.ms", "1", "Unknown group config name: share.timeout.ms"),
             (
                 "share.record.lock.duration.ms",

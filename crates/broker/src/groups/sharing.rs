@@ -25,9 +25,14 @@ use crate::{
 
 pub(super) fn limits(options: &Options) -> Limits {
     Limits {
-        session_timeout: Duration::from_millis(u64::from(options.group_share_session_timeout_ms)),
+        session_timeout: millis(options.group_share_session_timeout_ms),
+        assignment_interval: millis(options.group_share_assignment_interval_ms),
         members_count_max: options.group_share_max_size as usize,
     }
+}
+
+fn millis(ms: u32) -> Duration {
+    Duration::from_millis(u64::from(ms))
 }
 
 impl Groups {
@@ -44,9 +49,9 @@ impl Groups {
             let group = self.share_group(group_id, beat.member_epoch)?;
             let mut group = group.lock();
             self.make_share(&mut group, beat.member_epoch)?;
-            let session_ms = self.setting(group_id, Setting::ShareSessionTimeout);
+            let time = |setting| millis(self.setting(group_id, setting));
             let Some(share) = &mut group.share else { return Err(not_a_share_group(group_id)) };
-            share.set_session_timeout(Duration::from_millis(u64::from(session_ms)));
+            share.set_times(time(Setting::ShareSessionTimeout), time(Setting::ShareAssignmentInterval));
             let answer = share.heartbeat(&beat, &*self.layout, Instant::now());
             (answer, self.store_share(&mut group))
         };
@@ -136,7 +141,12 @@ impl Groups {
             in_flight: i64::from(self.setting(id, Setting::ShareLocks)),
             lock_ms: i64::from(self.setting(id, Setting::ShareLockDuration)),
         };
-        Manner { limits, committed: self.configs.reads_committed(id, &self.options) }
+        let (configs, options) = (&self.configs, &self.options);
+        Manner {
+            limits,
+            committed: configs.reads_committed(id, options),
+            renews: configs.renews(id, options),
+        }
     }
 
     /// An administrator has begun with these topics, or has ended them, in the name of the group.

@@ -40,9 +40,44 @@ pub struct Manner {
     pub limits: Limits,
     /// None before its transaction is committed, and none that was aborted.
     pub committed: bool,
+    /// Members may keep records for longer (KIP-1222).
+    pub renews: bool,
 }
 
 impl Shares {
+    /// Where the group goes on, where there is something there; before the other offset.
+    fn next(
+        &self,
+        partition: &SharePartition,
+        log: &Log,
+        manner: &Manner,
+    ) -> Result<Option<(i64, i64)>, ResponseError> {
+        let (start, limits) = (log.start_offset(), &manner.limits);
+        let (next, _) = self.change(partition, |window, now_ms| {
+            window.raise(start);
+            window.expire(now_ms, limits);
+            window.next(limits)
+        })?;
+        let end = if manner.committed { log.last_stable_offset() } else { log.high_watermark() };
+        Ok(next.filter(|next| *next < end).map(|next| (next, end)))
+    }
+
+    /// How many bytes there are to give, up to so many. As in Kafka all counts that lies behind where the group goes on, though some
+    /// of it may be held; and where there is more than one read gives, that is enough.
+    pub async fn ready(
+        &self,
+        partition: &SharePartition,
+        log: &Arc<Log>,
+        manner: &Manner,
+        bytes_max: usize,
+    ) -> Result<usize, ResponseError> {
+        let Some((next, end)) = self.next(partition, log, manner)? else { return Ok(0) };
+        let before = if manner.committed { end } else { i64::MAX };
+        let limit = ReadLimit { bytes_max, at_least_one: true, before };
+        let fetched = log.read(next, limit).await.map_err(|error| error.answer())?;
+        Ok(if fetched.next_offset < end { bytes_max } else { fetched.records.len() })
+    }
+
     /// Gives a member what there is. What follows from it for the log is on its way there.
     pub async fn read(
         &self,
@@ -54,14 +89,7 @@ impl Shares {
     ) -> Result<Got, ResponseError> {
         let limits = &manner.limits;
         for _ in 0..READS_COUNT_MAX {
-            let start = log.start_offset();
-            let (next, _) = self.change(partition, |window, now_ms| {
-                window.raise(start);
-                window.expire(now_ms, limits);
-                window.next(limits)
-            })?;
-            let end = if manner.committed { log.last_stable_offset() } else { log.high_watermark() };
-            let Some(next) = next.filter(|next| *next < end) else { break };
+            let Some((next, end)) = self.next(partition, log, manner)? else { break };
             let before = if manner.committed { end } else { i64::MAX };
             let limit = ReadLimit { bytes_max: room.bytes, at_least_one: true, before };
             let fetched = log.read(next, limit).await.map_err(|error| error.answer())?;

@@ -10,7 +10,7 @@ use kafka_protocol::{
         share_fetch_request::{AcknowledgementBatch, FetchPartition, FetchTopic},
         *,
     },
-    protocol::{Decodable, HeaderVersion, Request, StrBytes},
+    protocol::{Decodable, Encodable, HeaderVersion, Request, StrBytes},
 };
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use tokio::{
@@ -37,23 +37,31 @@ struct Member {
 type Given = Vec<(i64, i64, i16)>;
 
 async fn ask<Q: Request>(stream: &mut TcpStream, version: i16, request: &Q) -> Q::Response {
+    let mut body = BytesMut::new();
+    request.encode(&mut body, version).unwrap();
+    let mut answer = ask_raw::<Q>(stream, version, &body).await;
+    Q::Response::decode(&mut answer, version).unwrap()
+}
+
+/// Body for body; for versions that the codec does not know.
+async fn ask_raw<Q: Request>(stream: &mut TcpStream, version: i16, body: &[u8]) -> Bytes {
     let header = RequestHeader::default()
         .with_request_api_key(Q::KEY)
         .with_request_api_version(version)
         .with_client_id(Some(text("tests")));
     let mut frame = BytesMut::new();
-    kafka_protocol::protocol::Encodable::encode(&header, &mut frame, Q::header_version(version)).unwrap();
-    request.encode(&mut frame, version).unwrap();
+    header.encode(&mut frame, Q::header_version(version)).unwrap();
     let mut whole = BytesMut::new();
-    whole.put_u32(frame.len() as u32);
+    whole.put_u32((frame.len() + body.len()) as u32);
     whole.put_slice(&frame);
+    whole.put_slice(body);
     stream.write_all(&whole).await.unwrap();
     let length = stream.read_u32().await.unwrap();
     let mut answer = vec![0; length as usize];
     stream.read_exact(&mut answer).await.unwrap();
     let mut answer = Bytes::from(answer);
     ResponseHeader::decode(&mut answer, Q::Response::header_version(version)).unwrap();
-    Q::Response::decode(&mut answer, version).unwrap()
+    answer
 }
 
 fn group() -> GroupId {
@@ -130,13 +138,17 @@ impl Member {
             .with_member_id(Some(text(self.id)))
             .with_share_session_epoch(epoch)
             .with_max_wait_ms(300)
+            .with_min_bytes(1)
             .with_max_bytes(1 << 20)
             .with_max_records(2)
             .with_topics(vec![topic])
     }
 
     async fn fetch_saying(&mut self, said: &[(i64, i64, &[i8])]) -> (Given, i16) {
-        let request = self.fetch_request(self.epoch, said);
+        self.fetch_by(self.fetch_request(self.epoch, said)).await
+    }
+
+    async fn fetch_by(&mut self, request: ShareFetchRequest) -> (Given, i16) {
         let answer = ask(&mut self.stream, 1, &request).await;
         assert_eq!(answer.error_code, 0);
         self.epoch += 1;
@@ -164,18 +176,43 @@ impl Member {
         self.fetch_saying(&[]).await.0
     }
 
-    async fn acknowledge(&mut self, epoch: i32, first: i64, last: i64, types: &[i8]) -> i16 {
+    fn acknowledge_request(
+        &self,
+        epoch: i32,
+        first: i64,
+        last: i64,
+        types: &[i8],
+    ) -> ShareAcknowledgeRequest {
         let batch = share_acknowledge_request::AcknowledgementBatch::default()
             .with_first_offset(first)
             .with_last_offset(last)
             .with_acknowledge_types(types.to_vec());
         let partition = AcknowledgePartition::default().with_acknowledgement_batches(vec![batch]);
         let topic = AcknowledgeTopic::default().with_topic_id(self.topic).with_partitions(vec![partition]);
-        let request = ShareAcknowledgeRequest::default()
+        ShareAcknowledgeRequest::default()
             .with_group_id(Some(group()))
             .with_member_id(Some(text(self.id)))
             .with_share_session_epoch(epoch)
-            .with_topics(vec![topic]);
+            .with_topics(vec![topic])
+    }
+
+    /// v2 says behind the epoch that locks are renewed, and is told behind the error how long they are.
+    async fn renew(&mut self, first: i64, last: i64) -> i16 {
+        let request = self.acknowledge_request(self.epoch, first, last, &[RENEW]);
+        let mut body = BytesMut::new();
+        request.encode(&mut body, 1).unwrap();
+        let at = 1 + "sharers".len() + 1 + self.id.len() + 4;
+        let body = [&body[..at], &[1], &body[at..]].concat();
+        let answer = ask_raw::<ShareAcknowledgeRequest>(&mut self.stream, 2, &body).await;
+        let answer = [&answer[..7], &answer[11..]].concat();
+        let answer = ShareAcknowledgeResponse::decode(&mut Bytes::from(answer), 1).unwrap();
+        assert_eq!(answer.error_code, 0);
+        self.epoch += 1;
+        answer.responses[0].partitions[0].error_code
+    }
+
+    async fn acknowledge(&mut self, epoch: i32, first: i64, last: i64, types: &[i8]) -> i16 {
+        let request = self.acknowledge_request(epoch, first, last, types);
         let answer = ask(&mut self.stream, 1, &request).await;
         if answer.error_code != 0 {
             return answer.error_code;
@@ -192,10 +229,12 @@ impl Member {
 const ACCEPT: i8 = 1;
 const RELEASE: i8 = 2;
 const REJECT: i8 = 3;
+const RENEW: i8 = 4;
 
 async fn pool() -> Server {
     let server = Server::start_in(tempfile::tempdir().unwrap(), |options| {
         options.group_share_record_lock_duration_ms = 2_000;
+        options.group_share_assignment_interval_ms = 0;
         options.share_state_partitions = 2;
     })
     .await;
@@ -228,6 +267,51 @@ async fn members_are_given_different_records() {
         }
     };
     assert_eq!(given, [(4, 5, 2)]);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fetch_waits_for_as_much_as_it_wants() {
+    let server = pool().await;
+    let mut one = Member::join(&server, "one").await;
+    assert_eq!(one.fetch().await, []);
+    produce(&server, "pool", &["0"]).await;
+    let bytes = i32::try_from(batch_of(&[("k", "0")]).len()).unwrap();
+    let long = |one: &Member, said: &[(i64, i64, &[i8])], least: i32| {
+        let request = one.fetch_request(one.epoch, said);
+        request.with_max_wait_ms(60_000).with_max_records(10).with_min_bytes(least)
+    };
+    assert_eq!(one.fetch_by(long(&one, &[], bytes)).await.0, [(0, 0, 1)], "there it is");
+    produce(&server, "pool", &["1"]).await;
+    let request = long(&one, &[(0, 0, &[ACCEPT])], 2 * bytes);
+    let fetching = async {
+        let got = one.fetch_by(request).await;
+        (one, got)
+    };
+    let ((mut one, got), ()) = tokio::join!(fetching, produce(&server, "pool", &["2"]));
+    assert_eq!(got, (vec![(1, 2, 1)], 0), "not the first alone");
+    produce(&server, "pool", &["3"]).await;
+    let began = std::time::Instant::now();
+    let request = one.fetch_request(one.epoch, &[]).with_min_bytes(2 * bytes);
+    assert_eq!(one.fetch_by(request).await.0, [(3, 3, 1)]);
+    assert!(began.elapsed() >= Duration::from_millis(300), "{:?}", began.elapsed());
+    // What is given back counts as what comes; none at all is not waited for.
+    assert_eq!(one.say(1, 2, &[RELEASE]).await, 0);
+    assert_eq!(one.fetch_by(long(&one, &[], 2 * bytes)).await.0, [(1, 2, 2)]);
+    assert_eq!(one.fetch_by(long(&one, &[], 0)).await.0, []);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn members_may_keep_records_where_the_group_lets_them() {
+    let server = pool().await;
+    let mut one = Member::join(&server, "one").await;
+    produce(&server, "pool", &["0"]).await;
+    assert_eq!(one.fetch().await, [(0, 0, 1)]);
+    assert_eq!(one.renew(0, 0).await, 0);
+    set(&server, "share.renew.acknowledge.enable", "false").await;
+    assert_eq!(one.renew(0, 0).await, E::InvalidRecordState.code());
+    assert_eq!(one.say(0, 0, &[ACCEPT]).await, 0);
     server.stop().await;
 }
 

@@ -48,6 +48,8 @@ impl State {
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
     pub session_timeout: Duration,
+    /// How long an assignment stays as it is, whoever comes or goes (KIP-1263).
+    pub assignment_interval: Duration,
     pub members_count_max: usize,
 }
 
@@ -126,6 +128,8 @@ pub struct Share {
     /// What the group has ever subscribed to.
     pub shared: Shared,
     layout_version: Option<u64>,
+    /// When the targets were made, where it was in this life.
+    assigned_at: Option<Instant>,
     changes: BTreeSet<Part>,
     /// Writes on their way to the log: who is answered meanwhile waits for them.
     pub unwritten_count: u32,
@@ -144,6 +148,7 @@ impl Share {
             targets: BTreeMap::new(),
             shared: Shared::new(),
             layout_version: None,
+            assigned_at: None,
             changes: BTreeSet::new(),
             unwritten_count: 0,
             gone: Vec::new(),
@@ -174,9 +179,9 @@ impl Share {
         if self.members.is_empty() { State::Empty } else { State::Stable }
     }
 
-    /// It holds from each member's next heartbeat on.
-    pub fn set_session_timeout(&mut self, timeout: Duration) {
-        self.limits.session_timeout = timeout;
+    /// They hold from each member's next heartbeat on.
+    pub fn set_times(&mut self, session_timeout: Duration, assignment_interval: Duration) {
+        self.limits = Limits { session_timeout, assignment_interval, ..self.limits };
     }
 
     /// What has changed since the last call, for the log.
@@ -237,7 +242,7 @@ impl Share {
         let id = self.seat(beat, now)?;
         let changed = self.update(&id, beat);
         self.refresh(changed, layout);
-        self.retarget_if_due(layout);
+        self.retarget_if_due(layout, now);
         let alive_until = now + self.limits.session_timeout;
         let (target, epoch) = (self.targets.get(&id).cloned().unwrap_or_default(), self.assignment_epoch);
         let Some(member) = self.members.get_mut(&id) else { return Err(unknown(&beat.member_id)) };
@@ -349,10 +354,13 @@ impl Share {
         names.into_iter().filter_map(known).collect()
     }
 
-    fn retarget_if_due(&mut self, layout: &dyn Layout) {
-        if self.epoch <= self.assignment_epoch {
+    /// Whoever comes too early is told of the targets as they are, and of the next ones by a heartbeat after those.
+    fn retarget_if_due(&mut self, layout: &dyn Layout, now: Instant) {
+        let is_early = |at: Instant| now < at + self.limits.assignment_interval;
+        if self.epoch <= self.assignment_epoch || self.assigned_at.is_some_and(is_early) {
             return;
         }
+        self.assigned_at = Some(now);
         let subscribed = |member: &Member| -> BTreeSet<Uuid> {
             let found = member.profile.topics.iter().filter_map(|name| layout.find(name));
             found.map(|(id, _)| id).collect()

@@ -15,7 +15,11 @@ use super::{
 };
 use crate::groups::consumer::{Refused, Table, member_id};
 
-const LIMITS: Limits = Limits { session_timeout: Duration::from_secs(45), members_count_max: 3 };
+const LIMITS: Limits = Limits {
+    session_timeout: Duration::from_secs(45),
+    assignment_interval: Duration::ZERO,
+    members_count_max: 3,
+};
 
 fn beat(id: &str, epoch: i32, topics: Option<&[&str]>) -> Heartbeat {
     Heartbeat {
@@ -71,6 +75,25 @@ fn members_share_what_they_subscribe_to() {
     play.now += Duration::from_secs(46);
     play.group.tick(play.now);
     assert_eq!((play.group.state(), play.group.take_gone()), (State::Empty, vec![member_id("a")]));
+}
+
+#[test]
+fn an_assignment_stays_as_it_is_for_a_while() {
+    let mut play = Play::of("t:3");
+    play.group.set_times(Duration::from_secs(45), Duration::from_secs(1));
+    assert_eq!(play.said("a", 0, Some(&["t"])), Ok((1, Some(3))), "the first one is not waited for");
+    assert_eq!(play.said("b", 0, Some(&["t"])), Ok((1, Some(0))));
+    assert_eq!(play.said("c", 0, Some(&["t"])), Ok((1, Some(0))));
+    assert_eq!((play.group.epoch, play.group.assignment_epoch), (3, 1));
+    play.now += Duration::from_millis(999);
+    assert_eq!(play.said("b", 1, None), Ok((1, None)));
+    play.now += Duration::from_millis(1);
+    assert_eq!(play.said("b", 1, None), Ok((3, Some(1))), "one assignment for all that has happened");
+    assert_eq!(play.said("a", 1, None), Ok((3, Some(1))));
+    assert_eq!(play.said("a", -1, None), Ok((-1, None)));
+    assert_eq!(play.said("b", 3, None), Ok((3, None)), "what the other had waits, too");
+    play.group.set_times(Duration::from_secs(45), Duration::ZERO);
+    assert_eq!(play.said("b", 3, None), Ok((4, Some(2))));
 }
 
 #[test]
