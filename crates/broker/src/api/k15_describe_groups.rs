@@ -7,17 +7,20 @@ use std::sync::Arc;
 use kafka_protocol::{
     ResponseError,
     messages::{
-        DescribeGroupsRequest, DescribeGroupsResponse, GroupId,
+        DescribeGroupsRequest, DescribeGroupsResponse,
         describe_groups_response::{DescribedGroup, DescribedGroupMember},
     },
     protocol::{Request, StrBytes},
 };
 
-use super::{Caller, Handler, shapes};
+use super::{
+    Caller, Handler,
+    describing::{each, text},
+    shapes,
+};
 use crate::{
     broker::Broker,
     groups::group::{Group, Member, State},
-    security::{access::Resource, acl::Operation},
 };
 
 pub const HANDLER: Handler = Handler {
@@ -32,36 +35,28 @@ pub const HANDLER: Handler = Handler {
 
 fn act(broker: &Arc<Broker>, request: DescribeGroupsRequest, caller: &Caller) -> DescribeGroupsResponse {
     let version = caller.version;
-    let wanted = request.include_authorized_operations;
-    let each = |id: GroupId| {
-        if let Err(error) = broker.check(caller, Operation::Describe, Resource::Group(&id)) {
-            return DescribedGroup::default().with_group_id(id).with_error_code(error.code());
-        }
-        let operations = broker.operations(caller, wanted, Resource::Group(&id));
-        let known = broker.groups.get(&id);
-        let known = known.as_ref().map(|group| group.lock());
-        let described = match known {
-            Some(group) if group.consumer.is_none() && group.share.is_none() => described(&group, version),
-            Some(_) => not_found(format!("Group {} is not a classic group.", id.as_str()), version),
-            None => not_found(format!("Group {} not found.", id.as_str()), version),
-        };
-        described.with_group_id(id).with_authorized_operations(operations)
+    let show = |group: &Group| {
+        let is_classic = group.consumer.is_none() && group.share.is_none();
+        is_classic.then(|| (described(group, version), vec![]))
     };
-    DescribeGroupsResponse::default().with_groups(request.groups.into_iter().map(each).collect())
-}
-
-fn not_found(reason: String, version: i16) -> DescribedGroup {
-    let described = DescribedGroup::default().with_group_state(StrBytes::from_static_str(State::Dead.word()));
-    if version < 6 {
-        return described;
-    }
-    described
-        .with_error_code(ResponseError::GroupIdNotFound.code())
-        .with_error_message(Some(StrBytes::from_string(reason)))
+    let refuse = |error: ResponseError, reason| {
+        let refused = DescribedGroup::default();
+        let is_unknown = error == ResponseError::GroupIdNotFound;
+        let state = if is_unknown { State::Dead.word() } else { "" };
+        let refused = refused.with_group_state(StrBytes::from_static_str(state));
+        match is_unknown && version < 6 {
+            true => refused,
+            false => refused.with_error_code(error.code()).with_error_message(reason),
+        }
+    };
+    let asked = (request.groups, "classic", request.include_authorized_operations);
+    let groups = each(broker, caller, asked, show, refuse, |told, id, operations| {
+        told.with_group_id(id).with_authorized_operations(operations)
+    });
+    DescribeGroupsResponse::default().with_groups(groups)
 }
 
 fn described(group: &Group, version: i16) -> DescribedGroup {
-    let text = |text: &str| StrBytes::from_string(text.to_owned());
     let stable = group.state == State::Stable;
     let protocol = group.protocol.as_deref().filter(|_| stable).unwrap_or_default();
     let member = |member: &Member| {

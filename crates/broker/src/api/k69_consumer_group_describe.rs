@@ -2,23 +2,27 @@
 //! are to hold.
 //! v1 tells members of the classic protocol from those of the consumer protocol.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 
+use super::{
+    Caller, Handler,
+    describing::{each, named, text},
+    shapes,
+};
+use crate::{
+    broker::Broker,
+    groups::{
+        consumer::{self, Consumer, Partitions},
+        group::Group,
+    },
+};
 use kafka_protocol::{
     ResponseError,
     messages::{
-        ConsumerGroupDescribeRequest, ConsumerGroupDescribeResponse, GroupId, TopicName,
+        ConsumerGroupDescribeRequest, ConsumerGroupDescribeResponse, TopicName,
         consumer_group_describe_response::{Assignment, DescribedGroup, Member, TopicPartitions},
     },
     protocol::{Request, StrBytes},
-};
-use uuid::Uuid;
-
-use super::{Caller, Handler, shapes};
-use crate::{
-    broker::Broker,
-    groups::consumer::{self, Consumer, Partitions},
-    security::{access::Resource, acl::Operation},
 };
 
 /// Kafka's numbers for the protocol that a member speaks.
@@ -40,44 +44,22 @@ fn act(
     request: ConsumerGroupDescribeRequest,
     caller: &Caller,
 ) -> ConsumerGroupDescribeResponse {
-    let wanted = request.include_authorized_operations;
-    let each = |id: GroupId| {
-        if let Err(error) = broker.check(caller, Operation::Describe, Resource::Group(&id)) {
-            return DescribedGroup::default().with_group_id(id).with_error_code(error.code());
-        }
-        let operations = broker.operations(caller, wanted, Resource::Group(&id));
-        let known = broker.groups.get(&id);
-        let known = known.as_ref().map(|group| group.lock());
-        let described = match known.as_ref().map(|group| &group.consumer) {
-            Some(Some(consumer)) => whole(described(broker, consumer, caller.version), broker, caller),
-            Some(None) => not_found(format!("Group {} is not a consumer group.", id.as_str())),
-            None => not_found(format!("Group {} not found.", id.as_str())),
-        };
-        described.with_group_id(id).with_authorized_operations(operations)
+    let show = |group: &Group| {
+        let described = described(broker, group.consumer.as_ref()?, caller.version);
+        let both =
+            described.members.iter().flat_map(|member| [&member.assignment, &member.target_assignment]);
+        let topics = both.flat_map(|one| &one.topic_partitions).map(|topic| topic.topic_name.clone());
+        let topics = topics.collect();
+        Some((described, topics))
     };
-    ConsumerGroupDescribeResponse::default().with_groups(request.group_ids.into_iter().map(each).collect())
-}
-
-/// A group that holds a topic which the caller may not see is not told in part, as in Kafka.
-fn whole(described: DescribedGroup, broker: &Broker, caller: &Caller) -> DescribedGroup {
-    let may_see = |assignment: &Assignment| {
-        let topics = &mut assignment.topic_partitions.iter();
-        topics.all(|topic| broker.allows(caller, Operation::Describe, Resource::Topic(&topic.topic_name)))
+    let refuse = |error: ResponseError, reason| {
+        DescribedGroup::default().with_error_code(error.code()).with_error_message(reason)
     };
-    let members = &mut described.members.iter();
-    if members.all(|member| may_see(&member.assignment) && may_see(&member.target_assignment)) {
-        return described;
-    }
-    let reason = "Members hold topics that you may not describe.";
-    DescribedGroup::default()
-        .with_error_code(ResponseError::TopicAuthorizationFailed.code())
-        .with_error_message(Some(StrBytes::from_static_str(reason)))
-}
-
-fn not_found(reason: String) -> DescribedGroup {
-    DescribedGroup::default()
-        .with_error_code(ResponseError::GroupIdNotFound.code())
-        .with_error_message(Some(StrBytes::from_string(reason)))
+    let asked = (request.group_ids, "consumer", request.include_authorized_operations);
+    let groups = each(broker, caller, asked, show, refuse, |told, id, operations| {
+        told.with_group_id(id).with_authorized_operations(operations)
+    });
+    ConsumerGroupDescribeResponse::default().with_groups(groups)
 }
 
 fn described(broker: &Broker, group: &Consumer, version: i16) -> DescribedGroup {
@@ -105,8 +87,8 @@ fn shown(broker: &Broker, id: &str, member: &consumer::Member, target: &Partitio
         .with_client_host(text(&profile.client_host))
         .with_subscribed_topic_names(profile.topics.iter().map(|name| TopicName(text(name))).collect())
         .with_subscribed_topic_regex(Some(text(&profile.regex)))
-        .with_assignment(named(broker, &member.standing.assigned))
-        .with_target_assignment(named(broker, target));
+        .with_assignment(assignment(broker, &member.standing.assigned))
+        .with_target_assignment(assignment(broker, target));
     match (version, member.is_classic()) {
         (0, _) => shown,
         (_, true) => shown.with_member_type(CLASSIC),
@@ -114,17 +96,9 @@ fn shown(broker: &Broker, id: &str, member: &consumer::Member, target: &Partitio
     }
 }
 
-/// Topics that are gone are left out.
-fn named(broker: &Broker, partitions: &Partitions) -> Assignment {
-    let each = |(id, numbers): (&Uuid, &BTreeSet<i32>)| {
-        let topic = broker.topics.by_id(*id)?;
-        let named =
-            TopicPartitions::default().with_topic_id(*id).with_topic_name(TopicName(text(&topic.name)));
-        Some(named.with_partitions(numbers.iter().copied().collect()))
+fn assignment(broker: &Broker, partitions: &Partitions) -> Assignment {
+    let each = |(id, name, numbers)| {
+        TopicPartitions::default().with_topic_id(id).with_topic_name(name).with_partitions(numbers)
     };
-    Assignment::default().with_topic_partitions(partitions.iter().filter_map(each).collect())
-}
-
-fn text(text: &str) -> StrBytes {
-    StrBytes::from_string(text.to_owned())
+    Assignment::default().with_topic_partitions(named(broker, partitions).map(each).collect())
 }

@@ -1,26 +1,28 @@
 //! ShareGroupDescribe (key 77), version 1 (KIP-932): share groups with their members, and what these read.
 //! v0 was Kafka 4.0's early access.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 
-use kafka_protocol::{
-    ResponseError,
-    messages::{
-        GroupId, ShareGroupDescribeRequest, ShareGroupDescribeResponse, TopicName,
-        share_group_describe_response::{Assignment, DescribedGroup, Member, TopicPartitions},
-    },
-    protocol::{Request, StrBytes},
+use super::{
+    Caller, Handler,
+    describing::{each, named, text},
+    shapes,
 };
-use uuid::Uuid;
-
-use super::{Caller, Handler, shapes};
 use crate::{
     broker::Broker,
     groups::{
         consumer::Partitions,
+        group::Group,
         share::{self, Share, assignor},
     },
-    security::{access::Resource, acl::Operation},
+};
+use kafka_protocol::{
+    ResponseError,
+    messages::{
+        ShareGroupDescribeRequest, ShareGroupDescribeResponse, TopicName,
+        share_group_describe_response::{Assignment, DescribedGroup, Member, TopicPartitions},
+    },
+    protocol::{Request, StrBytes},
 };
 
 pub const HANDLER: Handler = Handler {
@@ -38,42 +40,20 @@ fn act(
     request: ShareGroupDescribeRequest,
     caller: &Caller,
 ) -> ShareGroupDescribeResponse {
-    let wanted = request.include_authorized_operations;
-    let each = |id: GroupId| {
-        if let Err(error) = broker.check(caller, Operation::Describe, Resource::Group(&id)) {
-            return DescribedGroup::default().with_group_id(id).with_error_code(error.code());
-        }
-        let operations = broker.operations(caller, wanted, Resource::Group(&id));
-        let known = broker.groups.get(&id);
-        let known = known.as_ref().map(|group| group.lock());
-        let described = match known.as_ref().map(|group| &group.share) {
-            Some(Some(share)) => whole(described(broker, share), broker, caller),
-            Some(None) => not_found(format!("Group {} is not a share group.", id.as_str())),
-            None => not_found(format!("Group {} not found.", id.as_str())),
-        };
-        described.with_group_id(id).with_authorized_operations(operations)
+    let show = |group: &Group| {
+        let described = described(broker, group.share.as_ref()?);
+        let topics = described.members.iter().flat_map(|member| &member.assignment.topic_partitions);
+        let topics = topics.map(|topic| topic.topic_name.clone()).collect();
+        Some((described, topics))
     };
-    ShareGroupDescribeResponse::default().with_groups(request.group_ids.into_iter().map(each).collect())
-}
-
-/// A group that reads a topic which the caller may not see is not told in part, as in Kafka.
-fn whole(described: DescribedGroup, broker: &Broker, caller: &Caller) -> DescribedGroup {
-    let may_see = |topic: &TopicPartitions| {
-        broker.allows(caller, Operation::Describe, Resource::Topic(&topic.topic_name))
+    let refuse = |error: ResponseError, reason| {
+        DescribedGroup::default().with_error_code(error.code()).with_error_message(reason)
     };
-    if described.members.iter().all(|member| member.assignment.topic_partitions.iter().all(may_see)) {
-        return described;
-    }
-    let reason = "Members read topics that you may not describe.";
-    DescribedGroup::default()
-        .with_error_code(ResponseError::TopicAuthorizationFailed.code())
-        .with_error_message(Some(StrBytes::from_static_str(reason)))
-}
-
-fn not_found(reason: String) -> DescribedGroup {
-    DescribedGroup::default()
-        .with_error_code(ResponseError::GroupIdNotFound.code())
-        .with_error_message(Some(StrBytes::from_string(reason)))
+    let asked = (request.group_ids, "share", request.include_authorized_operations);
+    let groups = each(broker, caller, asked, show, refuse, |told, id, operations| {
+        told.with_group_id(id).with_authorized_operations(operations)
+    });
+    ShareGroupDescribeResponse::default().with_groups(groups)
 }
 
 fn described(broker: &Broker, group: &Share) -> DescribedGroup {
@@ -94,20 +74,12 @@ fn shown(broker: &Broker, id: &str, member: &share::Member) -> Member {
         .with_client_id(text(&profile.client_id))
         .with_client_host(text(&profile.client_host))
         .with_subscribed_topic_names(profile.topics.iter().map(|name| TopicName(text(name))).collect())
-        .with_assignment(named(broker, &member.standing.assigned))
+        .with_assignment(assignment(broker, &member.standing.assigned))
 }
 
-/// Topics that are gone are left out.
-fn named(broker: &Broker, partitions: &Partitions) -> Assignment {
-    let each = |(id, numbers): (&Uuid, &BTreeSet<i32>)| {
-        let topic = broker.topics.by_id(*id)?;
-        let named =
-            TopicPartitions::default().with_topic_id(*id).with_topic_name(TopicName(text(&topic.name)));
-        Some(named.with_partitions(numbers.iter().copied().collect()))
+fn assignment(broker: &Broker, partitions: &Partitions) -> Assignment {
+    let each = |(id, name, numbers)| {
+        TopicPartitions::default().with_topic_id(id).with_topic_name(name).with_partitions(numbers)
     };
-    Assignment::default().with_topic_partitions(partitions.iter().filter_map(each).collect())
-}
-
-fn text(text: &str) -> StrBytes {
-    StrBytes::from_string(text.to_owned())
+    Assignment::default().with_topic_partitions(named(broker, partitions).map(each).collect())
 }

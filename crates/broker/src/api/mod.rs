@@ -17,6 +17,7 @@ use crate::{
     security::peer::{Gate, Peer},
 };
 
+mod describing;
 pub mod handmade;
 pub mod shapes;
 

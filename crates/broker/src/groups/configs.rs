@@ -220,9 +220,7 @@ impl Setting {
             Setting::ShareLockDuration => (15_000, 60_000),
             Setting::ShareDeliveries => (2, 10),
             Setting::ShareLocks => (100, 4_000),
-            Setting::ShareOffsetReset | Setting::ShareIsolationLevel | Setting::ShareRenewal => {
-                (0, u32::MAX)
-            }
+            Setting::ShareOffsetReset | Setting::ShareIsolationLevel | Setting::ShareRenewal => (0, u32::MAX),
         };
         let default = self.default_number(options);
         (default.min(least), default.max(most))
@@ -434,11 +432,8 @@ mod tests {
             set(&[("share.isolation.level", "read_committed"), ("share.auto.offset.reset", "earliest")])
                 .unwrap();
         assert_eq!(own[&Setting::ShareOffsetReset], Value::Text("earliest".to_owned()));
-        let own = set(&[
-            ("share.assignment.interval.ms", "0"),
-            ("share.renew.acknowledge.enable", " False"),
-        ])
-        .unwrap();
+        let own = set(&[("share.assignment.interval.ms", "0"), ("share.renew.acknowledge.enable", " False")])
+            .unwrap();
         assert_eq!(own[&Setting::ShareRenewal], Value::Flag(false));
         let kept: Own = serde_json::from_str(&serde_json::to_string(&own).unwrap()).unwrap();
         assert_eq!(kept, own);

@@ -10,13 +10,16 @@ use super::{
     configs::Setting,
     consumer::{
         Answer, Consumer, Heartbeat, Limits, Refused,
-        records::{Part, StoredConsumer, encode, tombstones},
+        records::{StoredConsumer, encode, tombstones},
     },
     group::{Group, Join, Joined, State},
     journal::{Change, KeyValue},
     records::{Key, StoredGroup},
 };
-use crate::options::Options;
+use crate::{
+    options::Options,
+    shares::{Written, written},
+};
 
 /// Whether members of the other protocol may join a group that has members (`group.consumer.migration.policy`).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -65,16 +68,6 @@ impl Settings {
             share: super::sharing::limits(options),
             migration: options.group_consumer_migration_policy,
         }
-    }
-}
-
-/// Tells when what was just decided is in the log; `None`: it is there already.
-pub(super) type Written = Option<oneshot::Receiver<Result<(), ResponseError>>>;
-
-pub(super) async fn written(written: Written) -> Result<(), ResponseError> {
-    match written {
-        None => Ok(()),
-        Some(outcome) => outcome.await.unwrap_or(Err(ResponseError::CoordinatorNotAvailable)),
     }
 }
 
@@ -198,11 +191,7 @@ impl Groups {
         if consumer.is_left_to_classic() && self.consuming.migration.may_downgrade() {
             return self.hand_back(group);
         }
-        let parts = consumer.take_changes();
-        if parts.is_empty() && records.is_empty() && consumer.unwritten_count == 0 {
-            return None;
-        }
-        consumer.unwritten_count += 1;
+        let parts = consumer.changes.send(!records.is_empty())?;
         records.extend(encode(&group.id, consumer, &parts));
         if consumer.members.is_empty() {
             group.empty_since_ms = self.clock.now_ms();
@@ -232,15 +221,6 @@ impl Groups {
 }
 
 impl Group {
-    /// A write has ended; what could not be written is due again.
-    pub(super) fn consumer_written(&mut self, parts: std::collections::BTreeSet<Part>, is_written: bool) {
-        let Some(consumer) = &mut self.consumer else { return };
-        consumer.unwritten_count = consumer.unwritten_count.saturating_sub(1);
-        if !is_written {
-            consumer.owe(parts);
-        }
-    }
-
     /// Whether the member speaks the consumer protocol.
     pub fn speaks_epochs(&self, member_id: &str) -> bool {
         let member = self.consumer.as_ref().and_then(|consumer| consumer.members.get(member_id));

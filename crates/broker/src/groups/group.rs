@@ -348,6 +348,14 @@ impl Group {
         if claim.generation_id == self.generation_id { Ok(()) } else { Err(ResponseError::IllegalGeneration) }
     }
 
+    /// Whether it is a group that has offsets.
+    fn check_offsets(&self) -> Result<(), ResponseError> {
+        if self.state == State::Dead {
+            return Err(ResponseError::CoordinatorNotAvailable);
+        }
+        if self.share.is_some() { Err(ResponseError::GroupIdNotFound) } else { Ok(()) }
+    }
+
     /// Whether the claimant may commit these offsets now; a commit counts as a heartbeat.
     pub fn check_commit(
         &mut self,
@@ -356,12 +364,7 @@ impl Group {
         layout: &dyn Layout,
         now: Instant,
     ) -> Result<(), ResponseError> {
-        if self.state == State::Dead {
-            return Err(ResponseError::CoordinatorNotAvailable);
-        }
-        if self.share.is_some() {
-            return Err(ResponseError::GroupIdNotFound);
-        }
+        self.check_offsets()?;
         if claim.generation_id < 0 && !self.has_members() && self.state == State::Empty {
             return Ok(()); // a consumer that manages its partitions itself, or an administrator
         }
@@ -390,12 +393,7 @@ impl Group {
         layout: &dyn Layout,
         now: Instant,
     ) -> Result<(), ResponseError> {
-        if self.state == State::Dead {
-            return Err(ResponseError::CoordinatorNotAvailable);
-        }
-        if self.share.is_some() {
-            return Err(ResponseError::GroupIdNotFound);
-        }
+        self.check_offsets()?;
         if claim.is_nobodys() {
             return Ok(());
         }

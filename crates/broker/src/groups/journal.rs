@@ -296,42 +296,40 @@ fn apply(
                 groups.restored_away(&group);
             }
         },
-        None => apply_consumer(groups, stored, record),
+        None => apply_kinds(groups, stored, record),
     }
 }
 
-fn apply_consumer(groups: &Groups, stored: &mut Stored, record: &Record<'_>) {
-    let Some((group, part)) = record.key.and_then(Part::decode) else {
-        return apply_share(groups, stored, record);
-    };
-    match (part, record.value) {
-        (Part::Epoch, None) => {
-            stored.consumer.remove(&group);
-            groups.restored_away(&group);
-        }
-        // What compaction has left of a group that is gone makes none.
-        (part, None) => {
-            if let Some(known) = stored.consumer.get_mut(&group) {
-                known.apply(part, None);
-            }
-        }
-        (part, value) => stored.consumer.entry(group).or_default().apply(part, value),
+/// A record of a consumer group or of a share group.
+fn apply_kinds(groups: &Groups, stored: &mut Stored, record: &Record<'_>) {
+    let Some(key) = record.key else { return };
+    if let Some((group, part)) = Part::decode(key) {
+        let is_group = part == Part::Epoch;
+        let apply = |known: &mut StoredConsumer, value: Option<&[u8]>| known.apply(part, value);
+        apply_part(groups, &mut stored.consumer, group, is_group, record.value, apply);
+    } else if let Some((group, part)) = SharePart::decode(key) {
+        let is_group = part == SharePart::Epoch;
+        let apply = |known: &mut StoredShare, value: Option<&[u8]>| known.apply(part, value);
+        apply_part(groups, &mut stored.share, group, is_group, record.value, apply);
     }
 }
 
-fn apply_share(groups: &Groups, stored: &mut Stored, record: &Record<'_>) {
-    let Some((group, part)) = record.key.and_then(SharePart::decode) else { return };
-    match (part, record.value) {
-        (SharePart::Epoch, None) => {
-            stored.share.remove(&group);
-            groups.restored_away(&group);
-        }
-        (part, None) => {
-            if let Some(known) = stored.share.get_mut(&group) {
-                known.apply(part, None);
-            }
-        }
-        (part, value) => stored.share.entry(group).or_default().apply(part, value),
+/// `is_group`: without this part there is no group.
+fn apply_part<S: Default>(
+    groups: &Groups,
+    stored: &mut BTreeMap<String, S>,
+    group: String,
+    is_group: bool,
+    value: Option<&[u8]>,
+    apply: impl FnOnce(&mut S, Option<&[u8]>),
+) {
+    if value.is_some() {
+        apply(stored.entry(group).or_default(), value);
+    } else if is_group {
+        stored.remove(&group);
+        groups.restored_away(&group);
+    } else if let Some(known) = stored.get_mut(&group) {
+        apply(known, None); // what compaction has left of a group that is gone makes none
     }
 }
 

@@ -24,6 +24,7 @@ pub mod journal;
 pub mod records;
 pub mod share;
 mod sharing;
+mod unwritten;
 
 #[cfg(test)]
 mod tests;
@@ -449,9 +450,15 @@ impl Groups {
                     self.store_if_due(&mut group);
                 }
                 (Change::Consumer { parts, .. }, outcome) => {
-                    group.consumer_written(parts, outcome.is_ok());
+                    if let Some(consumer) = &mut group.consumer {
+                        consumer.changes.sent(parts, outcome.is_ok());
+                    }
                 }
-                (Change::Share { parts, .. }, outcome) => group.share_written(parts, outcome.is_ok()),
+                (Change::Share { parts, .. }, outcome) => {
+                    if let Some(share) = &mut group.share {
+                        share.changes.sent(parts, outcome.is_ok());
+                    }
+                }
                 (Change::Offsets(_) | Change::Unsettled { .. }, Err(_))
                 | (Change::Group(_) | Change::Deleted { .. }, _) => {}
             }

@@ -10,7 +10,6 @@ use super::{
     Groups, SharedGroup,
     configs::Setting,
     consumer::{LEFT, Refused},
-    consuming::{Written, written},
     group::{Group, State},
     journal::Change,
     share::{
@@ -20,7 +19,7 @@ use super::{
 };
 use crate::{
     options::Options,
-    shares::{reading::Manner, window},
+    shares::{Written, reading::Manner, window, written},
 };
 
 pub(super) fn limits(options: &Options) -> Limits {
@@ -101,11 +100,7 @@ impl Groups {
             self.shares.sessions.end(&group.id, &member).ok();
             self.shares.release(&group.id, &member, &self.manner(&group.id).limits);
         }
-        let parts = share.take_changes();
-        if parts.is_empty() && share.unwritten_count == 0 {
-            return None;
-        }
-        share.unwritten_count += 1;
+        let parts = share.changes.send(false)?;
         let records = encode(&group.id, share, &parts);
         if share.members.is_empty() {
             group.empty_since_ms = self.clock.now_ms();
@@ -165,21 +160,6 @@ impl Groups {
             self.store_share(&mut group)
         };
         written(stored).await
-    }
-}
-
-impl Group {
-    /// A write has ended; what could not be written is due again.
-    pub(super) fn share_written(
-        &mut self,
-        parts: std::collections::BTreeSet<super::share::records::Part>,
-        is_written: bool,
-    ) {
-        let Some(share) = &mut self.share else { return };
-        share.unwritten_count = share.unwritten_count.saturating_sub(1);
-        if !is_written {
-            share.owe(parts);
-        }
     }
 }
 

@@ -145,7 +145,7 @@ impl Consumer {
         let changed = self.update(&id, |profile| beat.fill(profile));
         self.advance(&id, changed, beat.owned.as_ref(), layout, now);
         let alive_until = now + self.session_timeout();
-        let Some(member) = self.members.get_mut(&id) else { return Err(unknown(&beat.member_id)) };
+        let Some(member) = self.members.get_mut(&id) else { return Err(Refused::unknown(&beat.member_id)) };
         member.alive_until = alive_until;
         let assigned = &member.standing.assigned;
         let tells = beat.is_joining() || beat.is_full() || held.as_ref() != Some(assigned);
@@ -166,7 +166,7 @@ impl Consumer {
                 holder.clone()
             }
         };
-        let Some(member) = self.members.get_mut(&id) else { return Err(unknown(&beat.member_id)) };
+        let Some(member) = self.members.get_mut(&id) else { return Err(Refused::unknown(&beat.member_id)) };
         if beat.member_epoch == LEFT_FOR_A_WHILE {
             let revoking = std::mem::take(&mut member.standing.revoking);
             member.standing.epoch = LEFT_FOR_A_WHILE;
@@ -207,7 +207,7 @@ impl Consumer {
                 None if beat.is_joining() => {
                     self.put_member(id.clone(), Profile::default(), Standing::default(), now)
                 }
-                None => return Err(unknown(&id)),
+                None => return Err(Refused::unknown(&id)),
             }
             return Ok(id);
         };
@@ -234,7 +234,7 @@ impl Consumer {
             }
             Some(holder) => {
                 check_holder(&holder, beat, instance_id)?;
-                let member = self.members.get(&id).ok_or_else(|| unknown(&id))?;
+                let member = self.members.get(&id).ok_or_else(|| Refused::unknown(&id))?;
                 check_epoch(member, beat)?;
             }
         }
@@ -283,12 +283,7 @@ fn check_epoch(member: &Member, beat: &Heartbeat) -> Result<(), Refused> {
     if said == known || (said < known && lost_an_answer) {
         return Ok(());
     }
-    let reason = format!(
-        "The consumer group member has a {} member epoch ({said}) than the one known by the group coordinator \
-         ({known}). The member must abandon all its partitions and rejoin.",
-        if said > known { "greater" } else { "smaller" },
-    );
-    Err(Refused::new(ResponseError::FencedMemberEpoch, reason))
+    Err(Refused::fenced("consumer", said, known))
 }
 
 fn check_holder(holder: &str, beat: &Heartbeat, instance_id: &str) -> Result<(), Refused> {
@@ -304,10 +299,6 @@ fn check_holder(holder: &str, beat: &Heartbeat, instance_id: &str) -> Result<(),
 
 fn is_subset(some: &Partitions, of: &Partitions) -> bool {
     some.iter().all(|(topic, partitions)| of.get(topic).is_some_and(|all| partitions.is_subset(all)))
-}
-
-fn unknown(member_id: &str) -> Refused {
-    Refused::new(ResponseError::UnknownMemberId, format!("Member {member_id} is not a member of the group."))
 }
 
 fn unknown_instance(instance_id: &str) -> Refused {

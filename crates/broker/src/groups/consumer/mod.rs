@@ -15,7 +15,7 @@ use kafka_protocol::ResponseError;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::{Commit, group::MemberId};
+use super::{Commit, group::MemberId, unwritten::Unwritten};
 
 pub mod assignor;
 mod classic;
@@ -55,6 +55,21 @@ pub struct Refused {
 impl Refused {
     pub fn new(error: ResponseError, reason: impl Into<String>) -> Self {
         Self { error, reason: reason.into() }
+    }
+
+    /// A member of another epoch. `kind`: of a consumer group, or of a share group.
+    pub fn fenced(kind: &str, said: i32, known: i32) -> Self {
+        let is = if said > known { "greater" } else { "smaller" };
+        let reason = format!(
+            "The {kind} group member has a {is} member epoch ({said}) than the one known by the group coordinator \
+             ({known}). The member must abandon all its partitions and rejoin."
+        );
+        Self::new(ResponseError::FencedMemberEpoch, reason)
+    }
+
+    pub fn unknown(member_id: &str) -> Self {
+        let reason = format!("Member {member_id} is not a member of the group.");
+        Self::new(ResponseError::UnknownMemberId, reason)
     }
 }
 
@@ -145,9 +160,8 @@ pub struct Consumer {
     owners: HashMap<(Uuid, i32), MemberId>,
     /// The topics as they were when the group last looked.
     layout_version: Option<u64>,
-    changes: BTreeSet<Part>,
-    /// Writes on their way to the log: who is answered meanwhile waits for them.
-    pub unwritten_count: u32,
+    /// For the log.
+    pub(super) changes: Unwritten<Part>,
     limits: Limits,
 }
 
@@ -163,8 +177,7 @@ impl Consumer {
             statics: HashMap::new(),
             owners: HashMap::new(),
             layout_version: None,
-            changes: BTreeSet::new(),
-            unwritten_count: 0,
+            changes: Unwritten::default(),
             limits,
         }
     }
@@ -184,7 +197,7 @@ impl Consumer {
             group.put_member(id, profile, standing, now);
         }
         group.targets.retain(|id, _| group.members.contains_key(id));
-        group.changes.clear();
+        group.changes.take();
         group
     }
 
@@ -216,11 +229,6 @@ impl Consumer {
         self.members.values().any(|member| self.names_of(&member.profile).contains(topic))
     }
 
-    /// What has changed since the last call, for the log.
-    pub fn take_changes(&mut self) -> BTreeSet<Part> {
-        std::mem::take(&mut self.changes)
-    }
-
     /// Everything of the group that may lie in the log.
     pub fn parts(&self) -> BTreeSet<Part> {
         let mut parts = BTreeSet::from([Part::Epoch, Part::TargetEpoch]);
@@ -228,13 +236,8 @@ impl Consumer {
         for id in self.members.keys() {
             parts.extend([Part::Member(id.clone()), Part::Target(id.clone()), Part::Current(id.clone())]);
         }
-        parts.extend(self.changes.iter().cloned());
+        parts.extend(self.changes.parts());
         parts
-    }
-
-    /// These could not be written: they are due again.
-    pub fn owe(&mut self, parts: BTreeSet<Part>) {
-        self.changes.extend(parts);
     }
 
     /// Removes who has been silent for too long; whether there was any.

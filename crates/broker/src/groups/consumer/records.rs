@@ -15,7 +15,9 @@ use super::{
 };
 use crate::groups::{
     group::MemberId,
-    records::{get_text, put_text},
+    journal::KeyValue,
+    records::get_text,
+    unwritten::{self, set},
 };
 
 const VALUE_VERSION: i16 = 0;
@@ -46,11 +48,9 @@ pub struct StoredConsumer {
     pub standings: BTreeMap<MemberId, Standing>,
 }
 
-type KeyValue = (Bytes, Option<Bytes>);
-
 impl Part {
     pub fn key(&self, group: &str) -> Bytes {
-        let (version, more) = match self {
+        let (number, more) = match self {
             Part::Epoch => (3, None),
             Part::Member(id) => (5, Some(&**id)),
             Part::TargetEpoch => (6, None),
@@ -58,13 +58,7 @@ impl Part {
             Part::Current(id) => (8, Some(&**id)),
             Part::Regex(regex) => (16, Some(&**regex)),
         };
-        let mut out = BytesMut::new();
-        out.put_i16(version);
-        put_text(&mut out, group);
-        if let Some(more) = more {
-            put_text(&mut out, more);
-        }
-        out.freeze()
+        unwritten::key(number, group, more)
     }
 
     /// The group, and what of it; `None`: another's record.
@@ -84,17 +78,13 @@ impl Part {
     }
 }
 
-/// The records of these parts: first what is gone, then what there is.
 pub fn encode(group_id: &str, group: &Consumer, parts: &BTreeSet<Part>) -> Vec<KeyValue> {
-    let values: Vec<(&Part, Option<Bytes>)> = parts.iter().map(|part| (part, group.value(part))).collect();
-    let gone = values.iter().rev().filter(|(_, value)| value.is_none());
-    let kept = values.iter().filter(|(_, value)| value.is_some());
-    gone.chain(kept).map(|(part, value)| (part.key(group_id), value.clone())).collect()
+    unwritten::encode(parts, |part| part.key(group_id), |part| group.value(part))
 }
 
 /// Deletes these, all that lies in the log of a group.
 pub fn tombstones(group_id: &str, parts: &BTreeSet<Part>) -> Vec<KeyValue> {
-    parts.iter().rev().map(|part| (part.key(group_id), None)).collect()
+    unwritten::encode(parts, |part| part.key(group_id), |_| None)
 }
 
 impl Consumer {
@@ -141,19 +131,12 @@ impl StoredConsumer {
             Part::TargetEpoch => {
                 self.assignment_epoch = value.try_get_i32().ok().filter(|_| known).unwrap_or(0)
             }
-            Part::Regex(regex) => set(&mut self.regexes, regex, known, get_resolved(value)),
-            Part::Member(id) => set(&mut self.profiles, id, known, get_profile(value)),
-            Part::Target(id) => set(&mut self.targets, id, known, get_partitions(value)),
-            Part::Current(id) => set(&mut self.standings, id, known, get_standing(value)),
+            Part::Regex(regex) => set(&mut self.regexes, regex, get_resolved(value).filter(|_| known)),
+            Part::Member(id) => set(&mut self.profiles, id, get_profile(value).filter(|_| known)),
+            Part::Target(id) => set(&mut self.targets, id, get_partitions(value).filter(|_| known)),
+            Part::Current(id) => set(&mut self.standings, id, get_standing(value).filter(|_| known)),
         }
     }
-}
-
-fn set<K: Ord, V>(map: &mut BTreeMap<K, V>, key: K, known: bool, value: Option<V>) {
-    match value.filter(|_| known) {
-        Some(value) => map.insert(key, value),
-        None => map.remove(&key),
-    };
 }
 
 pub(crate) fn put_no_tags(out: &mut BytesMut) {
@@ -507,7 +490,7 @@ mod tests {
         };
         assert_eq!(keys, [8, 7, 6, 5, 16, 3]);
         group.tick(Instant::now() + Duration::from_secs(60));
-        let changes = group.take_changes();
+        let changes = group.changes.take();
         let keys = encode("g", &group, &changes);
         let keys: Vec<_> = keys.iter().map(|(key, value)| (key[1], value.is_some())).collect();
         assert_eq!(keys, [(8, false), (7, false), (5, false), (16, false), (3, true)]);

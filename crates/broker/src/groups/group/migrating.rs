@@ -84,7 +84,7 @@ impl Group {
             let assigned = with_ids(&assignment.partitions, layout);
             consumer.adopt(id.clone(), profile_of(member, subscription), assigned, now);
         }
-        consumer.owe(consumer.parts());
+        consumer.changes.extend(consumer.parts());
         self.step_aside();
         self.consumer = Some(Box::new(consumer));
         Ok(())

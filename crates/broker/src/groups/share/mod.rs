@@ -15,6 +15,7 @@ use uuid::Uuid;
 use super::{
     consumer::{LEFT, LEFT_FOR_A_WHILE, Partitions, Refused, layout::Layout, member_id},
     group::MemberId,
+    unwritten::Unwritten,
 };
 
 pub mod assignor;
@@ -130,9 +131,8 @@ pub struct Share {
     layout_version: Option<u64>,
     /// When the targets were made, where it was in this life.
     assigned_at: Option<Instant>,
-    changes: BTreeSet<Part>,
-    /// Writes on their way to the log: who is answered meanwhile waits for them.
-    pub unwritten_count: u32,
+    /// For the log.
+    pub(super) changes: Unwritten<Part>,
     /// Who was removed since it was last asked.
     gone: Vec<MemberId>,
     limits: Limits,
@@ -149,8 +149,7 @@ impl Share {
             shared: Shared::new(),
             layout_version: None,
             assigned_at: None,
-            changes: BTreeSet::new(),
-            unwritten_count: 0,
+            changes: Unwritten::default(),
             gone: Vec::new(),
             limits,
         }
@@ -184,24 +183,14 @@ impl Share {
         self.limits = Limits { session_timeout, assignment_interval, ..self.limits };
     }
 
-    /// What has changed since the last call, for the log.
-    pub fn take_changes(&mut self) -> BTreeSet<Part> {
-        std::mem::take(&mut self.changes)
-    }
-
     /// Everything of the group that may lie in the log.
     pub fn parts(&self) -> BTreeSet<Part> {
         let mut parts = BTreeSet::from([Part::Epoch, Part::TargetEpoch, Part::Shared]);
         for id in self.members.keys() {
             parts.extend([Part::Member(id.clone()), Part::Target(id.clone()), Part::Current(id.clone())]);
         }
-        parts.extend(self.changes.iter().cloned());
+        parts.extend(self.changes.parts());
         parts
-    }
-
-    /// These could not be written: they are due again.
-    pub fn owe(&mut self, parts: BTreeSet<Part>) {
-        self.changes.extend(parts);
     }
 
     /// Who has left or was removed since the last call.
@@ -232,7 +221,7 @@ impl Share {
     ) -> Result<Answer, Refused> {
         if beat.member_epoch == LEFT {
             let left = self.remove(&beat.member_id);
-            let left = left.ok_or_else(|| unknown(&beat.member_id));
+            let left = left.ok_or_else(|| Refused::unknown(&beat.member_id));
             return left.map(|()| Answer {
                 member_id: beat.member_id.clone(),
                 member_epoch: LEFT,
@@ -245,7 +234,7 @@ impl Share {
         self.retarget_if_due(layout, now);
         let alive_until = now + self.limits.session_timeout;
         let (target, epoch) = (self.targets.get(&id).cloned().unwrap_or_default(), self.assignment_epoch);
-        let Some(member) = self.members.get_mut(&id) else { return Err(unknown(&beat.member_id)) };
+        let Some(member) = self.members.get_mut(&id) else { return Err(Refused::unknown(&beat.member_id)) };
         member.alive_until = alive_until;
         let standing = &mut member.standing;
         // Whose answer was lost has to be told once more.
@@ -268,7 +257,7 @@ impl Share {
         let id = member_id(&beat.member_id);
         match self.members.get(&id) {
             Some(member) => check_epoch(&member.standing, beat)?,
-            None if beat.member_epoch != 0 => return Err(unknown(&id)),
+            None if beat.member_epoch != 0 => return Err(Refused::unknown(&id)),
             None if self.members.len() >= self.limits.members_count_max => {
                 let most = self.limits.members_count_max;
                 let reason = format!("The share group has reached its maximum capacity of {most} members.");
@@ -412,14 +401,5 @@ fn check_epoch(standing: &Standing, beat: &Heartbeat) -> Result<(), Refused> {
     if said == 0 || said == known || said == standing.previous_epoch {
         return Ok(());
     }
-    let reason = format!(
-        "The share group member has a {} member epoch ({said}) than the one known by the group coordinator \
-         ({known}). The member must abandon all its partitions and rejoin.",
-        if said > known { "greater" } else { "smaller" },
-    );
-    Err(Refused::new(ResponseError::FencedMemberEpoch, reason))
-}
-
-fn unknown(member_id: &str) -> Refused {
-    Refused::new(ResponseError::UnknownMemberId, format!("Member {member_id} is not a member of the group."))
+    Err(Refused::fenced("share", said, known))
 }

@@ -19,7 +19,8 @@ use crate::groups::{
     },
     group::MemberId,
     journal::KeyValue,
-    records::{get_text, put_text},
+    records::get_text,
+    unwritten::{self, set},
 };
 
 const VALUE_VERSION: i16 = 0;
@@ -52,21 +53,15 @@ pub struct StoredShare {
 
 impl Part {
     pub fn key(&self, group: &str) -> Bytes {
-        let (version, more) = match self {
-            Part::Member(id) => (10, Some(id)),
+        let (number, more) = match self {
+            Part::Member(id) => (10, Some(&**id)),
             Part::Epoch => (11, None),
             Part::TargetEpoch => (12, None),
-            Part::Target(id) => (13, Some(id)),
-            Part::Current(id) => (14, Some(id)),
+            Part::Target(id) => (13, Some(&**id)),
+            Part::Current(id) => (14, Some(&**id)),
             Part::Shared => (15, None),
         };
-        let mut out = BytesMut::new();
-        out.put_i16(version);
-        put_text(&mut out, group);
-        if let Some(more) = more {
-            put_text(&mut out, more);
-        }
-        out.freeze()
+        unwritten::key(number, group, more)
     }
 
     /// The group, and what of it; `None`: another's record.
@@ -86,17 +81,13 @@ impl Part {
     }
 }
 
-/// The records of these parts: first what is gone, then what there is.
 pub fn encode(group_id: &str, group: &Share, parts: &BTreeSet<Part>) -> Vec<KeyValue> {
-    let values: Vec<(&Part, Option<Bytes>)> = parts.iter().map(|part| (part, group.value(part))).collect();
-    let gone = values.iter().rev().filter(|(_, value)| value.is_none());
-    let kept = values.iter().filter(|(_, value)| value.is_some());
-    gone.chain(kept).map(|(part, value)| (part.key(group_id), value.clone())).collect()
+    unwritten::encode(parts, |part| part.key(group_id), |part| group.value(part))
 }
 
 /// Deletes these, all that lies in the log of a group.
 pub fn tombstones(group_id: &str, parts: &BTreeSet<Part>) -> Vec<KeyValue> {
-    parts.iter().rev().map(|part| (part.key(group_id), None)).collect()
+    unwritten::encode(parts, |part| part.key(group_id), |_| None)
 }
 
 impl Share {
@@ -135,19 +126,12 @@ impl StoredShare {
         match part {
             Part::Epoch => (self.epoch, self.metadata_hash) = get_epoch(value).unwrap_or_default(),
             Part::TargetEpoch => self.assignment_epoch = value.try_get_i32().unwrap_or(0),
-            Part::Member(id) => set(&mut self.profiles, id, known, get_profile(value)),
-            Part::Target(id) => set(&mut self.targets, id, known, get_partitions(value)),
-            Part::Current(id) => set(&mut self.standings, id, known, get_standing(value)),
+            Part::Member(id) => set(&mut self.profiles, id, get_profile(value).filter(|_| known)),
+            Part::Target(id) => set(&mut self.targets, id, get_partitions(value).filter(|_| known)),
+            Part::Current(id) => set(&mut self.standings, id, get_standing(value).filter(|_| known)),
             Part::Shared => self.shared = get_shared(value).unwrap_or_default(),
         }
     }
-}
-
-fn set<K: Ord, V>(map: &mut BTreeMap<K, V>, key: K, known: bool, value: Option<V>) {
-    match value.filter(|_| known) {
-        Some(value) => map.insert(key, value),
-        None => map.remove(&key),
-    };
 }
 
 fn put_profile(out: &mut BytesMut, profile: &Profile) {

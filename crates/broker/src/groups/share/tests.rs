@@ -134,7 +134,7 @@ fn what_is_stored_comes_back() {
     play.said("a", 0, Some(&["t"])).unwrap();
     play.said("b", 0, Some(&["t", "u"])).unwrap();
     let mut stored = StoredShare::default();
-    let parts = play.group.take_changes();
+    let parts = play.group.changes.take();
     for (key, value) in encode("g", &play.group, &parts) {
         let (group, part) = Part::decode(&key).unwrap();
         assert_eq!(group, "g");

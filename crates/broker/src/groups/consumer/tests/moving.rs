@@ -82,7 +82,7 @@ fn regular_expressions_follow_the_topics() {
         Heartbeat { regex: Some(String::new()), ..play.staying("a", 2, Some("flights-a0 flights-b0 late0")) };
     let answer = play.say(none).unwrap();
     assert_eq!(play.shown(&answer), "2: ");
-    assert!(play.group.take_changes().contains(&Part::Regex("flights-[a-z]|late".to_owned())));
+    assert!(play.group.changes.take().contains(&Part::Regex("flights-[a-z]|late".to_owned())));
 }
 
 #[test]
@@ -114,7 +114,7 @@ fn another_life_goes_on_where_this_one_ended() {
     assert_eq!(play.beat("a", 1, Some("t0 t1")), "2");
     play.restarted();
     assert_eq!(play.beat("b", 2, None), "2: t2 t3");
-    assert!(play.group.take_changes().iter().all(|part| matches!(part, Part::Current(_))), "no new epoch");
+    assert!(play.group.changes.take().iter().all(|part| matches!(part, Part::Current(_))), "no new epoch");
     play.restarted();
     play.after(46);
     assert_eq!(play.state(), (State::Empty, 4, 2));
@@ -124,10 +124,10 @@ fn another_life_goes_on_where_this_one_ended() {
 fn what_could_not_be_written_is_due_again() {
     let mut play = Play::of("t:2");
     play.join("a", &["t"]);
-    let changes = play.group.take_changes();
-    assert!(play.group.take_changes().is_empty());
-    play.group.owe(changes.clone());
-    assert_eq!(play.group.take_changes(), changes);
+    let changes = play.group.changes.take();
+    assert!(play.group.changes.take().is_empty());
+    play.group.changes.extend(changes.clone());
+    assert_eq!(play.group.changes.take(), changes);
 }
 
 /// What happens to a group.
