@@ -1,7 +1,9 @@
 //! Avro's object container files: blocks of records, read one at a time; a position counts records, and what lies before it is
-//! passed by the blocks' own counts.
+//! passed by the blocks' own counts. They become columns where those are wanted, and values else.
 //!
 //! Source: Avro 1.12 specification, "Object Container Files". Sizes from the file are checked before use.
+
+mod columns;
 
 use std::{
     collections::HashMap,
@@ -9,7 +11,9 @@ use std::{
     sync::Arc,
 };
 
+use arrow_schema::SchemaRef;
 use base::{Body, Lease, Read, Value};
+use columns::Columns;
 use contracts::avro::Decoder;
 
 use super::{Error, rows::Rows, stream::Stream};
@@ -41,6 +45,14 @@ pub(super) struct AvroReader {
     at: usize,
     block_left: u64,
     packed: Vec<u8>,
+    /// What records are to be read as; `None`: values.
+    pub(super) columns: Option<SchemaRef>,
+}
+
+/// Records that were read.
+enum Made {
+    Rows(Vec<Value>),
+    Columns(Columns),
 }
 
 impl AvroReader {
@@ -65,7 +77,13 @@ impl AvroReader {
             }
         };
         let (block, packed) = (Vec::new(), Vec::new());
-        Ok(Self { stream, decoder, codec, sync: head.sync, rows, block, at: 0, block_left: 0, packed })
+        let (at, block_left, columns) = (0, 0, None);
+        Ok(Self { stream, decoder, codec, sync: head.sync, rows, block, at, block_left, packed, columns })
+    }
+
+    /// What columns its records can be; `None`: they can only be values.
+    pub(super) fn schema(&self) -> Option<SchemaRef> {
+        columns::schema(self.decoder.step())
     }
 
     fn broken(&self, reason: impl Into<String>) -> Error {
@@ -159,16 +177,26 @@ impl AvroReader {
         records_max: usize,
         lease: &Arc<Lease>,
     ) -> Result<Read, Error> {
-        let mut values: Vec<Value> = Vec::new();
+        let mut made = match &self.columns {
+            Some(schema) => Made::Columns(Columns::new(schema)),
+            None => Made::Rows(Vec::new()),
+        };
         let mut bytes = 0;
-        while values.len() < records_max && bytes < bytes_max && self.rows.left_count > 0 {
+        while made.len() < records_max && bytes < bytes_max && self.rows.left_count > 0 {
             if self.block_left == 0 && !self.next_block()? {
                 break;
             }
             let mut rest = &self.block[self.at..];
             let before = rest.len();
-            let value =
-                self.decoder.decode_next(&mut rest).map_err(|error| self.broken(error.to_string()))?;
+            let is_kept = self.rows.number >= self.rows.from;
+            let read = match &mut made {
+                Made::Columns(columns) if is_kept => columns.read(self.decoder.step(), &mut rest),
+                Made::Rows(values) if is_kept => {
+                    self.decoder.decode_next(&mut rest).map(|value| values.push(value))
+                }
+                Made::Columns(_) | Made::Rows(_) => self.decoder.decode_next(&mut rest).map(drop),
+            };
+            read.map_err(|error| self.broken(error.to_string()))?;
             let used = before - rest.len();
             self.at += used;
             self.block_left -= 1;
@@ -179,10 +207,25 @@ impl AvroReader {
             }
             if self.rows.take() {
                 bytes += used;
-                values.push(value);
             }
         }
-        Ok(self.rows.batch(Body::Rows(values.into()), lease))
+        let body = match made {
+            Made::Rows(values) => Body::Rows(values.into()),
+            Made::Columns(columns) => {
+                let columns = columns.finish();
+                Body::Columns(columns.map_err(|error| self.broken(error.to_string()))?)
+            }
+        };
+        Ok(self.rows.batch(body, lease))
+    }
+}
+
+impl Made {
+    fn len(&self) -> usize {
+        match self {
+            Made::Rows(values) => values.len(),
+            Made::Columns(columns) => columns.len(),
+        }
     }
 }
 

@@ -66,7 +66,7 @@ impl FileSource {
         Self { is_look: true, ..self.again() }
     }
 
-    /// The same source from its start, which gives Parquet as columns: for a target that takes them.
+    /// The same source from its start, which gives Parquet and Avro as columns: for a target that takes them.
     pub fn in_columns(&self) -> Self {
         Self { in_columns: true, ..self.again() }
     }
@@ -82,7 +82,7 @@ impl FileSource {
         }
     }
 
-    /// The columns of all files; `None` where one of them is no Parquet, or has others. Waits for files that are not here.
+    /// The columns of all files; `None` where one of them has none that are told, or others. Waits for files that are not here.
     ///
     /// # Errors
     /// `Open`, `Fetch`, `Broken`.
@@ -90,10 +90,15 @@ impl FileSource {
         let mut common: Option<SchemaRef> = None;
         for input in &self.config.inputs {
             let known = self.known(&input.name)?;
-            if known.format != Format::Parquet {
+            if !matches!(known.format, Format::Parquet | Format::Avro) {
                 return Ok(None);
             }
-            let schema = parquet_reader(&self.config, known, &self.stdin, 0, true)?.schema();
+            let schema = match AnyReader::open(&self.config, known, &self.stdin, 0, true)? {
+                AnyReader::Parquet(reader) => Some(reader.schema()),
+                AnyReader::Avro(reader) => reader.schema(),
+                AnyReader::Text(_) => None,
+            };
+            let Some(schema) = schema else { return Ok(None) };
             match &common {
                 Some(common) if common.fields() != schema.fields() => return Ok(None),
                 Some(_) => {}
@@ -163,8 +168,10 @@ impl FileSource {
         let in_columns = self.in_columns;
         let opened = tokio::task::spawn_blocking(move || {
             let mut reader = AnyReader::open(&config, &known, &stdin, from, is_look)?;
-            if let AnyReader::Parquet(reader) = &mut reader {
-                reader.in_columns = in_columns;
+            match &mut reader {
+                AnyReader::Parquet(reader) => reader.in_columns = in_columns,
+                AnyReader::Avro(reader) if in_columns => reader.columns = reader.schema(),
+                AnyReader::Avro(_) | AnyReader::Text(_) => {}
             }
             Ok::<_, Error>(reader)
         });

@@ -58,6 +58,7 @@ async fn convert_by(
         nulls: vec![String::new(), "NA".to_owned()],
         stamp: None,
         records_max: 1_000,
+        columns: None,
     };
     let open = || -> Result<Arc<dyn Source>, base::BoxError> { Ok(Arc::new(source.looking())) };
     let form = match way {
@@ -161,6 +162,8 @@ async fn short_ways_and_long_ways_give_the_same() {
     let jsonl = written(&folder, "in.jsonl", JSON);
     let parquet = folder.path().join("in.parquet");
     convert(&[&jsonl], &parquet, "in.parquet", Cut::default()).await.expect("converts");
+    let avro = folder.path().join("in.avro");
+    convert(&[&jsonl], &avro, "in.avro", Cut::default()).await.expect("converts");
     let columns = ["out.csv", "out.tsv.zst", "out.parquet", "out.avro"];
     // From text to text what is written stays as it is.
     let all = ["out.jsonl", "out.json.gz", "out.csv", "out.tsv.zst", "out.parquet", "out.avro"];
@@ -168,6 +171,7 @@ async fn short_ways_and_long_ways_give_the_same() {
         (&csv, Way::Short, &columns[..]),
         (&jsonl, Way::Short, &columns[..]),
         (&parquet, Way::Columns, &all[..]),
+        (&avro, Way::Columns, &all[..]),
     ] {
         for name in names {
             let mut told = Vec::new();

@@ -284,7 +284,7 @@ pub(crate) fn map_entry(avro: &Avro, array: &Node, items: NodeId) -> Option<(Nod
 }
 
 /// Two's complement, big endian; `None` beyond 128 bits.
-pub(crate) fn unscaled(bytes: &[u8]) -> Option<i128> {
+pub fn unscaled(bytes: &[u8]) -> Option<i128> {
     let negative = bytes.first().is_some_and(|first| first & 0x80 != 0);
     let fill = if negative { 0xff } else { 0 };
     let significant = bytes.len() - bytes.iter().take_while(|byte| **byte == fill).count();

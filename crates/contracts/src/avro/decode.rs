@@ -23,8 +23,9 @@ pub struct Decoder {
     step: Step,
 }
 
+/// How the bytes of one type are read.
 #[derive(Debug)]
-enum Step {
+pub enum Step {
     Boolean,
     Int,
     Long,
@@ -73,7 +74,7 @@ enum For {
 }
 
 /// What went wrong and the fields down to it; made an `Error` at the top.
-pub(super) struct Wrong {
+pub struct Wrong {
     reason: String,
     field: Vec<Arc<str>>,
 }
@@ -87,7 +88,7 @@ impl Wrong {
     }
 
     /// The same, seen from one level above.
-    pub(super) fn within(mut self, field: &str) -> Self {
+    pub fn within(mut self, field: &str) -> Self {
         self.field.push(field.into());
         self
     }
@@ -128,6 +129,11 @@ impl Decoder {
         &self.schema
     }
 
+    /// For who makes something else than values of the bytes.
+    pub fn step(&self) -> &Step {
+        &self.step
+    }
+
     /// One record's bytes, without the five of the wire format. TM0506 where they do not match; all must be used.
     pub fn decode(&self, bytes: &[u8]) -> Result<Value, Error> {
         decoded(bytes, |input| self.step.read(input))
@@ -135,11 +141,19 @@ impl Decoder {
 
     /// The record that `bytes` begin with; they begin behind it afterwards.
     pub fn decode_next(&self, bytes: &mut &[u8]) -> Result<Value, Error> {
-        let mut input = Input { rest: bytes };
-        let read = self.step.read(&mut input).map_err(Wrong::into_error);
-        *bytes = input.rest;
-        read
+        read_next(bytes, |input| self.step.read(input))
     }
+}
+
+/// Reads what `bytes` begin with; they begin behind it afterwards.
+pub fn read_next<'a, T>(
+    bytes: &mut &'a [u8],
+    read: impl FnOnce(&mut Input<'a>) -> Result<T, Wrong>,
+) -> Result<T, Error> {
+    let mut input = Input { rest: bytes };
+    let read = read(&mut input).map_err(Wrong::into_error);
+    *bytes = input.rest;
+    read
 }
 
 /// Reads all of the bytes; what is wrong with them is told with the fields down to it.
@@ -264,10 +278,7 @@ impl Step {
             Step::Record(fields) => {
                 let mut row = Vec::with_capacity(fields.len());
                 for (name, step) in fields {
-                    let value = step.read(input).map_err(|mut wrong| {
-                        wrong.field.push(name.clone());
-                        wrong
-                    })?;
+                    let value = step.read(input).map_err(|wrong| wrong.within(name))?;
                     row.push((name.clone(), value));
                 }
                 Value::Struct(row)
@@ -342,12 +353,13 @@ impl Step {
     }
 }
 
-pub(super) struct Input<'a> {
+/// Bytes that are read from their start.
+pub struct Input<'a> {
     rest: &'a [u8],
 }
 
 impl<'a> Input<'a> {
-    pub(super) fn take(&mut self, count: usize) -> Result<&'a [u8], Wrong> {
+    pub fn take(&mut self, count: usize) -> Result<&'a [u8], Wrong> {
         match self.rest.split_at_checked(count) {
             Some((taken, rest)) => {
                 self.rest = rest;
@@ -357,13 +369,13 @@ impl<'a> Input<'a> {
         }
     }
 
-    pub(super) fn array<const N: usize>(&mut self) -> Result<[u8; N], Wrong> {
+    pub fn array<const N: usize>(&mut self) -> Result<[u8; N], Wrong> {
         let taken = self.take(N)?;
         Ok(taken.try_into().expect("take gave N bytes"))
     }
 
     /// Zig-zag, seven bits a byte, lowest first.
-    pub(super) fn long(&mut self) -> Result<i64, Wrong> {
+    pub fn long(&mut self) -> Result<i64, Wrong> {
         let mut raw = 0u64;
         for (index, byte) in self.rest.iter().take(10).enumerate() {
             raw |= u64::from(byte & 0x7f) << (7 * index);
@@ -379,26 +391,23 @@ impl<'a> Input<'a> {
         })
     }
 
-    pub(super) fn int(&mut self) -> Result<i32, Wrong> {
+    pub fn int(&mut self) -> Result<i32, Wrong> {
         let number = self.long()?;
         i32::try_from(number).map_err(|_| format!("{number} does not fit an int").into())
     }
 
-    pub(super) fn bytes(&mut self) -> Result<&'a [u8], Wrong> {
+    pub fn bytes(&mut self) -> Result<&'a [u8], Wrong> {
         let length = self.long()?;
         let length = usize::try_from(length).map_err(|_| Wrong::from(format!("a length of {length}")))?;
         self.take(length)
     }
 
-    pub(super) fn text(&mut self) -> Result<&'a str, Wrong> {
+    pub fn text(&mut self) -> Result<&'a str, Wrong> {
         std::str::from_utf8(self.bytes()?).map_err(|_| "a text that is not UTF-8".into())
     }
 
     /// Blocks of items until an empty one; a negative count comes with the block's size, which is not needed.
-    pub(super) fn blocks(
-        &mut self,
-        mut item: impl FnMut(&mut Self) -> Result<(), Wrong>,
-    ) -> Result<(), Wrong> {
+    pub fn blocks(&mut self, mut item: impl FnMut(&mut Self) -> Result<(), Wrong>) -> Result<(), Wrong> {
         loop {
             let mut count = self.long()?;
             if count == 0 {

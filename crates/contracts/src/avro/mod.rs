@@ -19,8 +19,8 @@ pub(crate) mod words {
 }
 
 pub use connect::schema_of;
-pub(crate) use connect::unscaled;
-pub use decode::Decoder;
+pub use connect::unscaled;
+pub use decode::{Decoder, Input, Step, Wrong, read_next};
 pub use encode::Encoder;
 pub(crate) use encode::{found, rescaled, shortest, written};
 pub(crate) use parse::is_name;

@@ -17,7 +17,7 @@ async fn rows(config: Config, from: Position, bytes_max: u64) -> Result<Vec<Stri
     .await
 }
 
-/// The same of Parquet that is read as columns.
+/// The same of what is read as columns.
 async fn columns(config: Config, from: Position, bytes_max: u64) -> Result<Vec<String>, String> {
     let (source, path) = opened(config)?;
     assert!(source.arrow().expect("it can be read").is_some());
@@ -101,6 +101,94 @@ async fn avro_is_read_block_by_block_with_its_types() {
             assert!(read.len() < 100);
         }
     }
+}
+
+/// What columns have a form for.
+const COLUMNS: &str = r#"{"type":"record","name":"r","fields":[
+{"name":"i","type":"int"},{"name":"f","type":"float"},{"name":"g","type":"double"},{"name":"b","type":"boolean"},
+{"name":"d","type":{"type":"int","logicalType":"date"}},{"name":"dm","type":{"type":"int","logicalType":"time-millis"}},
+{"name":"du","type":{"type":"long","logicalType":"time-micros"}},
+{"name":"tm","type":["null",{"type":"long","logicalType":"timestamp-millis"}]},
+{"name":"tu","type":{"type":"long","logicalType":"timestamp-micros"}},
+{"name":"tn","type":{"type":"long","logicalType":"timestamp-nanos"}},
+{"name":"a","type":[{"type":"bytes","logicalType":"decimal","precision":10,"scale":2},"null"]},
+{"name":"e","type":{"type":"enum","name":"e","symbols":["X","Y"]}},{"name":"x","type":{"type":"fixed","name":"x","size":3}},
+{"name":"y","type":"bytes"},{"name":"o","type":["null","string"]},
+{"name":"l","type":["null",{"type":"array","items":["null","int"]}]},{"name":"m","type":{"type":"map","values":"double"}},
+{"name":"s","type":["null",{"type":"record","name":"s","fields":[
+  {"name":"n","type":"long"},{"name":"l","type":{"type":"array","items":"string"}}]}]}]}"#;
+
+fn column_records() -> Vec<u8> {
+    let schema = Schema::parse_str(COLUMNS).expect("parses");
+    let mut writer =
+        Writer::builder().schema(&schema).writer(Vec::new()).block_size(200).build().expect("a writer");
+    let null = || Box::new(AvroValue::Null);
+    for n in 0..60i64 {
+        let mut record = apache_avro::types::Record::new(&schema).expect("a record");
+        record.put("i", n as i32 - 30);
+        record.put("f", n as f32 / 10.0);
+        record.put("g", n as f64 / 10.0);
+        record.put("b", n % 2 == 0);
+        record.put("d", AvroValue::Date(n as i32));
+        record.put("dm", AvroValue::TimeMillis(n as i32 * 1_000));
+        record.put("du", AvroValue::TimeMicros(n * 1_000_001));
+        let at = AvroValue::Union(1, Box::new(AvroValue::TimestampMillis(n * 1_001)));
+        record.put("tm", if n % 4 == 0 { AvroValue::Union(0, null()) } else { at });
+        record.put("tu", AvroValue::TimestampMicros(n * 1_000_001));
+        record.put("tn", AvroValue::TimestampNanos(n * 1_000_000_001 - 5));
+        let amount = AvroValue::Decimal(((n - 30) * 7).to_be_bytes().to_vec().into());
+        let amount = AvroValue::Union(0, Box::new(amount));
+        record.put("a", if n % 3 == 0 { AvroValue::Union(1, null()) } else { amount });
+        record.put("e", AvroValue::Enum((n % 2) as u32, ["X", "Y"][n as usize % 2].to_owned()));
+        record.put("x", AvroValue::Fixed(3, vec![n as u8; 3]));
+        record.put("y", AvroValue::Bytes(vec![n as u8; n as usize % 5]));
+        let text = AvroValue::Union(1, Box::new(AvroValue::String("x".repeat(n as usize))));
+        record.put("o", if n % 5 == 0 { AvroValue::Union(0, null()) } else { text });
+        let item = |i: i64| match i % 2 {
+            0 => AvroValue::Union(1, Box::new(AvroValue::Int(i as i32))),
+            _ => AvroValue::Union(0, null()),
+        };
+        let list = AvroValue::Union(1, Box::new(AvroValue::Array((0..n % 4).map(item).collect())));
+        record.put("l", if n % 7 == 0 { AvroValue::Union(0, null()) } else { list });
+        let entries = (0..n % 2).map(|i| (format!("k{i}"), AvroValue::Double(n as f64)));
+        record.put("m", AvroValue::Map(entries.collect()));
+        let texts = AvroValue::Array((0..n % 3).map(|i| AvroValue::String(i.to_string())).collect());
+        let inner = AvroValue::Record(vec![("n".to_owned(), AvroValue::Long(n)), ("l".to_owned(), texts)]);
+        let inner = AvroValue::Union(1, Box::new(inner));
+        record.put("s", if n % 3 == 1 { AvroValue::Union(0, null()) } else { inner });
+        writer.append_value(record).expect("appends");
+    }
+    writer.into_inner().expect("finishes")
+}
+
+#[tokio::test]
+async fn avro_as_columns_is_what_it_is_as_values() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("a.avro");
+    let whole = column_records();
+    std::fs::write(&path, &whole).expect("writes");
+    let config = Config::new(vec![path.clone()]);
+    let read = rows(config.clone(), Position::Start, 1 << 20).await.expect("reads");
+    assert_eq!(read.len(), 60);
+    for bytes_max in [1, 500, 1 << 20] {
+        for from in [1, 2, 30, 60, 61] {
+            let rest = columns(config.clone(), Position::Mark(from), bytes_max).await.expect("reads");
+            assert_eq!(rest, read[from as usize - 1..], "from {from}");
+        }
+        let limited = Config { records_count_max: Some(40), ..config.clone() };
+        assert_eq!(columns(limited, Position::Mark(21), bytes_max).await.expect("reads"), read[20..40]);
+    }
+    // What is broken is told in the same words.
+    for at in (whole.len() - 2_000..whole.len()).step_by(7) {
+        let mut broken = whole.clone();
+        broken[at] ^= 0x55;
+        std::fs::write(&path, &broken).expect("writes");
+        let as_values = rows(config.clone(), Position::Start, 1 << 20).await;
+        assert_eq!(columns(config.clone(), Position::Start, 1 << 20).await, as_values, "{at}");
+    }
+    // A union of several types is no column, nor is one of another file.
+    std::fs::write(&path, avro(Codec::Null)).expect("writes");
+    assert!(opened(config).expect("opens").0.arrow().expect("it can be read").is_none());
 }
 
 /// Row groups of 30 rows each.
