@@ -21,7 +21,7 @@ pub use errors::Error;
 pub use format::{FileFormat, Word};
 pub use place::Place;
 pub use plan::{Form, Plan, Wanted, plan};
-pub use run::{Cut, Job};
+pub use run::{Announce, Cut, Job};
 pub use schema::Seen;
 
 #[cfg(test)]

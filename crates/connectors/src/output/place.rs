@@ -28,6 +28,7 @@ enum Layout {
 /// Numbers are as wide, so that names sort as they were written.
 const DIGITS_COUNT: usize = 5;
 const PART: &str = "part-";
+const RETRY: &str = ".retry-";
 /// S3 takes no part below 5 MiB but the last.
 const BUCKET_PART_BYTES: usize = 8 << 20;
 const LOCAL_PART_BYTES: usize = 1 << 20;
@@ -68,6 +69,63 @@ impl Place {
         let prefix = prefix.trim_matches('/');
         let folder = if prefix.is_empty() { String::new() } else { format!("{prefix}/") };
         Self { target: Target::of(bucket), local: None, layout: Layout::Parts { folder, extension } }
+    }
+
+    /// One more file beside those that this place has: the next part of a folder, `NAME.retry-00001.EXT` beside one file. None that is
+    /// there is touched.
+    ///
+    /// # Errors
+    /// The store cannot be asked what is there.
+    pub async fn beside(self, extension: &str) -> Result<Self, Fault> {
+        let key = match &self.layout {
+            Layout::Parts { .. } => {
+                let keys = self.keys().await.map_err(|error| self.fault(error))?;
+                let last = keys.iter().filter_map(|key| self.number_of(key.as_ref())).max();
+                self.key(last.map_or(0, |last| last + 1))
+            }
+            Layout::One { key } => {
+                let (stem, ending) = apart(key, extension);
+                let mut number = 1;
+                loop {
+                    let key = format!("{stem}{RETRY}{number:0DIGITS_COUNT$}{ending}");
+                    if !self.has(&key).await? {
+                        break key;
+                    }
+                    number += 1;
+                }
+            }
+        };
+        Ok(Self { layout: Layout::One { key }, ..self })
+    }
+
+    /// The name of its one file, or of a folder's first.
+    pub fn name(&self) -> String {
+        self.key(0)
+    }
+
+    /// Whether a file of this name is there.
+    ///
+    /// # Errors
+    /// The store cannot be asked.
+    pub async fn has(&self, name: &str) -> Result<bool, Fault> {
+        let key = Key::parse(name).map_err(|error| Fault::Fatal(error.into()))?;
+        match self.target.store.head(&key).await {
+            Ok(_) => Ok(true),
+            Err(object_store::Error::NotFound { .. }) => Ok(false),
+            Err(error) => Err(self.target.fault(error, &key)),
+        }
+    }
+
+    /// What lies in its folder.
+    async fn keys(&self) -> object_store::Result<Vec<Key>> {
+        let folder = Key::from(self.folder_key());
+        let prefix = (!folder.as_ref().is_empty()).then_some(&folder);
+        let listed = self.target.store.list_with_delimiter(prefix).await?;
+        Ok(listed.objects.into_iter().map(|object| object.location).collect())
+    }
+
+    fn fault(&self, error: object_store::Error) -> Fault {
+        self.target.fault(error, &Key::from(self.folder_key()))
     }
 
     pub(super) fn is_one(&self) -> bool {
@@ -158,18 +216,14 @@ impl Place {
         if self.is_one() {
             return Ok(());
         }
-        let folder = Key::from(self.folder_key());
-        let fault = |error| self.target.fault(error, &folder);
-        let prefix = (!folder.as_ref().is_empty()).then_some(&folder);
-        let listed = self.target.store.list_with_delimiter(prefix).await;
-        let listed = match listed {
-            Ok(listed) => listed.objects,
+        let keys = match self.keys().await {
+            Ok(keys) => keys,
             // Whoever may only write leaves them: they are told apart by their numbers.
             Err(object_store::Error::PermissionDenied { .. }) => return Ok(()),
-            Err(error) => return Err(fault(error)),
+            Err(error) => return Err(self.fault(error)),
         };
         let is_left = |key: &Key| self.number_of(key.as_ref()).is_some_and(|number| number >= files_count);
-        let left = listed.into_iter().map(|object| object.location).filter(is_left);
+        let left = keys.into_iter().filter(is_left);
         let gone =
             futures::stream::iter(left).map(Ok::<_, object_store::Error>).try_for_each(|key| async move {
                 match self.target.store.delete(&key).await {
@@ -177,6 +231,44 @@ impl Place {
                     Err(error) => Err(error),
                 }
             });
-        gone.await.map_err(fault)
+        gone.await.map_err(|error| self.fault(error))
+    }
+}
+
+/// A name without its ending, and that: the format's own, or what stands behind the last dot.
+fn apart<'a>(key: &'a str, extension: &str) -> (&'a str, &'a str) {
+    let name_at = key.rfind('/').map_or(0, |slash| slash + 1);
+    let dot = match key.ends_with(extension) {
+        true => Some(key.len() - extension.len()),
+        false => key[name_at..].rfind('.').map(|dot| name_at + dot),
+    };
+    key.split_at(dot.filter(|dot| *dot > name_at).unwrap_or(key.len()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_taken_apart_at_their_endings() {
+        assert_eq!(apart("a.b/out.v2.jsonl.gz", ".jsonl.gz"), ("a.b/out.v2", ".jsonl.gz"));
+        assert_eq!(apart("out.ndjson", ".jsonl"), ("out", ".ndjson"));
+        assert_eq!(apart("a.b/out", ".csv"), ("a.b/out", ""));
+        assert_eq!(apart(".jsonl", ".jsonl"), (".jsonl", ""));
+    }
+
+    #[tokio::test]
+    async fn what_comes_beside_takes_nothings_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let parts = || Place::folder(folder.path(), ".csv".to_owned()).unwrap();
+        assert_eq!(parts().beside(".csv").await.unwrap().name(), "part-00000.csv");
+        for name in ["part-00000.csv", "part-00007.csv", "part-00009.jsonl", "out.csv", "out.retry-00001.csv"]
+        {
+            fs::write(folder.path().join(name), "").unwrap();
+        }
+        assert_eq!(parts().beside(".csv").await.unwrap().name(), "part-00008.csv");
+        let one = Place::file(&folder.path().join("out.csv")).unwrap().beside(".csv").await.unwrap();
+        assert_eq!(one.name(), "out.retry-00002.csv");
+        assert!(!one.has(&one.name()).await.unwrap() && one.has("part-00007.csv").await.unwrap());
     }
 }

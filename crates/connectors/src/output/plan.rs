@@ -18,6 +18,7 @@ use super::{
 use crate::{
     TableForm,
     mapping::Type,
+    received::Received,
     record::Shape,
     rows::{self, Planned, Rows},
 };
@@ -41,6 +42,8 @@ pub struct Wanted {
     pub stamp: Option<(Arc<str>, Value)>,
     /// So many records of each file or split decide the columns.
     pub records_max: u64,
+    /// The columns, where they were found out before.
+    pub columns: Option<Arc<Schema>>,
 }
 
 /// How records become parts.
@@ -61,6 +64,11 @@ impl Plan {
     pub fn stages(&self) -> &[Arc<dyn Stage>] {
         &self.stages
     }
+
+    /// What is refused is told as it came, whatever had become of it.
+    pub fn telling_as_received(self) -> Self {
+        Self { stages: vec![Arc::new(Received::new(self.stages))], ..self }
+    }
 }
 
 /// `open` opens the source anew for each look at it: nothing is taken from the one that will be read.
@@ -72,7 +80,7 @@ pub async fn plan(
     form: Form,
     wanted: Wanted,
 ) -> Result<Plan, base::BoxError> {
-    let Wanted { format, contract, nulls, stamp, records_max } = wanted;
+    let Wanted { format, contract, nulls, stamp, records_max, columns } = wanted;
     let (files, mut stages) = match form {
         Form::Files { planned, mut stages } => {
             let plan = rows::Plan {
@@ -94,10 +102,11 @@ pub async fn plan(
     let are_all = |is: fn(&Shape) -> bool| !files.is_empty() && files.iter().all(|file| is(&file.shape));
     let is_csv = are_all(|shape| matches!(shape, Shape::Csv { .. }));
     let is_json = are_all(|shape| matches!(shape, Shape::Json | Shape::Document));
-    let schema = match (&contract, format.word.needs_columns()) {
-        (_, false) => None,
-        (Some(contract), true) => Some(contract.schema.clone()),
-        (None, true) => {
+    let schema = match (&contract, format.word.needs_columns(), columns) {
+        (_, false, _) => None,
+        (Some(contract), true, _) => Some(contract.schema.clone()),
+        (None, true, Some(schema)) => Some(schema),
+        (None, true, None) => {
             let mut seen = Seen::default();
             if is_csv && files.iter().all(is_told) {
                 columns_of(&files).iter().for_each(|(name, kind)| seen.add_column(name, kind));
@@ -115,11 +124,12 @@ pub async fn plan(
                     look::values(&*source()?, Some(&stages), &mut seen, records_max).await?;
                 }
             }
-            let schema = seen.schema().map(Arc::new).ok_or_else(|| no_columns(format.word))?;
-            stages.push(Arc::new(Fit { schema: schema.clone() }));
-            Some(schema)
+            Some(seen.schema().map(Arc::new).ok_or_else(|| no_columns(format.word))?)
         }
     };
+    if let (None, Some(schema)) = (&contract, &schema) {
+        stages.push(Arc::new(Fit { schema: schema.clone() }));
+    }
     let parts = Arc::new(parts(&format, schema.as_ref())?);
     let direct = match (format.word, &contract) {
         _ if stamp.is_some() => None,

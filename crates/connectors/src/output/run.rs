@@ -28,7 +28,11 @@ pub struct Job {
     /// `None`: a record that is refused ends the run.
     pub dead_letters: Option<Arc<dyn DeadLetters>>,
     pub progress: Arc<Progress>,
+    /// Is told the name of each file before that appears. Then none appears that has no records.
+    pub announce: Option<Announce>,
 }
+
+pub type Announce = Box<dyn Fn(&str) -> Result<(), Fault> + Send + Sync>;
 
 /// Where one file of a folder ends and the next begins.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -80,12 +84,13 @@ impl Job {
         let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
         let permits = Arc::new(Semaphore::new(cores + UNITS_AHEAD));
         let (sender, parts) = mpsc::channel(cores + UNITS_AHEAD);
-        let Job { source, plan, place, cut, dead_letters, progress } = self;
+        let Job { source, plan, place, cut, dead_letters, progress, announce } = self;
         let plan = Arc::new(plan);
         let units = Units { source, cut, progress: progress.clone(), plan: plan.clone() };
         let reading = tokio::spawn(units.read_all(permits, sender, stop.clone()));
         let memory = Memory::new(MEMORY_BYTES_MAX);
-        let mut files = Files { plan, place, cut, memory, progress, dead_letters, open: None, number: 0 };
+        let (open, number) = (None, 0);
+        let mut files = Files { plan, place, cut, memory, progress, dead_letters, announce, open, number };
         let written = files.write_all(parts).await;
         let read = reading.await.unwrap_or_else(|panicked| Err(Fault::Fatal(Box::new(panicked))));
         written?;
@@ -274,6 +279,7 @@ struct Files {
     memory: Arc<Memory>,
     progress: Arc<Progress>,
     dead_letters: Option<Arc<dyn DeadLetters>>,
+    announce: Option<Announce>,
     open: Option<OpenFile>,
     /// Files that are complete.
     number: u64,
@@ -362,6 +368,12 @@ impl Files {
         let Some(OpenFile { mut upload, mut joiner, records_count }) = self.open.take() else {
             return Ok(());
         };
+        if let Some(announce) = &self.announce {
+            if records_count == 0 {
+                return Ok(());
+            }
+            announce(&self.place.key(self.number))?;
+        }
         let before = upload.bytes();
         joiner.finish(upload.buffer()).map_err(|error| Fault::Fatal(error.into()))?;
         self.progress.add_bytes_written(upload.bytes() - before);

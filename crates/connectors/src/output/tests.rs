@@ -85,6 +85,7 @@ async fn convert_by(
         cut,
         dead_letters: None,
         progress: Arc::new(Progress::default()),
+        announce: None,
     };
     job.run(CancellationToken::new()).await.map_err(|fault| fault.to_string())
 }

@@ -5,12 +5,15 @@
 mod again;
 mod errors;
 mod folder;
+mod marker;
 mod of_pipelines;
 mod record;
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
-use engine::Summary;
 use errors::Error;
 use folder::{Folder, Letter};
 pub(super) use record::Kind;
@@ -193,22 +196,28 @@ async fn retry(context: &Context, name: &str, folder: &Folder) -> Result<(), Fai
     if loads.is_empty() {
         return Err(boxed(Error::NoLoads { name: name.to_owned() }));
     }
-    let (mut sent_count, mut refused_count) = (0, strangers);
+    let (mut sent_count, mut refused_count, mut files) = (0, strangers, Vec::new());
     for load in loads {
         let at = loads_folder(context)?.join(&load);
         let manifest = Manifest::read(&at)
             .map_err(|_| boxed(Error::LoadGone { name: name.to_owned(), load: load.clone() }))?;
-        let (Summary { records_count, .. }, refused) = again::send(context, &manifest, folder, &load).await?;
-        sent_count += records_count;
-        refused_count += refused;
-        if refused == 0 {
+        let outcome = again::send(context, &manifest, folder, (&load, &at)).await?;
+        sent_count += outcome.sent_count;
+        refused_count += outcome.stay_count;
+        files.extend(outcome.files);
+        if outcome.stay_count == 0 {
             manifest.forget_if_finished(&at)?;
         }
     }
     if context.is_json() {
-        println!("{}", json!({ "name": name, "records_count": sent_count, "rejected_count": refused_count }));
+        let mut told = json!({ "name": name, "records_count": sent_count, "rejected_count": refused_count });
+        if !files.is_empty() {
+            told["files"] = json!(files);
+        }
+        println!("{told}");
     } else {
-        println!("{} to {name}", counted(sent_count));
+        let files = if files.is_empty() { String::new() } else { format!(": {}", files.join(", ")) };
+        println!("{} to {name}{files}", counted(sent_count));
     }
     match refused_count {
         0 => Ok(()),
@@ -216,6 +225,21 @@ async fn retry(context: &Context, name: &str, folder: &Folder) -> Result<(), Fai
             Err(boxed(Error::StillRefused { name: name.to_owned(), count, folder: folder.path.clone() }))
         }
     }
+}
+
+/// Takes a load's letters out of a folder: they come again.
+pub(super) fn forget(path: &Path, load: &str) -> Result<(), Failure> {
+    let Some(folder) = Folder::at(path.to_owned(), load).map_err(boxed)? else { return Ok(()) };
+    for file in folder.files() {
+        let letters: Vec<Letter> =
+            folder::read(file).and_then(|letters| letters.collect::<Result<_, _>>()).map_err(boxed)?;
+        let kept: Vec<Letter> =
+            letters.iter().filter(|letter| letter.load() != Some(load)).cloned().collect();
+        if kept.len() < letters.len() {
+            folder::write(file, &kept).map_err(boxed)?;
+        }
+    }
+    Ok(())
 }
 
 fn remove(context: &Context, name: &str, folder: &Folder) -> Result<(), Failure> {

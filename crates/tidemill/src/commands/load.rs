@@ -5,10 +5,13 @@
 //! instead of loading; `load/kafka.rs` topics, `load/contract.rs` and `load/registry.rs` what
 //! their values keep; `load/stores.rs` tables and collections, which take rows; `load/objects.rs` files and objects, and
 //! `load/convert.rs` the command that has only those; `load/pace.rs` how fast and how long; `load/watch.rs` files that appear;
-//! `load/state.rs` what a resumed load knows; `load/again.rs` dead letters that are sent again; `load/show.rs` progress and the summary; `load/failure.rs` what ends a load,
+//! `load/state.rs` what a resumed load knows; `load/again.rs` dead letters that are sent again, `load/aside.rs` and
+//! `load/beside.rs` those of files; `load/show.rs` progress and the summary; `load/failure.rs` what ends a load,
 //! `load/hindrance.rs` what keeps it from beginning or going on.
 
 mod again;
+mod aside;
+mod beside;
 mod contract;
 pub mod convert;
 mod failure;
@@ -36,6 +39,7 @@ use std::{
 
 pub(crate) use again::{Letters, kind_of_source, send_again};
 use base::{ContractKind, Sink};
+pub(crate) use beside::{find, writes_files};
 use connectors::rows::Planned;
 use engine::Stage;
 use failure::LoadError;

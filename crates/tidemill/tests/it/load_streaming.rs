@@ -2,7 +2,7 @@
 //! Apache Kafka; pace, watching, going on after kill -9, dead letters, events.
 
 mod going_on;
-mod letters;
+pub(crate) mod letters;
 mod letters_of_stores;
 mod letters_of_topics;
 mod pace;

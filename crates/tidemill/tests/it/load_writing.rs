@@ -3,6 +3,7 @@
 
 mod crossing;
 mod killed;
+mod letters;
 mod resets;
 
 use std::{fs, path::Path};

@@ -7,14 +7,18 @@ use std::{
 };
 
 use async_trait::async_trait;
-use base::{Ask, Discovery, Extent, Fault, Position, Read, Reader, Reject, Rejects, Source, Split};
+use base::{
+    Ask, Discovery, Extent, Fault, Position, Read, Reader, Reject, Rejects, Source, Split, crash_point,
+};
 use connectors::received::Columns;
-use engine::{DeadLetters, Summary};
+use engine::{DeadLetters, checkpoints::FileCheckpoints};
 use parking_lot::Mutex;
 
 use super::{
+    boxed,
     errors::Error,
     folder::{self, Folder, Letter},
+    marker::Marker,
     record::{Kind, Record},
 };
 use crate::{
@@ -22,20 +26,34 @@ use crate::{
     context::{Context, Failure},
 };
 
-/// Sends the letters of one load, removes those that arrived, and says how many stay.
+/// What has become of letters.
+#[derive(Default)]
+pub(super) struct Outcome {
+    pub(super) sent_count: u64,
+    pub(super) stay_count: u64,
+    /// Those that they are now, where their load writes files.
+    pub(super) files: Vec<String>,
+}
+
+/// Sends the letters of one load and removes those that arrived. `at`: what is kept of the load.
 pub(super) async fn send(
     context: &Context,
     manifest: &Manifest,
     folder: &Folder,
-    load: &str,
-) -> Result<(Summary, u64), Failure> {
+    (load, at): (&str, &Path),
+) -> Result<Outcome, Failure> {
+    let mut outcome = Outcome::default();
+    let _lock = match load::writes_files(manifest, context)? {
+        true => Some(settle(context, manifest, folder, (load, at), &mut outcome).await?),
+        false => None,
+    };
     let kind = load::kind_of_source(manifest, context)?;
     let mut meant = Meant { load: load.to_owned(), kind, places: BTreeMap::new() };
     let mut files = Vec::new();
-    for path in folder.files() {
+    for path in folder.files().iter().filter(|path| path.exists()) {
         let mut found = false;
-        for letter in folder::read(path).map_err(|error| Box::new(error) as Failure)? {
-            let letter = letter.map_err(|error| Box::new(error) as Failure)?;
+        for letter in folder::read(path).map_err(boxed)? {
+            let letter = letter.map_err(boxed)?;
             if letter.load() == Some(load) {
                 if let Some((place, ..)) = letter.place() {
                     meant.places.entry(place.into()).or_insert_with(|| letter.columns());
@@ -47,16 +65,127 @@ pub(super) async fn send(
             files.push(path.clone());
         }
     }
-    let (refused, meant) = (Arc::new(Refused::default()), Arc::new(meant));
-    let source =
-        Arc::new(LetterSource { files: files.clone(), meant: meant.clone(), is_told: Mutex::new(false) });
-    let letters = Letters { source, places: meant.places.clone(), refused: refused.clone() };
-    let summary = load::send_again(manifest, context, letters).await?;
-    let mut stay_count = 0;
-    for path in files {
-        stay_count += sort_out(&path, &meant, &refused).map_err(|error| Box::new(error) as Failure)?;
+    if files.is_empty() {
+        return Ok(outcome);
     }
-    Ok((summary, stay_count))
+    let letters = Sending { files, meant: Arc::new(meant), refused: Arc::default() };
+    let sent = load::send_again(manifest, context, letters.for_load(at)).await?;
+    crash_point("letters.sent");
+    outcome.sent_count += sent.summary.records_count;
+    outcome.files.extend(sent.file);
+    for path in &letters.files {
+        outcome.stay_count += letters.sort_out(path).map_err(boxed)?;
+    }
+    Marker::remove(at).map_err(boxed)?;
+    Ok(outcome)
+}
+
+/// Letters become a file once: nobody else sends them meanwhile, and what a killed try has sent goes.
+async fn settle(
+    context: &Context,
+    manifest: &Manifest,
+    folder: &Folder,
+    (load, at): (&str, &Path),
+    outcome: &mut Outcome,
+) -> Result<FileCheckpoints, Failure> {
+    let lock = FileCheckpoints::open(at, load).map_err(|error| Box::new(error) as Failure)?;
+    if !manifest.is_finished() {
+        let (name, load) = (folder.name.clone(), load.to_owned());
+        return Err(boxed(Error::Unfinished { name, load }));
+    }
+    if let Some(marker) = Marker::read(at).map_err(boxed)? {
+        if let Some(file) = load::find(manifest, context, &marker.file).await? {
+            outcome.sent_count += marker.take_out(load).map_err(boxed)?;
+            outcome.files.push(file);
+        }
+        Marker::remove(at).map_err(boxed)?;
+    }
+    Ok(lock)
+}
+
+/// Letters of one load that are on their way.
+#[derive(Clone)]
+struct Sending {
+    files: Vec<PathBuf>,
+    meant: Arc<Meant>,
+    refused: Arc<Refused>,
+}
+
+impl Sending {
+    fn source(&self) -> Arc<dyn Source> {
+        let (files, meant) = (self.files.clone(), self.meant.clone());
+        Arc::new(LetterSource { files, meant, is_told: Mutex::new(false) })
+    }
+
+    fn for_load(&self, at: &Path) -> Letters {
+        let (again, marked, at) = (self.clone(), self.clone(), at.to_owned());
+        Letters {
+            source: self.source(),
+            places: self.meant.places.clone(),
+            refused: self.refused.clone(),
+            again: Box::new(move || again.source()),
+            announce: Box::new(move |name: &str| {
+                let kept = marked.marker(name).and_then(|marker| marker.write(&at));
+                kept.map_err(|error| Fault::Fatal(Box::new(error)))
+            }),
+        }
+    }
+
+    /// Which letters a file has.
+    fn marker(&self, name: &str) -> Result<Marker, Error> {
+        let mut marker = Marker::new(name);
+        for path in &self.files {
+            self.each(path, |letter, fate| {
+                if fate == Fate::Sent {
+                    marker.add(path, &letter);
+                }
+            })?;
+        }
+        Ok(marker)
+    }
+
+    /// Keeps what is of another load, what was not sent, and what was refused again.
+    fn sort_out(&self, path: &Path) -> Result<u64, Error> {
+        let (mut kept, mut stay_count) = (Vec::new(), 0);
+        self.each(path, |letter, fate| {
+            stay_count += u64::from(fate == Fate::Stays);
+            if fate != Fate::Sent {
+                kept.push(letter);
+            }
+        })?;
+        folder::write(path, &kept)?;
+        Ok(stay_count)
+    }
+
+    /// Each letter of a file with what has become of it; one that was refused again says why.
+    fn each(&self, path: &Path, mut take: impl FnMut(Letter, Fate)) -> Result<(), Error> {
+        let rejects = self.refused.0.lock();
+        let rejects = rejects.get(&*path.to_string_lossy());
+        for (letter, number) in folder::read(path)?.zip(0..) {
+            let mut letter: Letter = letter?;
+            let again = rejects.and_then(|rejects| rejects.get(letter.text("place")));
+            let fate = match again {
+                _ if letter.load() != Some(&self.meant.load) => Fate::Others,
+                None if self.meant.record(&letter, number).is_some() => Fate::Sent,
+                None => Fate::Stays,
+                Some(reject) => {
+                    letter.refused(reject);
+                    Fate::Stays
+                }
+            };
+            take(letter, fate);
+        }
+        Ok(())
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Sent,
+    /// Not sent, or refused again.
+    Stays,
+    /// Of another load.
+    Others,
 }
 
 /// The letters that are sent.
@@ -78,32 +207,6 @@ impl Meant {
         let is_of_first = first.is_none_or(|columns| *columns == letter.columns());
         if is_of_first { letter.record(self.kind, number) } else { None }
     }
-}
-
-/// Keeps what is of another load, what was not sent, and what was refused again.
-fn sort_out(path: &Path, meant: &Meant, refused: &Refused) -> Result<u64, Error> {
-    let rejects = refused.0.lock();
-    let rejects = rejects.get(&*path.to_string_lossy());
-    let (mut kept, mut stay_count) = (Vec::new(), 0);
-    for (letter, number) in folder::read(path)?.zip(0..) {
-        let mut letter: Letter = letter?;
-        if letter.load() != Some(&meant.load) {
-            kept.push(letter);
-            continue;
-        }
-        let place = letter.text("place").to_owned();
-        let again = rejects.and_then(|rejects| rejects.get(&place));
-        if again.is_none() && meant.record(&letter, number).is_some() {
-            continue;
-        }
-        if let Some(reject) = again {
-            letter.refused(reject);
-        }
-        stay_count += 1;
-        kept.push(letter);
-    }
-    folder::write(path, &kept)?;
-    Ok(stay_count)
 }
 
 /// Rejects by file and by place.

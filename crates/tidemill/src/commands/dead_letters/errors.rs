@@ -11,6 +11,7 @@ pub(super) enum Error {
     Line { path: PathBuf, line: u64, reason: String },
     NoLoads { name: String },
     LoadGone { name: String, load: String },
+    Unfinished { name: String, load: String },
     StillRefused { name: String, count: u64, folder: PathBuf },
     Parts { name: String, count: u64 },
 }
@@ -26,6 +27,9 @@ impl fmt::Display for Error {
             }
             Error::LoadGone { name, load } => {
                 write!(f, "the arguments of {load}, which refused records for {name}, are gone")
+            }
+            Error::Unfinished { name, load } => {
+                write!(f, "{load}, which refused records for {name}, was cut off before its files were there")
             }
             Error::StillRefused { name, count, .. } => match count {
                 1 => write!(f, "1 record is still refused by {name}"),
@@ -50,6 +54,7 @@ impl StdError for Error {
             | Error::Line { .. }
             | Error::NoLoads { .. }
             | Error::LoadGone { .. }
+            | Error::Unfinished { .. }
             | Error::Parts { .. }
             | Error::StillRefused { .. } => None,
         }
@@ -64,6 +69,7 @@ impl Problem for Error {
             Error::Line { .. }
             | Error::NoLoads { .. }
             | Error::LoadGone { .. }
+            | Error::Unfinished { .. }
             | Error::StillRefused { .. } => code::TM1480,
             Error::Parts { .. } => code::TM1485,
         }
@@ -78,6 +84,7 @@ impl Problem for Error {
             | Error::Folder { .. }
             | Error::NoLoads { .. }
             | Error::LoadGone { .. }
+            | Error::Unfinished { .. }
             | Error::Parts { .. }
             | Error::StillRefused { .. } => None,
         }
@@ -96,6 +103,9 @@ impl Problem for Error {
                 format!(
                     "take the values out by hand, then load those: tidemill dead-letters show {name} --output json"
                 )
+            }
+            Error::Unfinished { load, .. } => {
+                format!("load all of it, which makes them anew: tidemill load --resume {load}")
             }
             Error::Parts { name, .. } => {
                 let pipeline = name.split('/').next().unwrap_or_default();
@@ -130,6 +140,7 @@ mod tests {
             },
             Error::NoLoads { name: "lake/planes".to_owned() },
             Error::LoadGone { name: name(), load: "flights-20261128T165512-3f2a".to_owned() },
+            Error::Unfinished { name: name(), load: "flights.csv-20261128T165512-3f2a".to_owned() },
             Error::StillRefused { name: name(), count: 1, folder: folder() },
             Error::Parts { name: "lake/1795840419.731/planes".to_owned(), count: 1 },
             Error::Parts { name: "lake".to_owned(), count: 1_204 },

@@ -8,6 +8,7 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 use base::{Backoff, Budget, Load, Source, SystemClock};
 use connectors::{
     files::Format,
+    output::Announce,
     received::{Columns, Received, Told},
     record::Shape,
 };
@@ -15,7 +16,7 @@ use engine::{Cuts, DeadLetters, OnError, Progress, Stage, Summary, Transfer, che
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Args, Manifest, Target,
+    Args, Manifest, Target, beside,
     failure::LoadError,
     hindrance::Hindrance,
     input::{Given, Input, Reading},
@@ -35,6 +36,17 @@ pub(crate) struct Letters {
     pub(crate) places: BTreeMap<Arc<str>, Option<Columns>>,
     /// Where those go that are refused again.
     pub(crate) refused: Arc<dyn DeadLetters>,
+    /// The source anew, for a look at it.
+    pub(crate) again: Box<dyn Fn() -> Arc<dyn Source> + Send + Sync>,
+    /// Is told the file that they become, before that appears.
+    pub(crate) announce: Announce,
+}
+
+/// What has become of letters.
+pub(crate) struct Sent {
+    pub(crate) summary: Summary,
+    /// The file that they are, where it is one.
+    pub(crate) file: Option<String>,
 }
 
 /// What the records of a load came from.
@@ -48,7 +60,7 @@ pub(crate) async fn send_again(
     manifest: &Manifest,
     context: &Context,
     letters: Letters,
-) -> Result<Summary, Failure> {
+) -> Result<Sent, Failure> {
     let (args, context) = manifest.again(context)?;
     let (target, sources) = args.paths.split_last().expect("clap asks for one");
     let target = Target::parse(target, &args, &context)?;
@@ -63,7 +75,7 @@ pub(crate) async fn send_again(
     let prepared = match &target {
         Target::Kafka(topic) => kafka::prepare(&args, &context, topic, &input, None).await?,
         Target::Store(store) => stores::prepare(&args, &context, store, &input, manifest.began_ms).await?,
-        Target::Files(files) => return Err(Box::new(LoadError::Target { target: files.shown().to_owned() })),
+        Target::Files(files) => return beside::send(&args, &context, manifest, files, &input, letters).await,
     };
     let stages: Vec<Arc<dyn Stage>> = match &input {
         Input::Records(records) => records.stages(&args, &context, &target, prepared.stage)?,
@@ -89,7 +101,9 @@ pub(crate) async fn send_again(
         lanes_count_max: 1,
     };
     let ended = transfer.run(CancellationToken::new()).await;
-    ended.map_err(|fault| LoadError::of(fault, progress.records_committed(), &name) as Failure)
+    let summary =
+        ended.map_err(|fault| LoadError::of(fault, progress.records_committed(), &name) as Failure)?;
+    Ok(Sent { summary, file: None })
 }
 
 /// What the records of these places look like: as they say themselves, else as their files have it; those of generators are JSON.

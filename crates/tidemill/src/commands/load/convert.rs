@@ -60,7 +60,7 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     load.reading = args.reading;
     let (target, sources) = load.paths.split_last().expect("clap asks for two");
     match Target::parse(target, &load, context) {
-        Ok(Target::Files(files)) => objects::run(&load, context, &files, sources).await,
+        Ok(Target::Files(files)) => objects::run(&load, context, &files, sources, None).await,
         Ok(Target::Kafka(_) | Target::Store(_)) | Err(_) => {
             let name = target.clone();
             Err(Box::new(connectors::output::Error::NoFormat { name }))

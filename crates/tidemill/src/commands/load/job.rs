@@ -76,7 +76,7 @@ pub(super) async fn run(
         return Err(Box::new(Hindrance::NoSource { target: address }));
     }
     if let Target::Files(files) = &target {
-        return objects::run(args, context, files, sources).await;
+        return objects::run(args, context, files, sources, state).await;
     }
     objects::refuse_flags_of_files(&args.files)?;
     if let (Some(_), [source, ..]) = (&args.pace.watch, sources) {

@@ -7,25 +7,28 @@ use std::{
     sync::Arc,
 };
 
-use base::{Clock, Code, Kind, Problem, Source, SystemClock, Value, code};
+use base::{Clock, Code, Kind, Problem, Schema, Source, SystemClock, Value, code};
 use cloud::store::Address;
 use connectors::{
     output::{Cut, FileFormat, Form, Job, Place, Plan, Wanted, Word, plan},
     record::Shape,
     rows::Planned,
 };
-use engine::{DeadLetters, Ended, Progress, dead_letters::FileDeadLetters};
+use engine::{Ended, Progress};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Args, OnBad, contract_text, dead_letter_folder,
+    Args,
+    aside::Aside,
+    contract_text,
     failure::LoadError,
     input::Input,
     look, nulls,
     pace::{Paced, Plan as Pace},
     records,
     show::Reporter,
+    state::State,
 };
 use crate::context::{Context, Failure};
 
@@ -77,6 +80,7 @@ pub(super) struct Files {
     at: At,
 }
 
+#[derive(Clone)]
 enum At {
     Path(PathBuf),
     Bucket(Address),
@@ -136,6 +140,30 @@ impl Files {
         &self.shown
     }
 
+    /// What its dead letters are called by.
+    pub(super) fn name(&self) -> &str {
+        self.shown.trim_end_matches('/').rsplit('/').next().unwrap_or("files")
+    }
+
+    /// One that is named from this folder, if not from the root.
+    pub(super) fn seen_from(&self, folder: Option<&Path>) -> Self {
+        let at = match (&self.at, folder) {
+            (At::Path(path), Some(folder)) => At::Path(folder.join(path)),
+            (at, _) => at.clone(),
+        };
+        Self { shown: self.shown.clone(), at }
+    }
+
+    /// How a file beside its own is called, as its own are typed.
+    pub(super) fn shown_beside(&self, args: &FileArgs, name: &str) -> String {
+        let name = name.rsplit('/').next().unwrap_or(name);
+        let folder = match self.is_folder(args) {
+            true => Some(self.shown.trim_end_matches('/')),
+            false => self.shown.rsplit_once('/').map(|(folder, _)| folder),
+        };
+        folder.map_or_else(|| name.to_owned(), |folder| format!("{folder}/{name}"))
+    }
+
     /// Whether it is a folder of files, by its name, by what is there, or by what is said of its files.
     fn is_folder(&self, args: &FileArgs) -> bool {
         match &self.at {
@@ -147,7 +175,7 @@ impl Files {
         }
     }
 
-    fn format(&self, args: &Args) -> Result<FileFormat, Failure> {
+    pub(super) fn format(&self, args: &Args) -> Result<FileFormat, Failure> {
         let FileArgs { target_format, compression_level, target_delimiter, .. } = &args.files;
         let delimiter = match target_delimiter.as_deref().map(str::as_bytes) {
             None => None,
@@ -165,7 +193,12 @@ impl Files {
         format.map_err(|error| Box::new(error) as Failure)
     }
 
-    async fn place(&self, args: &FileArgs, extension: String, context: &Context) -> Result<Place, Failure> {
+    pub(super) async fn place(
+        &self,
+        args: &FileArgs,
+        extension: String,
+        context: &Context,
+    ) -> Result<Place, Failure> {
         let is_folder = self.is_folder(args);
         if !is_folder {
             let cut =
@@ -225,12 +258,13 @@ pub(super) fn refuse_flags_of_files(args: &FileArgs) -> Result<(), Failure> {
     }
 }
 
-/// Plans and runs the load.
+/// Plans and runs the load. `state`: that of one that was killed, and begins anew.
 pub(super) async fn run(
     args: &Args,
     context: &Context,
     files: &Files,
     sources: &[String],
+    state: Option<State>,
 ) -> Result<(), Failure> {
     refuse_flags(args)?;
     let format = files.format(args)?;
@@ -239,54 +273,76 @@ pub(super) async fn run(
     {
         return Err(Box::new(Error::Itself { target: files.shown.clone() }));
     }
-    let extension = format.extension();
-    let place = files.place(&args.files, extension, context).await?;
+    let place = files.place(&args.files, format.extension(), context).await?;
     let input = records::open(args, context, sources).await?;
     if args.reading.infer {
         return look::infer(&input, args, context).await;
     }
-    let (source, plan) = planned(args, context, &input, sources, format).await?;
+    let began_ms = state.as_ref().map_or_else(|| SystemClock.now_ms(), |state| state.manifest.began_ms);
+    let look = || -> Result<Arc<dyn Source>, base::BoxError> {
+        let opened = input.looking(args, context, sources);
+        opened.map_err(|problem| base::problem::plain(&*problem).into())
+    };
+    let known = Known { columns: None, began_ms };
+    let (source, plan, planned) = planned(args, context, &input, &look, known, format).await?;
     if let Some(count) = args.reading.preview {
         return look::preview(&input, plan.stages(), count, None, context).await;
     }
-    let dead_letters = match args.on_error {
-        OnBad::Stop => None,
-        OnBad::DeadLetter => {
-            let name = files.shown.trim_end_matches('/').rsplit('/').next().unwrap_or("files");
-            Some(Arc::new(FileDeadLetters::at(&dead_letter_folder(args, context, name)?)))
+    let aside = Aside::begin(args, context, files, (&input, plan.schema.as_deref()), state).await?;
+    let letters = aside.as_ref().map(|aside| aside.letters(&input, planned));
+    let plan = if letters.is_some() { plan.telling_as_received() } else { plan };
+    // A generator counts its records itself.
+    let source: Arc<dyn Source> = match args.limit.filter(|_| !input.is_counted()) {
+        Some(limit) => {
+            let (clock, never) = (Arc::new(SystemClock), CancellationToken::new());
+            Arc::new(Paced::new(source, Pace::only(limit), clock, never))
         }
+        None => source,
     };
     let progress = Arc::new(Progress::default());
-    let job = Job {
-        source,
-        plan,
-        place,
-        cut: Cut { bytes: args.files.file_bytes, records: args.files.file_rows },
-        dead_letters: dead_letters.clone().map(|letters| letters as Arc<dyn DeadLetters>),
-        progress: progress.clone(),
-    };
-    let stop = CancellationToken::new();
+    let cut = Cut { bytes: args.files.file_bytes, records: args.files.file_rows };
+    let job = Job { source, plan, place, cut, dead_letters: letters, progress, announce: None };
+    finished(job, context, files.shown(), aside, input.bytes()).await
+}
+
+/// Runs it to its end, and tells of it.
+async fn finished(
+    job: Job,
+    context: &Context,
+    target: &str,
+    aside: Option<Aside>,
+    bytes: Option<u64>,
+) -> Result<(), Failure> {
+    let (progress, stop) = (job.progress.clone(), CancellationToken::new());
     let on_interrupt = stop.clone();
     tokio::spawn(async move {
         if tokio::signal::ctrl_c().await.is_ok() {
             on_interrupt.cancel();
         }
     });
-    let target = files.shown.clone();
-    let mut reporter = Reporter::new(context, &target, &target, json!({ "target": target }), input.bytes());
+    let mut reporter = Reporter::new(context, target, target, json!({ "target": target }), bytes);
     let ended = reporter.until(job.run(stop), &progress).await;
-    let summary = ended.map_err(|fault| LoadError::of(fault, 0, &target))?;
+    let rejected_count = ended
+        .as_ref()
+        .ok()
+        .filter(|summary| summary.ended != Ended::Stopped)
+        .map(|summary| summary.rejected_count);
+    let folder = aside.as_ref().map(|aside| aside.folder().to_owned());
+    if let Some(aside) = aside {
+        aside.end(rejected_count)?;
+    }
+    let summary = ended.map_err(|fault| LoadError::of(fault, 0, target))?;
     if summary.ended == Ended::Stopped {
         return Err(Box::new(LoadError::Interrupted {
             sent_count: summary.records_count,
-            target,
+            target: target.to_owned(),
             is_repeatable: true,
             resume: None,
         }));
     }
-    let folder = dead_letters.as_ref().filter(|_| summary.rejected_count > 0).map(|letters| letters.folder());
     reporter.tell("files_count", summary.extents_count.into());
-    reporter.finished(&summary, progress.commits(), folder, false);
+    let folder = folder.filter(|_| summary.rejected_count > 0);
+    reporter.finished(&summary, progress.commits(), folder.as_deref(), false);
     Ok(())
 }
 
@@ -308,13 +364,23 @@ fn as_text(file: &mut Planned) {
     }
 }
 
-async fn planned(
+/// What is known of a load before its records are looked at.
+pub(super) struct Known {
+    /// Where they were found out before.
+    pub(super) columns: Option<Arc<Schema>>,
+    /// When it began, in whichever life.
+    pub(super) began_ms: i64,
+}
+
+/// What is read, how it becomes files, and what the columns of the files that are read are. `look` opens the source once more.
+pub(super) async fn planned(
     args: &Args,
     context: &Context,
     input: &Input,
-    sources: &[String],
+    look: &(dyn Fn() -> Result<Arc<dyn Source>, base::BoxError> + Sync),
+    Known { columns, began_ms }: Known,
     format: FileFormat,
-) -> Result<(Arc<dyn Source>, Plan), Failure> {
+) -> Result<(Arc<dyn Source>, Plan, Vec<Planned>), Failure> {
     let contract = match contract_text(args, context)? {
         Some((path, kind, text)) => {
             let contract = contracts::contract(kind, &path.to_string_lossy(), None, &text);
@@ -325,43 +391,32 @@ async fn planned(
     // Generators make JSON as fast as it can be made of columns; what is looked at is shown record by record.
     let is_json = matches!(format.word, Word::JsonLines | Word::Json) && input.is_counted();
     let is_plain = contract.is_none() && args.stamp.is_none() && args.reading.preview.is_none();
-    let columns = if is_plain && !is_json { input.in_columns().await? } else { None };
-    let (source, columns) =
-        columns.map_or_else(|| (input.source(), None), |(source, arrow)| (source, Some(arrow)));
-    let form = match (input, columns) {
+    let as_columns = if is_plain && !is_json { input.in_columns().await? } else { None };
+    let (source, arrow) =
+        as_columns.map_or_else(|| (input.source(), None), |(source, arrow)| (source, Some(arrow)));
+    let mut of_files = Vec::new();
+    let form = match (input, arrow) {
         (_, Some(arrow)) => Form::Columns(arrow),
         (Input::Records(records), None) => {
             Form::Rows { stages: records.rows(args, context)?, table_form: records.table_form() }
         }
         _ => {
-            let mut planned = input.planned(contract.is_some(), args.files.infer_rows).await?;
+            of_files = input.planned(contract.is_some(), args.files.infer_rows).await?;
             if matches!(format.word, Word::Csv | Word::Tsv) && contract.is_none() {
-                planned.iter_mut().for_each(as_text);
+                of_files.iter_mut().for_each(as_text);
             }
-            Form::Files { planned, stages: input.mapped() }
+            Form::Files { planned: of_files.clone(), stages: input.mapped() }
         }
     };
-    let now = || Value::TimestampMs(SystemClock.now_ms());
     let wanted = Wanted {
         format,
         contract,
         nulls: nulls(args),
-        stamp: args.stamp.as_deref().map(|field| (field.into(), now())),
+        stamp: args.stamp.as_deref().map(|field| (field.into(), Value::TimestampMs(began_ms))),
         records_max: args.files.infer_rows,
+        columns,
     };
-    let open = || -> Result<Arc<dyn Source>, base::BoxError> {
-        let opened = input.looking(args, context, sources);
-        opened.map_err(|problem| base::problem::plain(&*problem).into())
-    };
-    let planned = plan(&open, form, wanted).await;
-    let plan = planned.map_err(|source| Box::new(LoadError::Plan { source }) as Failure)?;
-    // A generator counts its records itself.
-    let source: Arc<dyn Source> = match args.limit.filter(|_| !input.is_counted()) {
-        Some(limit) => {
-            let (clock, never) = (Arc::new(SystemClock), CancellationToken::new());
-            Arc::new(Paced::new(source, Pace::only(limit), clock, never))
-        }
-        None => source,
-    };
-    Ok((source, plan))
+    let plan = plan(look, form, wanted).await;
+    let plan = plan.map_err(|source| Box::new(LoadError::Plan { source }) as Failure)?;
+    Ok((source, plan, of_files))
 }

@@ -12,10 +12,11 @@ use std::{
     time::UNIX_EPOCH,
 };
 
-use base::{Clock, SystemClock};
+use base::{Clock, ContractKind, Schema, SystemClock};
 use clap::Parser;
 use connectors::files;
 use engine::checkpoints::{FileCheckpoints, replace};
+use formats::avro_schema_text;
 use futures::{StreamExt, TryStreamExt, stream};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -62,6 +63,12 @@ pub(crate) struct Manifest {
     /// The id that its cluster has given the topic that is read, where it gives any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     topic_id: Option<String>,
+    /// Of a load into files: where it ran, for targets that are named from there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    ran_in: Option<PathBuf>,
+    /// Of a load into files: their columns as a schema of Avro's, where those were found out of the records.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    columns: Option<String>,
     /// It has ended; what is left are its dead letters.
     is_finished: bool,
 }
@@ -144,6 +151,8 @@ impl State {
             inputs: Vec::new(),
             remote: Vec::new(),
             topic_id: None,
+            ran_in: None,
+            columns: None,
             is_finished: false,
         };
         let checkpoints = FileCheckpoints::open(&folder, &id).map_err(|error| Box::new(error) as Failure)?;
@@ -177,6 +186,19 @@ impl State {
 
     pub(super) fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// An earlier life of it was killed.
+    pub(super) fn is_second_life(&self) -> bool {
+        self.is_second_life
+    }
+
+    /// What files that come later need to be as those of the load are.
+    pub(super) fn keep_files(&mut self, columns: Option<&Schema>) -> Result<(), Failure> {
+        self.manifest.ran_in = std::env::current_dir().ok();
+        // A name that Avro does not take: they are found out of the refused records then.
+        self.manifest.columns = columns.and_then(|schema| avro_schema_text(schema, true).ok());
+        self.save()
     }
 
     /// Keeps what the inputs are, in the first life; in another, holds them against that.
@@ -292,6 +314,21 @@ impl Manifest {
         Ok((again.args, Context::new(global)))
     }
 
+    /// It has ended, and what it has written is there.
+    pub(crate) fn is_finished(&self) -> bool {
+        self.is_finished
+    }
+
+    pub(super) fn ran_in(&self) -> Option<&Path> {
+        self.ran_in.as_deref()
+    }
+
+    /// The columns of its files, where they were found out of the records.
+    pub(super) fn columns(&self) -> Option<Arc<Schema>> {
+        let contract = contracts::contract(ContractKind::Avro, "row", None, self.columns.as_ref()?);
+        contract.ok().map(|contract| contract.schema)
+    }
+
     /// The last of its dead letters is gone, and with it what it was kept for.
     pub(crate) fn forget_if_finished(&self, folder: &Path) -> Result<(), Failure> {
         if !self.is_finished {
@@ -375,7 +412,8 @@ impl Remote {
     }
 }
 
-/// This process's arguments, where they are those of a load: without the program's name and the word `load`.
+/// This process's arguments, where they are those of a load: without the program's name and the word `load`. Those of a conversion are
+/// those of a load that does the same.
 fn words() -> Option<Vec<String>> {
     let mut words: Vec<String> =
         std::env::args_os().skip(1).map(|word| word.into_string().ok()).collect::<Option<_>>()?;
@@ -384,7 +422,7 @@ fn words() -> Option<Vec<String>> {
         let takes_another = ["--project", "--set", "--output"].contains(&words[at].as_str());
         at += if takes_another { 2 } else { 1 };
     }
-    if words.get(at)? != "load" {
+    if !["load", "convert"].contains(&words.get(at)?.as_str()) {
         return None;
     }
     words.remove(at);

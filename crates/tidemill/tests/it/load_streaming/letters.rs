@@ -16,7 +16,7 @@ const CONTRACT: &str = r#"{"title":"Order","type":"object","additionalProperties
 const ROWS: &str = "id,region\n1,eu\nx,us\n3,us\n4\n5,\n";
 
 /// Changes what lies in a folder of dead letters, as an editor would.
-pub(super) fn edit(world: &World, folder: &str, from: &str, to: &str) {
+pub(crate) fn edit(world: &World, folder: &str, from: &str, to: &str) {
     for file in fs::read_dir(world.path(&format!(".tidemill/dead-letters/{folder}"))).unwrap().flatten() {
         let text = fs::read_to_string(file.path()).unwrap();
         assert!(text.contains(from), "{text}");
