@@ -53,6 +53,9 @@ pub(super) enum Step {
     Union(Vec<(String, Step)>),
 }
 
+/// Seven bits each.
+const LONG_BYTES_MAX: usize = 10;
+
 /// A field's name, how it is written, and the bytes of its default.
 pub(super) type FieldStep = (Arc<str>, Step, Option<Vec<u8>>);
 
@@ -160,16 +163,15 @@ impl Step {
         }
     }
 
-    /// Where a text is always taken as a string: by itself, or as this branch of a union.
-    pub(super) fn string_branch(&self) -> Option<Option<i64>> {
+    /// What is written where there is a value, and which branch that is of a union with null; `None`: of another union.
+    pub(super) fn alone_or_with_null(&self) -> Option<(Option<u8>, &Step)> {
         match self {
-            Step::String => Some(None),
-            Step::Union(branches) => {
-                let (at, (_, step)) =
-                    branches.iter().enumerate().find(|(_, (_, step))| !matches!(step, Step::Null))?;
-                matches!(step, Step::String).then_some(Some(at as i64))
-            }
-            _ => None,
+            Step::Union(branches) => match branches.as_slice() {
+                [(_, Step::Null), (_, step)] => Some((Some(1), step)),
+                [(_, step), (_, Step::Null)] => Some((Some(0), step)),
+                _ => None,
+            },
+            step => Some((None, step)),
         }
     }
 
@@ -428,11 +430,14 @@ pub(crate) fn written(value: &Value) -> Option<(i128, i32)> {
 
 pub(crate) fn long(number: i64, out: &mut Vec<u8>) {
     let mut raw = (number << 1 ^ number >> 63) as u64;
+    let (mut bytes, mut count) = ([0; LONG_BYTES_MAX], 0);
     while raw >= 0x80 {
-        out.push(raw as u8 | 0x80);
+        bytes[count] = raw as u8 | 0x80;
         raw >>= 7;
+        count += 1;
     }
-    out.push(raw as u8);
+    bytes[count] = raw as u8;
+    out.extend_from_slice(&bytes[..=count]);
 }
 
 pub(super) fn sized(bytes: &[u8], out: &mut Vec<u8>) {

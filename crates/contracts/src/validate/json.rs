@@ -68,7 +68,8 @@ pub(crate) fn write_text(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
     let bytes = text.as_bytes();
     let mut start = 0;
-    for (at, byte) in bytes.iter().enumerate() {
+    let unsure: &[u8] = if is_plain(bytes) { &[] } else { bytes };
+    for (at, byte) in unsure.iter().enumerate() {
         let escaped: &[u8] = match byte {
             b'"' => b"\\\"",
             b'\\' => b"\\\\",
@@ -87,6 +88,25 @@ pub(crate) fn write_text(text: &str, out: &mut Vec<u8>) {
     }
     out.extend_from_slice(&bytes[start..]);
     out.push(b'"');
+}
+
+/// Whether a text is of ASCII, and JSON writes every letter of it as it is. Looks at eight bytes at once.
+pub(super) fn is_plain(text: &[u8]) -> bool {
+    const ONES: u64 = u64::MAX / 255;
+    const HIGHS: u64 = ONES << 7;
+    let has_other = |word: u64| {
+        let below = |word: u64, bound: u64| word.wrapping_sub(ONES * bound) & !word;
+        let is = |byte: u8| below(word ^ (ONES * u64::from(byte)), 1);
+        (word | below(word, 0x20) | is(b'"') | is(b'\\')) & HIGHS != 0
+    };
+    let (words, rest) = text.as_chunks::<8>();
+    // The last eight once more, where they are not a word of their own.
+    let last = if rest.is_empty() { None } else { text.last_chunk::<8>() };
+    if words.iter().chain(last).any(|word| has_other(u64::from_le_bytes(*word))) {
+        return false;
+    }
+    let is_seen = !words.is_empty();
+    is_seen || rest.iter().all(|byte| matches!(byte, 0x20..0x80) && !matches!(byte, b'"' | b'\\'))
 }
 
 fn write_decimal(unscaled: i128, scale: i32, out: &mut Vec<u8>) {

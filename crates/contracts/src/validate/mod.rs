@@ -7,6 +7,7 @@ pub(crate) mod format;
 mod json;
 mod row;
 mod rule;
+mod verbatim;
 
 pub use json::write_json;
 pub(crate) use row::shown;

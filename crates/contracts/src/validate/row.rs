@@ -12,6 +12,7 @@ use super::{
     format,
     json::{write_integer, write_text},
     rule::{Rule, Types},
+    verbatim::Verbatim,
 };
 use crate::{Document, Error, Violation, avro, errors::shorten, protobuf};
 
@@ -19,8 +20,35 @@ use crate::{Document, Error, Violation, avro, errors::shorten, protobuf};
 #[derive(Debug)]
 pub struct RowEncoder {
     plan: Plan,
-    nulls: Box<[Box<[u8]>]>,
+    nulls: Nulls,
     unmatched: Vec<String>,
+}
+
+/// Texts that stand for no value. Asked of every field of every row: the first byte tells nearly always.
+#[derive(Debug)]
+struct Nulls {
+    texts: Box<[Box<[u8]>]>,
+    has_empty: bool,
+    /// The first bytes of the others.
+    firsts: Box<[bool; 256]>,
+}
+
+impl Nulls {
+    fn new(texts: &[&str]) -> Self {
+        let mut firsts = Box::new([false; 256]);
+        for first in texts.iter().filter_map(|text| text.bytes().next()) {
+            firsts[usize::from(first)] = true;
+        }
+        let has_empty = texts.contains(&"");
+        Self { texts: texts.iter().map(|text| text.as_bytes().into()).collect(), has_empty, firsts }
+    }
+
+    fn has(&self, text: &[u8]) -> bool {
+        match text.first() {
+            None => self.has_empty,
+            Some(first) => self.firsts[usize::from(*first)] && self.texts.iter().any(|null| **null == *text),
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -31,9 +59,11 @@ enum Plan {
 
 #[derive(Debug)]
 struct Column {
-    /// `"name":`, escaped once.
+    /// `,"name":`, escaped once.
     head: Box<[u8]>,
     rule: Rule,
+    /// `None`: the rule has to be asked.
+    verbatim: Option<Verbatim>,
     /// The schema allows no such member.
     refused: bool,
 }
@@ -41,7 +71,7 @@ struct Column {
 impl RowEncoder {
     /// `header`: the columns' names. `nulls`: the texts that stand for no value, such as `NA` and the empty one.
     pub fn compile(contract: &Contract, header: &[&str], nulls: &[&str]) -> Result<Self, Error> {
-        let nulls = nulls.iter().map(|null| null.as_bytes().into()).collect();
+        let nulls = Nulls::new(nulls);
         let (plan, unmatched) = match Document::parse(contract.kind, &contract.subject, &contract.text)? {
             Document::Avro(avro) => avro_plan(contract, &avro, header)?,
             Document::JsonSchema(document) => json_plan(contract, &document.json, header)?,
@@ -67,7 +97,7 @@ impl RowEncoder {
                 })
             }
             Plan::Avro { width, row: plan, encoder } => short(row.len(), *width)
-                .and_then(|()| encoder.encode_texts(plan, row, |text| self.is_null(text), out)),
+                .and_then(|()| encoder.encode_texts(plan, row, |text| self.nulls.has(text), out)),
         };
         written.inspect_err(|_| out.truncate(before))
     }
@@ -84,11 +114,12 @@ impl RowEncoder {
             let text = text.as_ref();
             let rule = &column.rule;
             let before = out.len();
-            if before > start {
-                out.push(b',');
+            out.extend_from_slice(&column.head[usize::from(before == start)..]);
+            let is_null = self.nulls.has(text);
+            if !is_null && column.verbatim.is_some_and(|verbatim| verbatim.write(text, out)) {
+                continue;
             }
-            out.extend_from_slice(&column.head);
-            if self.is_null(text) {
+            if is_null {
                 if rule.types.has(Types::NULL) {
                     out.extend_from_slice(b"null");
                     continue;
@@ -115,11 +146,6 @@ impl RowEncoder {
         out.push(b'}');
         short(row.len(), columns.len())
     }
-
-    fn is_null(&self, text: &[u8]) -> bool {
-        // Twelve times a row: the first byte tells nearly always, without a call.
-        self.nulls.iter().any(|null| null.first() == text.first() && **null == *text)
-    }
 }
 
 fn short(count: usize, columns: usize) -> Result<(), Violation> {
@@ -143,7 +169,7 @@ fn json_plan(contract: &Contract, json: &Json, header: &[&str]) -> Result<(Plan,
     let columns: Vec<Column> = header
         .iter()
         .map(|name| {
-            let mut head = Vec::new();
+            let mut head = vec![b','];
             write_text(name, &mut head);
             head.push(b':');
             let known = property(name);
@@ -154,7 +180,9 @@ fn json_plan(contract: &Contract, json: &Json, header: &[&str]) -> Result<(Plan,
                 Some(rule) => rule.clone(),
                 None => Rule::loose(name, known.unwrap_or(&Json::Null), required(name)),
             };
-            Column { head: head.into(), rule, refused: closed && known.is_none() }
+            let refused = closed && known.is_none();
+            let verbatim = Verbatim::of(&rule).filter(|_| !refused);
+            Column { head: head.into(), rule, verbatim, refused }
         })
         .collect();
     let missing = flat.and_then(|flat| {
@@ -173,7 +201,7 @@ fn avro_plan(contract: &Contract, avro: &avro::Avro, header: &[&str]) -> Result<
 }
 
 /// Writes a text as the first of the rule's types that it can be.
-fn write_cell(rule: &Rule, text: &[u8], out: &mut Vec<u8>) -> Result<(), Violation> {
+pub(super) fn write_cell(rule: &Rule, text: &[u8], out: &mut Vec<u8>) -> Result<(), Violation> {
     let types = rule.types;
     if types.has(Types::INTEGER) || types.has(Types::NUMBER) {
         if let Some(number) = integer(text) {
@@ -249,8 +277,36 @@ pub(crate) fn float(text: &[u8]) -> Option<f64> {
     if !matches!(text.first(), Some(b'0'..=b'9' | b'-' | b'+' | b'.')) {
         return None;
     }
+    if let Some(number) = short_decimal(text) {
+        return Some(number);
+    }
     let number: f64 = std::str::from_utf8(text).ok()?.parse().ok()?;
     number.is_finite().then_some(number)
+}
+
+/// `-12.50`, as amounts are written: of at most 15 digits, so that what stands before the division is exact as a float, and
+/// the quotient is the nearest one.
+fn short_decimal(text: &[u8]) -> Option<f64> {
+    const DIGITS_MAX: usize = 15;
+    const POWERS: [f64; DIGITS_MAX] =
+        [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14];
+    let (is_negative, digits) = match text {
+        [b'-', digits @ ..] => (true, digits),
+        digits => (false, digits),
+    };
+    let whole = digits.iter().position(|byte| *byte == b'.')?;
+    if whole == 0 || digits.len() > DIGITS_MAX + 1 {
+        return None;
+    }
+    let mut number = 0u64;
+    for byte in digits[..whole].iter().chain(&digits[whole + 1..]) {
+        if !byte.is_ascii_digit() {
+            return None;
+        }
+        number = number * 10 + u64::from(byte - b'0');
+    }
+    let number = number as f64 / POWERS[digits.len() - 1 - whole];
+    Some(if is_negative { -number } else { number })
 }
 
 pub(crate) fn boolean(text: &[u8]) -> Option<bool> {

@@ -22,6 +22,11 @@ impl Types {
         self.0 & types.0 != 0
     }
 
+    /// These and no others but null.
+    pub(crate) fn are(self, types: Types) -> bool {
+        self.0 & !Types::NULL.0 == types.0
+    }
+
     fn of(word: &str) -> Option<Types> {
         Some(match word {
             "null" => Types::NULL,
@@ -104,7 +109,7 @@ impl Format {
         }
     }
 
-    fn fits(self, text: &str) -> bool {
+    pub(crate) fn fits(self, text: &str) -> bool {
         match self {
             Format::Date => format::is_date(text),
             Format::Time => format::is_time(text),
@@ -236,6 +241,12 @@ impl Rule {
             && self.values.as_ref().is_none_or(|values| values.iter().any(|value| **value == *text))
             && self.format.is_none_or(|format| format.fits(text))
             && (self.length_min.is_none() && self.length_max.is_none() || self.length_fits(text))
+    }
+
+    /// The format of texts of which nothing else is asked; `None`: more is.
+    pub(crate) fn texts_of_any_length(&self) -> Option<Option<Format>> {
+        let is_any = self.values.is_none() && self.length_min.is_none() && self.length_max.is_none();
+        is_any.then_some(self.format)
     }
 
     fn length_fits(&self, text: &str) -> bool {
