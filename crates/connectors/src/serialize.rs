@@ -6,7 +6,14 @@
 mod envelope;
 mod expression;
 
-use std::{borrow::Cow, collections::HashMap, sync::Arc};
+use std::{
+    borrow::Cow,
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+};
 
 use arrow_array::Array;
 use arrow_buffer::{BooleanBuffer, ScalarBuffer};
@@ -44,6 +51,11 @@ pub enum Serializer {
     /// The record's text as it stands in the file.
     String,
 }
+
+/// A batch of fewer rows says nothing of the next one.
+const LEARN_ROWS_MIN: usize = 1_000;
+/// More room is made as it is needed.
+const GROWTH_PERCENT_MAX: usize = 500;
 
 /// What to make of records.
 #[derive(Debug, Clone)]
@@ -103,6 +115,8 @@ struct File {
     width: usize,
     teller: Teller,
     encode: Encode,
+    /// What values were of their records in the batch before: room for those of the next one is made at once.
+    growth_percent: AtomicUsize,
 }
 
 enum Encode {
@@ -136,7 +150,7 @@ impl Serialize {
                 (shape, _) => shape,
             };
             let encode = Encode::new(&plan, &shape)?;
-            files.insert(path, File { shape, width, teller, encode });
+            files.insert(path, File { shape, width, teller, encode, growth_percent: AtomicUsize::new(0) });
         }
         Ok(Self { plan, files })
     }
@@ -377,22 +391,31 @@ struct Columns {
 }
 
 impl Columns {
-    fn push(&mut self, row: usize, told: Told<'_>, value: &[u8], teller: &Teller) {
-        self.values.push((!told.is_tombstone).then_some(value));
+    /// Keeps the record that `write` writes; what it refuses leaves nothing.
+    fn write<'a>(
+        &mut self,
+        row: usize,
+        teller: &Teller,
+        write: impl FnOnce(&mut Vec<u8>) -> Result<Told<'a>, Refusal>,
+    ) -> Result<(), Refusal> {
+        let told = self.values.write(write, |told| told.is_tombstone)?;
         self.keys.push(told.key.as_deref());
         self.kept.push(row);
-        if !teller.is_silent() {
+        if teller.says_more_than_a_key() {
             self.headers.push(told.headers);
             self.timestamps_ms.push(told.timestamp_ms.unwrap_or(-1));
             self.partitions.extend(told.partition);
             self.tombstones.push(told.is_tombstone);
         }
+        Ok(())
     }
 
     fn finish(self, batch: &Batch) -> Result<(Body, Envelope), BoxError> {
         let is_some = |is: bool| is.then_some(());
-        let marks =
-            batch.envelope.marks.as_ref().map(|marks| self.kept.iter().map(|row| marks[*row]).collect());
+        let marks = batch.envelope.marks.as_ref().map(|marks| match self.kept.len() == batch.len() {
+            true => marks.clone(),
+            false => self.kept.iter().map(|row| marks[*row]).collect(),
+        });
         let came_as =
             batch.envelope.came_as.as_ref().map(|rows| self.kept.iter().map(|row| rows[*row]).collect());
         let envelope = Envelope {
@@ -421,31 +444,37 @@ impl Stage for Serialize {
             return Err(Fault::Fatal(format!("{} was not planned for", batch.place).into()));
         };
         let (mut columns, mut rejects) = (Columns::default(), Rejects::default());
-        let mut out = Vec::with_capacity(1_024);
+        let bytes_in = engine::body_bytes(&batch.body) as usize;
+        columns.values.reserve(batch.len(), bytes_in / 100 * file.growth_percent.load(Relaxed));
         match &batch.body {
             Body::Raw(records) => {
                 let mut fields = Vec::with_capacity(file.width);
                 for row in 0..records.len() {
-                    out.clear();
                     let record = records.value(row);
-                    match self.record(file, record, &mut fields, &mut out) {
-                        Ok(told) => columns.push(row, told, &out, &file.teller),
-                        Err(refusal) => rejects.0.push(refusal.reject(&batch, row, record, &file.shape)),
+                    let fields = &mut fields;
+                    let written =
+                        columns.write(row, &file.teller, move |out| self.record(file, record, fields, out));
+                    if let Err(refusal) = written {
+                        rejects.0.push(refusal.reject(&batch, row, record, &file.shape));
                     }
                 }
             }
             Body::Rows(rows) => {
                 for (row, value) in rows.iter().enumerate() {
-                    out.clear();
                     let mut json = Vec::new();
                     write_json(&record::with_texts(value, self.plan.contract.as_deref()), &mut json);
-                    match self.row(file, value, &json, &mut out) {
-                        Ok(told) => columns.push(row, told, &out, &file.teller),
-                        Err(refusal) => rejects.0.push(refusal.reject(&batch, row, &json, &file.shape)),
+                    let written = columns.write(row, &file.teller, |out| self.row(file, value, &json, out));
+                    if let Err(refusal) = written {
+                        rejects.0.push(refusal.reject(&batch, row, &json, &file.shape));
                     }
                 }
             }
             Body::Columns(_) => return Err(Fault::Fatal("the serializer takes records, not columns".into())),
+        }
+        if batch.len() >= LEARN_ROWS_MIN {
+            // With the bytes of the views, so that it is a little more than the values.
+            let percent = columns.values.bytes() * 100 / bytes_in.max(1);
+            file.growth_percent.store(percent.min(GROWTH_PERCENT_MAX), Relaxed);
         }
         let (body, envelope) = columns.finish(&batch).map_err(Fault::Fatal)?;
         let contract = self.plan.contract.clone();

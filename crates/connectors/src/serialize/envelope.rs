@@ -58,6 +58,8 @@ pub(super) struct Teller {
     plan: EnvelopePlan,
     /// Where each field that the plan names stands in a record of CSV.
     columns: HashMap<String, usize>,
+    /// That of the key, where it is one field of CSV.
+    key_column: Option<usize>,
     header: Vec<String>,
 }
 
@@ -115,17 +117,21 @@ impl Teller {
             }
             names.clone_from(header);
         }
-        Ok(Self { plan: plan.clone(), columns, header: names })
+        let key_column = match &plan.key {
+            Key::Field(field) => columns.get(field).copied(),
+            Key::None | Key::Fields(_) | Key::Expression(_) => None,
+        };
+        Ok(Self { plan: plan.clone(), columns, key_column, header: names })
     }
 
     /// Whether records say nothing beside their value.
     pub(super) fn is_silent(&self) -> bool {
-        let EnvelopePlan { key, headers, timestamp, partition, tombstones } = &self.plan;
-        matches!(key, Key::None)
-            && headers.is_empty()
-            && timestamp.is_none()
-            && partition.is_none()
-            && tombstones.is_none()
+        matches!(self.plan.key, Key::None) && !self.says_more_than_a_key()
+    }
+
+    pub(super) fn says_more_than_a_key(&self) -> bool {
+        let EnvelopePlan { key: _, headers, timestamp, partition, tombstones } = &self.plan;
+        !headers.is_empty() || timestamp.is_some() || partition.is_some() || tombstones.is_some()
     }
 
     pub(super) fn has_tombstones(&self) -> bool {
@@ -133,6 +139,12 @@ impl Teller {
     }
 
     pub(super) fn tell<'a>(&self, view: &View<'a>) -> Result<Told<'a>, Refusal> {
+        if let (false, Some(column), View::Csv { fields, nulls }) =
+            (self.says_more_than_a_key(), self.key_column, view)
+        {
+            let key = fields.get(column).filter(|text| !is_null(text, nulls));
+            return Ok(Told { key: key.map(|text| Cow::Borrowed(&**text)), ..Told::default() });
+        }
         let values = match (&self.plan.key, &self.plan.partition) {
             (Key::Expression(_), _) | (_, Some(_)) => Some(self.values(view)?),
             _ => None,
