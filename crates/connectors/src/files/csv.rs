@@ -34,6 +34,11 @@ pub(super) struct Lines {
 const QUOTED_BYTES_MAX: usize = 1 << 20;
 
 impl Cutter for Lines {
+    fn lines(&self) -> Option<Option<u8>> {
+        let is_plain = self.dialect.comment.is_none() && self.dialect.escape.is_none();
+        is_plain.then_some(self.dialect.quote)
+    }
+
     fn cut(&mut self, bytes: &[u8], is_end: bool) -> Result<Cut, Flaw> {
         let newline = match memchr(b'\n', bytes) {
             Some(at) => at,

@@ -17,6 +17,11 @@ pub(super) enum Cut {
 pub(super) trait Cutter: Send {
     /// Looks at `bytes`, which begin where the last cut ended; `is_end`: nothing follows them.
     fn cut(&mut self, bytes: &[u8], is_end: bool) -> Result<Cut, Flaw>;
+
+    /// Whether every line is a record of its own, and which byte says that it may be none; `None`: it has to be looked at.
+    fn lines(&self) -> Option<Option<u8>> {
+        None
+    }
 }
 
 /// What stops a cutter: the place is counted from the bytes it was given.

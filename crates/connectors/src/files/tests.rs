@@ -201,7 +201,43 @@ async fn a_record_may_not_take_all_memory() {
     assert!(error.starts_with("TM0723 × a record is longer than 1048576 bytes"), "{error}");
 }
 
+/// The records of a text with their lines.
+fn cut(content: &str, bytes_max: usize, records_max: usize, limit: u64, from: u64) -> Vec<String> {
+    let config = Config { records_count_max: Some(limit), ..Config::new(Vec::new()) };
+    let cutter = Box::new(csv::Lines { dialect: Dialect::of(b',') });
+    let stream = Box::new(std::io::Cursor::new(content.as_bytes().to_vec()));
+    let mut reader = text::TextReader::new(stream, cutter, text::Counts::Lines, &config, "a.csv".into());
+    reader.from = from;
+    let mut records = Vec::new();
+    loop {
+        match reader.read(bytes_max, records_max, &Lease::free()).expect("reads") {
+            Read::Batch(batch) => {
+                let Body::Raw(values) = &batch.body else { panic!("raw") };
+                assert!(values.len() <= records_max);
+                let text = |row: usize| String::from_utf8_lossy(values.value(row)).into_owned();
+                let mark = |row: usize| batch.envelope.mark(row).expect("a line");
+                records.extend((0..values.len()).map(|row| format!("{}:{}", mark(row), text(row))));
+            }
+            Read::Idle => {}
+            Read::End => return records,
+        }
+    }
+}
+
 proptest! {
+    #[test]
+    fn lines_are_taken_at_once_as_one_by_one(
+        content in "([ab,]{0,5}(\n|\r\n|\"|\"\"|,\"a\nb\",)){0,12}",
+        limit in prop_oneof![1 => 0u64..6, 3 => Just(u64::MAX)],
+        from in 0u64..4,
+    ) {
+        // Of one byte none is taken at once.
+        let one_by_one = cut(&content, 1, 1_000, limit, from);
+        prop_assert_eq!(&cut(&content, 1 << 20, 1_000, limit, from), &one_by_one);
+        prop_assert_eq!(&cut(&content, 1 << 20, 2, limit, from), &one_by_one);
+        prop_assert_eq!(&cut(&content, 9, 1_000, limit, from), &one_by_one);
+    }
+
     #[test]
     fn what_a_csv_writer_wrote_is_taken_apart(fields in prop::collection::vec("[a-c,\"\n ]{0,6}", 1..6)) {
         let quoted: Vec<String> = fields.iter().map(|field| format!("\"{}\"", field.replace('"', "\"\""))).collect();

@@ -5,6 +5,7 @@ use std::{io, io::Read as _, sync::Arc};
 use arrow_array::{BinaryViewArray, builder::make_view};
 use arrow_buffer::{Buffer, ScalarBuffer};
 use base::{Batch, Body, Envelope, Lease, Place, Position, Read};
+use memchr::{memchr, memchr_iter, memrchr};
 
 use super::{
     Error,
@@ -23,6 +24,14 @@ pub(super) enum Counts {
     Records,
     /// Rows of a sheet: a line each, though a cell may have several.
     Rows,
+}
+
+/// What becomes a batch.
+#[derive(Default)]
+struct Taken {
+    bytes: Vec<u8>,
+    views: Vec<u128>,
+    marks: Vec<i64>,
 }
 
 pub(super) struct TextReader {
@@ -81,7 +90,7 @@ impl TextReader {
     pub(super) fn skip_lines(&mut self, count: u64) -> Result<(), Error> {
         let mut left = count;
         while left > 0 {
-            match memchr::memchr(b'\n', &self.buffer[self.start..]) {
+            match memchr(b'\n', &self.buffer[self.start..]) {
                 Some(at) => {
                     self.pass(at + 1);
                     left -= 1;
@@ -120,7 +129,7 @@ impl TextReader {
         let bytes = &self.buffer[self.start..];
         self.cutter.cut(bytes, self.is_end).map_err(|flaw| {
             let before = &bytes[..flaw.at.min(bytes.len())];
-            let line = self.line + memchr::memchr_iter(b'\n', before).count() as u64;
+            let line = self.line + memchr_iter(b'\n', before).count() as u64;
             let inside = before.iter().rev().take_while(|byte| **byte != b'\n').count() as u64;
             let column = inside + 1 + if line == self.line { self.column } else { 0 };
             let (path, reason) = (self.path.clone(), flaw.reason);
@@ -136,10 +145,10 @@ impl TextReader {
         if self.counts == Counts::Rows {
             self.line += 1;
         } else if passed.last() == Some(&b'\n') {
-            self.line += memchr::memchr_iter(b'\n', passed).count() as u64;
+            self.line += memchr_iter(b'\n', passed).count() as u64;
             self.column = 0;
-        } else if let Some(last) = memchr::memrchr(b'\n', passed) {
-            self.line += memchr::memchr_iter(b'\n', passed).count() as u64;
+        } else if let Some(last) = memrchr(b'\n', passed) {
+            self.line += memchr_iter(b'\n', passed).count() as u64;
             self.column = (next - last - 1) as u64;
         } else {
             self.column += next as u64;
@@ -170,7 +179,7 @@ impl TextReader {
     }
 
     fn broken(&self, source: io::Error) -> Error {
-        let lines = memchr::memchr_iter(b'\n', &self.buffer[self.start..]).count() as u64;
+        let lines = memchr_iter(b'\n', &self.buffer[self.start..]).count() as u64;
         let (path, line) = (self.path.clone(), self.line + lines);
         match source.kind() {
             io::ErrorKind::InvalidData if source.to_string().starts_with("a text is not") => {
@@ -187,9 +196,44 @@ impl TextReader {
             Counts::Rows => self.line,
             Counts::Lines => {
                 let before = &self.buffer[self.start..self.start + start];
-                self.line + memchr::memchr_iter(b'\n', before).count() as u64
+                self.line + memchr_iter(b'\n', before).count() as u64
             }
         }
+    }
+
+    /// All whole lines at once, where each is a record; up to the first that may be none. `room`: of bytes, and of records.
+    fn take_lines(&mut self, room: (usize, usize), taken: &mut Taken) -> bool {
+        let is_inside = self.column > 0 || self.line < self.from;
+        let Some(quote) = self.cutter.lines().filter(|_| self.counts == Counts::Lines && !is_inside) else {
+            return false;
+        };
+        let rest = &self.buffer[self.start..];
+        let rest = &rest[..rest.len().min(room.0)];
+        let before_quote = quote.and_then(|quote| memchr(quote, rest)).unwrap_or(rest.len());
+        let Some(last) = memrchr(b'\n', &rest[..before_quote]) else { return false };
+        let lines = &rest[..=last];
+        let records_max = room.1.min(usize::try_from(self.left_count).unwrap_or(usize::MAX));
+        let (offset, before_count) = (taken.bytes.len(), taken.views.len());
+        let mut at = 0;
+        for end in memchr_iter(b'\n', lines) {
+            if taken.views.len() - before_count == records_max {
+                break;
+            }
+            let line = &lines[at..end];
+            let record = line.strip_suffix(b"\r").unwrap_or(line);
+            if !record.is_empty() {
+                taken.views.push(make_view(record, 0, (offset + at) as u32));
+                taken.marks.push(self.line as i64);
+            }
+            self.line += 1;
+            at = end + 1;
+        }
+        taken.bytes.extend_from_slice(&lines[..at]);
+        self.start += at;
+        let records_count = (taken.views.len() - before_count) as u64;
+        self.number += records_count;
+        self.left_count -= records_count;
+        true
     }
 
     pub(super) fn read(
@@ -198,13 +242,16 @@ impl TextReader {
         records_max: usize,
         lease: &Arc<Lease>,
     ) -> Result<Read, Error> {
-        let mut bytes = Vec::with_capacity(bytes_max.min(4 << 20));
-        let (mut views, mut marks) = (Vec::new(), Vec::new());
+        let mut taken = Taken { bytes: Vec::with_capacity(bytes_max.min(4 << 20)), ..Taken::default() };
         let mut has_ended = false;
-        while bytes.len() < bytes_max && views.len() < records_max {
+        while taken.bytes.len() < bytes_max && taken.views.len() < records_max {
             if self.left_count == 0 {
                 has_ended = true;
                 break;
+            }
+            let room = (bytes_max - taken.bytes.len(), records_max - taken.views.len());
+            if self.take_lines(room, &mut taken) {
+                continue;
             }
             match self.cut()? {
                 Cut::Record { start, end, next, key } => {
@@ -221,9 +268,9 @@ impl TextReader {
                             self.composed.push(b'}');
                             record = &self.composed;
                         }
-                        views.push(make_view(record, 0, bytes.len() as u32));
-                        bytes.extend_from_slice(record);
-                        marks.push(mark as i64);
+                        taken.views.push(make_view(record, 0, taken.bytes.len() as u32));
+                        taken.bytes.extend_from_slice(record);
+                        taken.marks.push(mark as i64);
                     }
                     self.left_count -= 1;
                     self.number += 1;
@@ -231,7 +278,9 @@ impl TextReader {
                 }
                 Cut::Skip { next } => self.pass(next),
                 // What is complete goes on; a slow stream must not hold it back.
-                Cut::More if !views.is_empty() && self.start + READ_BYTES / 4 < self.buffer.len() => break,
+                Cut::More if !taken.views.is_empty() && self.start + READ_BYTES / 4 < self.buffer.len() => {
+                    break;
+                }
                 Cut::More => self.fill()?,
                 Cut::End => {
                     has_ended = true;
@@ -239,6 +288,7 @@ impl TextReader {
                 }
             }
         }
+        let Taken { bytes, views, marks } = taken;
         if views.is_empty() {
             return Ok(if has_ended { Read::End } else { Read::Idle });
         }
