@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, Weak,
         atomic::{AtomicI32, AtomicU64, Ordering::Relaxed},
     },
     time::{Duration, Instant},
@@ -83,6 +83,9 @@ impl ProducerContext for Failures {
 const CALL_MS: u64 = 10_000;
 /// How long one wait for acknowledgements lasts before they are counted again: success makes no event.
 const WAIT_MS: u64 = 5;
+/// A connection is up after some of them.
+const ASK_AGAIN_MS: [u64; 6] = [2, 3, 5, 10, 20, 40];
+const ASK_CALL_MS: u64 = 1_000;
 /// Longer than `message.timeout.ms`, after which the client itself gives a record up.
 const FLUSH_MS_MAX: u64 = 180_000;
 
@@ -245,6 +248,22 @@ impl Shared {
     }
 }
 
+/// An idempotent producer sends nothing before it has an id. librdkafka asks for it whenever it is told of the cluster; where its
+/// connection to a broker of the cluster was not up by then, it waits for half a second. So it is told again, as soon as that can be.
+async fn ask_again(shared: Weak<Shared>) {
+    for wait_ms in ASK_AGAIN_MS {
+        tokio::time::sleep(Duration::from_millis(wait_ms)).await;
+        let Some(shared) = shared.upgrade() else { return };
+        let asked = tokio::task::spawn_blocking(move || {
+            let call = Duration::from_millis(ASK_CALL_MS);
+            shared.producer.client().fetch_metadata(Some(&shared.config.topic), call).map(drop)
+        });
+        if let Ok(Err(error)) = asked.await {
+            tracing::debug!(%error, "the cluster did not answer");
+        }
+    }
+}
+
 fn headers(headers: &base::Headers) -> OwnedHeaders {
     headers.iter().fold(OwnedHeaders::new_with_capacity(headers.len()), |list, header| {
         list.insert(KafkaHeader { key: &header.name, value: header.value.as_deref() })
@@ -295,6 +314,10 @@ impl Sink for KafkaSink {
         if let Some(partition) = self.shared.config.partition.filter(|one| *one >= partitions_count) {
             let topic = self.shared.config.topic.clone();
             return Err(Fault::Fatal(Box::new(Error::NoPartition { topic, partition, partitions_count })));
+        }
+        if self.shared.transactions.is_none() {
+            tokio::spawn(ask_again(Arc::downgrade(&self.shared)));
+            return Ok(());
         }
         let shared = self.shared.clone();
         blocking(move || match &shared.transactions {
