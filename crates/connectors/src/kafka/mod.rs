@@ -9,6 +9,7 @@
 mod bounded;
 mod checkpoints;
 mod config;
+mod enqueue;
 mod errors;
 mod identity;
 mod member;

@@ -2,13 +2,13 @@
 
 use std::{
     sync::{
-        Arc, Weak,
+        Arc, OnceLock, Weak,
         atomic::{AtomicI32, AtomicU64, Ordering::Relaxed},
     },
     time::{Duration, Instant},
 };
 
-use arrow_array::Array;
+use arrow_array::{Array, BinaryViewArray};
 use async_trait::async_trait;
 use base::{
     Batch, Body, Extent, Fault, Load, Position, Receipt, Reject, Rejects, Saved, Sink, Split, Writer, code,
@@ -26,6 +26,7 @@ use rdkafka::{
 
 use super::{
     Create, Error, Partitioner, SinkConfig,
+    enqueue::{RUN_RECORDS_MAX, Run, Topic},
     errors::{expect_anybody, fault, is_denied},
     source::blocking,
     transaction::Transactions,
@@ -38,10 +39,15 @@ pub struct KafkaSink {
 
 struct Shared {
     config: SinkConfig,
+    /// Since the first record; it goes before the producer that it belongs to.
+    topic: OnceLock<Topic>,
     producer: BaseProducer<Failures>,
     transactions: Option<Transactions>,
-    /// Of the topic, since `begin`.
+    /// Of the topic, since `begin`; looked at again now and then, as partitions may be added.
     partitions_count: AtomicI32,
+    counted: Mutex<Instant>,
+    /// librdkafka was told of another partitioner than ours.
+    is_partitioner_given: bool,
     /// Whose turn it is, where partitions take turns.
     turn: AtomicU64,
     records_turn: AtomicU64,
@@ -86,6 +92,10 @@ const WAIT_MS: u64 = 5;
 /// A connection is up after some of them.
 const ASK_AGAIN_MS: [u64; 6] = [2, 3, 5, 10, 20, 40];
 const ASK_CALL_MS: u64 = 1_000;
+/// As often as librdkafka asks for the topic's partitions.
+const COUNT_AGAIN_MS: u64 = 30_000;
+/// `RD_KAFKA_PARTITION_UA` of rdkafka.h.
+const ANY_PARTITION: i32 = -1;
 /// Longer than `message.timeout.ms`, after which the client itself gives a record up.
 const FLUSH_MS_MAX: u64 = 180_000;
 
@@ -97,12 +107,21 @@ impl KafkaSink {
     pub fn connect(config: SinkConfig) -> Result<Self, Error> {
         let bootstrap = config.bootstrap.clone();
         let created = config.client().create_with_context(Failures::default());
-        let producer = created.map_err(|source| Error::Client { bootstrap, source })?;
+        let producer: BaseProducer<Failures> =
+            created.map_err(|source| Error::Client { bootstrap, source })?;
         let transactions =
             config.transaction.as_ref().map(|one| Transactions::new(&config, one)).transpose()?;
-        let (partitions_count, turn, records_turn) =
-            (AtomicI32::new(1), AtomicU64::new(0), AtomicU64::new(0));
-        let shared = Shared { config, producer, transactions, partitions_count, turn, records_turn };
+        let shared = Shared {
+            is_partitioner_given: config.properties.contains_key("partitioner"),
+            config,
+            topic: OnceLock::new(),
+            producer,
+            transactions,
+            partitions_count: AtomicI32::new(1),
+            counted: Mutex::new(Instant::now()),
+            turn: AtomicU64::new(0),
+            records_turn: AtomicU64::new(0),
+        };
         Ok(Self { shared: Arc::new(shared) })
     }
 }
@@ -154,13 +173,53 @@ impl Shared {
         if let Some(transactions) = &self.transactions {
             transactions.open(&self.producer)?;
         }
-        let (mut rejects, first_turn) = (Rejects::default(), self.turn.fetch_add(1, Relaxed));
+        self.count_partitions_again();
+        let turn = self.turn.fetch_add(1, Relaxed);
+        let is_bare = batch.envelope.headers.is_none() && batch.envelope.timestamps_ms.is_none();
+        let rejects = match is_bare {
+            true => self.send_runs(batch, values, turn)?,
+            false => self.send_each(batch, values, turn)?,
+        };
+        self.producer.poll(Duration::ZERO);
+        self.check()?;
+        Ok(rejects)
+    }
+
+    /// Records that say nothing but key and value, partition by partition: those of one lie beside each other in the client's queue,
+    /// as it goes through them, and keep their order.
+    fn send_runs(&self, batch: &Batch, values: &BinaryViewArray, turn: u64) -> Result<Rejects, Fault> {
+        let mut rows: Vec<(i32, usize)> = (0..values.len())
+            .map(|row| (self.partition(batch, row, turn).unwrap_or(ANY_PARTITION), row))
+            .collect();
+        rows.sort_by_key(|(partition, _)| *partition);
+        let mut refused: Vec<(usize, Kafka)> = Vec::new();
+        let mut run = Run::new(self.topic()?);
+        for rows in rows.chunk_by(|one, other| one.0 == other.0) {
+            for mut rows in rows.chunks(RUN_RECORDS_MAX) {
+                for (_, row) in rows {
+                    run.push(batch.envelope.key(*row), values.is_valid(*row).then(|| values.value(*row)));
+                }
+                while let Some((partition, _)) = rows.first() {
+                    let done = run.offer(*partition, |place, code| refused.push((rows[place].1, code)));
+                    rows = &rows[done..];
+                    if !rows.is_empty() {
+                        self.wait_for_room();
+                    }
+                }
+            }
+        }
+        refused.sort_by_key(|(row, _)| *row);
+        let refuse = |(row, code)| self.refuse(batch, values, row, code);
+        refused.into_iter().map(refuse).collect::<Result<_, _>>().map(Rejects)
+    }
+
+    fn send_each(&self, batch: &Batch, values: &BinaryViewArray, turn: u64) -> Result<Rejects, Fault> {
+        let mut rejects = Rejects::default();
         for row in 0..values.len() {
-            let (key, value) = (batch.envelope.key(row), values.is_valid(row).then(|| values.value(row)));
             let mut record: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(&self.config.topic);
-            record.key = key;
-            record.partition = self.partition(batch, row, first_turn);
-            record.payload = value;
+            record.key = batch.envelope.key(row);
+            record.partition = self.partition(batch, row, turn);
+            record.payload = values.is_valid(row).then(|| values.value(row));
             record.timestamp = batch.envelope.timestamp_ms(row).filter(|time| *time >= 0);
             record.headers = batch
                 .envelope
@@ -169,50 +228,102 @@ impl Shared {
                 .map(|rows| &rows[row])
                 .filter(|one| !one.is_empty())
                 .map(headers);
-            let record_partition = record.partition;
             loop {
                 match self.producer.send(record) {
                     Ok(()) => break,
                     Err((KafkaError::MessageProduction(Kafka::QueueFull), back)) => {
                         record = back;
-                        // Room comes as the broker acknowledges; a failure would come by this call.
-                        self.producer.poll(Duration::from_millis(1));
-                        std::thread::sleep(Duration::from_millis(1));
+                        self.wait_for_room();
                     }
-                    Err((KafkaError::MessageProduction(Kafka::UnknownPartition), _)) => {
-                        let reason = self.no_partition(record_partition.unwrap_or(-1));
-                        rejects.0.push(refused(batch, row, code::TM1482, reason));
-                        break;
-                    }
-                    Err((KafkaError::MessageProduction(Kafka::MessageSizeTooLarge), _)) => {
-                        rejects.0.push(too_large(batch, row, key, value));
+                    Err((KafkaError::MessageProduction(code), _)) => {
+                        rejects.0.push(self.refuse(batch, values, row, code)?);
                         break;
                     }
                     Err((source, _)) => return Err(self.not_delivered(1, &source)),
                 }
             }
         }
-        self.producer.poll(Duration::ZERO);
-        self.check()?;
         Ok(rejects)
     }
 
-    /// Which one the record goes to; `None`: as its key says.
+    /// Found when the client knows the cluster: one that it is told of before it asks for half a second later.
+    fn topic(&self) -> Result<&Topic, Fault> {
+        if let Some(topic) = self.topic.get() {
+            return Ok(topic);
+        }
+        let topic = Topic::find(&self.producer, &self.config.topic);
+        let topic = topic.map_err(|source| self.not_delivered(1, &source))?;
+        Ok(self.topic.get_or_init(|| topic))
+    }
+
+    /// Room comes as the broker acknowledges; a failure would come by this call.
+    fn wait_for_room(&self) {
+        self.producer.poll(Duration::from_millis(1));
+        std::thread::sleep(Duration::from_millis(1));
+    }
+
+    /// What the client does not take: the record's fault, or the end of the transfer.
+    fn refuse(
+        &self,
+        batch: &Batch,
+        values: &BinaryViewArray,
+        row: usize,
+        code: Kafka,
+    ) -> Result<Reject, Fault> {
+        let value = values.is_valid(row).then(|| values.value(row));
+        match code {
+            Kafka::UnknownPartition => {
+                let partition = self.config.partition.or_else(|| batch.envelope.partition(row));
+                let reason = self.no_partition(partition.unwrap_or(ANY_PARTITION));
+                Ok(Reject {
+                    code: code::TM1482,
+                    reason,
+                    ..too_large(batch, row, batch.envelope.key(row), value)
+                })
+            }
+            Kafka::MessageSizeTooLarge => Ok(too_large(batch, row, batch.envelope.key(row), value)),
+            code => Err(self.not_delivered(1, &KafkaError::MessageProduction(code))),
+        }
+    }
+
+    /// Partitions may be added while a load runs, and keys belong to them then.
+    fn count_partitions_again(&self) {
+        let mut counted = self.counted.lock();
+        if counted.elapsed() < Duration::from_millis(COUNT_AGAIN_MS) {
+            return;
+        }
+        *counted = Instant::now();
+        let call = Duration::from_millis(CALL_MS);
+        match self.producer.client().fetch_metadata(Some(&self.config.topic), call) {
+            Ok(found) => {
+                let topic = found.topics().iter().find(|topic| topic.name() == self.config.topic);
+                let count = topic.and_then(|topic| i32::try_from(topic.partitions().len()).ok());
+                self.partitions_count.fetch_max(count.unwrap_or(0), Relaxed);
+            }
+            // It goes on with those that it knows; what is wrong with the cluster is told by records that are not delivered.
+            Err(error) => tracing::debug!(%error, "the partitions were not counted"),
+        }
+    }
+
+    /// Which one the record goes to; `None`: that is librdkafka's to say.
     fn partition(&self, batch: &Batch, row: usize, turn: u64) -> Option<i32> {
-        let in_turn = |turn: u64| {
-            let count = self.partitions_count.load(Relaxed).max(1).unsigned_abs();
-            i32::try_from(turn % u64::from(count)).ok()
+        let count = self.partitions_count.load(Relaxed).max(1).unsigned_abs();
+        let in_turn = |turn: u64| i32::try_from(turn % u64::from(count)).ok();
+        let of_key = |of: fn(&[u8], u32) -> u32| {
+            batch.envelope.key(row).and_then(|key| i32::try_from(of(key, count)).ok())
         };
         match (self.config.partition, self.config.partitioner) {
             (Some(partition), _) => Some(partition),
             (None, Partitioner::Given) => batch.envelope.partition(row),
             (None, Partitioner::RoundRobin) => in_turn(self.records_turn.fetch_add(1, Relaxed)),
             (None, Partitioner::Sticky) => in_turn(turn),
-            (None, Partitioner::Random) => {
-                let count = self.partitions_count.load(Relaxed).max(1);
-                Some(fastrand::i32(0..count))
-            }
-            (None, Partitioner::Murmur2 | Partitioner::Crc32 | Partitioner::Fnv1a) => None,
+            (None, Partitioner::Random) => in_turn(fastrand::u64(..)),
+            _ if self.is_partitioner_given => None,
+            (None, Partitioner::Murmur2) => of_key(wire::partition::of_key),
+            // An empty key is none to librdkafka's own partitioner.
+            (None, Partitioner::Crc32) if batch.envelope.key(row).is_some_and(<[u8]>::is_empty) => None,
+            (None, Partitioner::Crc32) => of_key(wire::partition::of_key_crc32),
+            (None, Partitioner::Fnv1a) => None,
         }
     }
 
@@ -270,15 +381,7 @@ fn headers(headers: &base::Headers) -> OwnedHeaders {
     })
 }
 
-fn refused(batch: &Batch, row: usize, code: base::Code, reason: String) -> Reject {
-    let value = match &batch.body {
-        Body::Raw(values) if values.is_valid(row) => Some(bytes::Bytes::copy_from_slice(values.value(row))),
-        _ => None,
-    };
-    Reject { code, reason, value, ..too_large(batch, row, batch.envelope.key(row), None) }
-}
-
-pub(super) fn too_large(batch: &Batch, row: usize, key: Option<&[u8]>, value: Option<&[u8]>) -> Reject {
+fn too_large(batch: &Batch, row: usize, key: Option<&[u8]>, value: Option<&[u8]>) -> Reject {
     let size = key.map_or(0, <[u8]>::len) + value.map_or(0, <[u8]>::len);
     Reject {
         origin: batch.origin(row),

@@ -15,8 +15,9 @@ use base::{
 use engine::{Cuts, Ended, OnError, Progress, Transfer, dead_letters::NoDeadLetters};
 use parking_lot::Mutex;
 use rdkafka::{
-    ClientConfig, Offset, TopicPartitionList,
+    ClientConfig, Message as _, Offset, TopicPartitionList,
     consumer::{BaseConsumer, Consumer},
+    producer::{BaseProducer, BaseRecord, Producer as _},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -473,8 +474,7 @@ async fn the_source_keeps_the_contract() {
 }
 
 /// A queue of a fiftieth of the batch, records with headers between those without, and two that no client takes.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_full_queue_keeps_the_order_and_what_is_not_taken_says_why() {
+async fn check_full_queue(has_headers: bool) {
     const COUNT: usize = 5_000;
     let world = world().await;
     let mut config = SinkConfig::new(&world.bootstrap, "a");
@@ -489,7 +489,7 @@ async fn a_full_queue_keeps_the_order_and_what_is_not_taken_says_why() {
     let header = || Header { name: "h".into(), value: None };
     let headers = (0..COUNT)
         .map(|row| if row % 10 == 3 { std::iter::once(header()).collect() } else { base::Headers::new() });
-    batch.envelope.headers = Some(headers.collect::<Vec<_>>().into());
+    batch.envelope.headers = has_headers.then(|| headers.collect::<Vec<_>>().into());
 
     let sink = KafkaSink::connect(config).expect("connects");
     sink.begin(&load()).await.expect("begins");
@@ -514,4 +514,82 @@ async fn a_full_queue_keeps_the_order_and_what_is_not_taken_says_why() {
         values(world.bootstrap.clone(), "a".to_owned()).await == sent,
         "other records, or in another order"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_queue_keeps_the_order_and_what_is_not_taken_says_why() {
+    check_full_queue(false).await;
+    check_full_queue(true).await;
+}
+
+/// The keys of so many records of a topic, and their partitions.
+async fn keyed(
+    bootstrap: String,
+    topic: &'static str,
+    partitions: i32,
+    count: usize,
+) -> Vec<(Option<String>, i32)> {
+    let read = tokio::task::spawn_blocking(move || {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", &bootstrap).set("group.id", "reader");
+        let consumer: BaseConsumer = config.create().expect("a client");
+        let mut list = TopicPartitionList::new();
+        for partition in 0..partitions {
+            list.add_partition_offset(topic, partition, Offset::Beginning).expect("a partition");
+        }
+        consumer.assign(&list).expect("assigns");
+        let (mut found, until) = (Vec::new(), Instant::now() + Duration::from_secs(20));
+        while found.len() < count && Instant::now() < until {
+            if let Some(Ok(message)) = consumer.poll(Duration::from_millis(50)) {
+                let key = message.key().map(|key| String::from_utf8_lossy(key).into_owned());
+                found.push((key, message.partition()));
+            }
+        }
+        found
+    });
+    read.await.expect("joins")
+}
+
+/// Keys of several lengths, an empty one and none at all, into a topic for each partitioner: librdkafka itself says where they belong.
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_go_where_librdkafka_would_send_them() {
+    const PARTITIONS: i32 = 5;
+    let world = world().await;
+    let keys: Vec<Option<String>> =
+        (0..40).map(|length| Some("k".repeat(length))).chain([None, Some("7".to_owned())]).collect();
+    let records: Vec<(Option<&str>, Option<&str>)> =
+        keys.iter().map(|key| (key.as_deref(), Some("v"))).collect();
+    let batch = batch(&records);
+    for (name, partitioner) in
+        [("murmur2", Partitioner::Murmur2), ("crc32", Partitioner::Crc32), ("fnv1a", Partitioner::Fnv1a)]
+    {
+        let mut config = SinkConfig::new(&world.bootstrap, name);
+        config.create =
+            Some(Create { partitions_count: PARTITIONS, replication_factor: 1, config: BTreeMap::new() });
+        config.partitioner = partitioner;
+        let theirs: BaseProducer = config.client().create().expect("a client");
+        let sink = KafkaSink::connect(config).expect("connects");
+        sink.begin(&load()).await.expect("begins");
+        let mut writer = sink.writer(&split(name)).await.expect("a writer");
+        writer.write(&batch).await.expect("writes");
+        let (start, end) = (Position::Start, Position::Start);
+        let extent = Extent { split: split(name), start, end, records_count: 42, bytes: 0 };
+        writer.commit(&extent).await.expect("commits");
+        for key in keys.iter().flatten() {
+            theirs.send(BaseRecord::to(name).key(key.as_str()).payload("theirs")).expect("sends");
+        }
+        theirs.flush(Duration::from_secs(10)).expect("flushes");
+        // The empty key is none to `crc32`, and goes anywhere.
+        let is_sure =
+            |key: &Option<String>| key.as_ref().is_some_and(|key| !(key.is_empty() && name == "crc32"));
+        let found = keyed(world.bootstrap.clone(), name, PARTITIONS, 2 * keys.len() - 1).await;
+        for key in keys.iter().filter(|key| is_sure(key)) {
+            let partitions: Vec<i32> =
+                found.iter().filter(|(one, _)| one == key).map(|(_, partition)| *partition).collect();
+            assert!(
+                partitions.len() == 2 && partitions[0] == partitions[1],
+                "{name}: {key:?} in {partitions:?}"
+            );
+        }
+    }
 }
