@@ -69,8 +69,9 @@ pub(super) enum Strategy {
     TopicRecord,
 }
 
-/// Read, being encoded, being sent: three batches of 2 MiB of input.
-const BUDGET_BYTES: u32 = 6 << 20;
+/// Read, being encoded, being sent: three batches of 256 KiB of input, which stay in a processor's cache and whose memory is used
+/// again before it was given back. Of 2 MiB they took a sixth more of a processor, of 64 KiB a sixth too.
+const BUDGET_BYTES: u32 = 3 * (256 << 10);
 
 pub(super) struct Topic {
     /// `None`: the project's own broker.
