@@ -92,10 +92,17 @@ func main() {
 	endings()
 }
 
+// Kafka's brokers hear of a topic after its making was answered: until then it has no settings.
 func config(key string) string {
 	resource := &sarama.ConfigResource{Type: sarama.TopicResource, Name: name, ConfigNames: []string{key}}
-	told := must(admin.DescribeConfigs([]*sarama.ConfigResource{resource}, sarama.DescribeConfigsOptions{}))
-	entry := told[0].Configs[0]
+	var entry *sarama.ConfigEntry
+	until(func() bool {
+		told := must(admin.DescribeConfigs([]*sarama.ConfigResource{resource}, sarama.DescribeConfigsOptions{}))
+		if len(told[0].Configs) > 0 {
+			entry = &told[0].Configs[0]
+		}
+		return entry != nil
+	})
 	return fmt.Sprint(entry.Value, " ", strings.ToLower(entry.Source.String()))
 }
 
