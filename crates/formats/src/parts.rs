@@ -129,17 +129,30 @@ impl Parts {
     /// `Form`, `Encoder`.
     pub fn of_batches(&self, batches: &[Batch]) -> Result<(Part, Rejects), Error> {
         let mut rejects = Rejects::default();
-        let offered: usize = batches.iter().map(Batch::len).sum();
-        let Some(mut encoder) = self.encoder()? else { return self.group(batches) };
-        let mut bytes = Vec::new();
-        for batch in batches {
+        let part = self.of_batches_apart(batches, |_, refused| rejects.append(refused))?;
+        Ok((part, rejects))
+    }
+
+    /// As `of_batches`; `refused` is given those of each batch, with its number.
+    ///
+    /// # Errors
+    /// `Form`, `Encoder`.
+    pub fn of_batches_apart(
+        &self,
+        batches: &[Batch],
+        mut refused: impl FnMut(usize, Rejects),
+    ) -> Result<Part, Error> {
+        let Some(mut encoder) = self.encoder()? else { return self.group(batches, refused) };
+        let (mut bytes, mut records_count) = (Vec::new(), 0);
+        for (number, batch) in batches.iter().enumerate() {
             let of_schema = Batch { contract: self.contract.clone(), ..batch.clone() };
-            rejects.append(encoder.append(&of_schema, 0..batch.len(), &mut bytes)?);
+            let rejects = encoder.append(&of_schema, 0..batch.len(), &mut bytes)?;
+            records_count += (batch.len() - rejects.0.len()) as u64;
+            refused(number, rejects);
         }
         // Of CSV that has its header elsewhere, of JSON and of raw bytes nothing is left; of Avro the open block.
         encoder.finish(&mut bytes)?;
-        let records_count = (offered - rejects.0.len()) as u64;
-        Ok((self.of_text(bytes, records_count)?, rejects))
+        self.of_text(bytes, records_count)
     }
 
     /// The part of text that is encoded already: whole lines, as this format has them.
@@ -168,9 +181,14 @@ impl Parts {
         self.parquet.as_ref().ok_or(Error::Form { format: self.settings.format.name(), form })
     }
 
-    fn group(&self, batches: &[Batch]) -> Result<(Part, Rejects), Error> {
-        let (blocks, rejects) = self.blocks(batches)?;
-        Ok((self.of_blocks(&blocks)?, rejects))
+    fn group(&self, batches: &[Batch], mut refused: impl FnMut(usize, Rejects)) -> Result<Part, Error> {
+        let mut blocks = Vec::new();
+        for (number, batch) in batches.iter().enumerate() {
+            let (more, rejects) = self.blocks(std::slice::from_ref(batch))?;
+            blocks.extend(more);
+            refused(number, rejects);
+        }
+        self.of_blocks(&blocks)
     }
 
     /// The columns of these batches, for a row group of Parquet that is made of several.

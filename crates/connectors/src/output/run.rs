@@ -221,27 +221,39 @@ impl Plan {
         }
         let failed = |error: formats::Error| Fault::Fatal(error.into());
         let (mut made, mut blocks, mut rejects) = (Vec::new(), Vec::new(), Rejects::default());
-        for batch in batches.iter().flat_map(pieces) {
-            let (batches, refused) = apply_all(&self.stages, batch)?;
+        for received in batches.iter().flat_map(pieces) {
+            let (batches, refused) = apply_all(&self.stages, received.clone())?;
             rejects.append(refused);
             if self.is_grouped {
                 // Values go as soon as they are columns.
                 let (more, refused) = self.parts.blocks(&batches).map_err(failed)?;
                 blocks.extend(more);
-                rejects.append(refused);
+                rejects.append(self.as_received(&received, refused));
             } else {
-                made.extend(batches);
+                made.extend(batches.into_iter().map(|batch| (received.clone(), batch)));
             }
         }
         let part = if self.is_grouped {
-            self.parts.of_blocks(&blocks).map_err(failed)?
+            self.parts.of_blocks(&blocks)
         } else {
-            let (part, refused) = self.parts.of_batches(&made).map_err(failed)?;
-            rejects.append(refused);
-            part
+            let (received, made): (Vec<_>, Vec<_>) = made.into_iter().unzip();
+            let refuse =
+                |number: usize, refused| rejects.append(self.as_received(&received[number], refused));
+            self.parts.of_batches_apart(&made, refuse)
         };
+        let part = part.map_err(failed)?;
         rejects.0.sort_by_key(|reject| reject.origin.mark);
         Ok((part, rejects))
+    }
+
+    /// What the format refuses is no longer what came: it is told as that again.
+    fn as_received(&self, received: &Batch, mut refused: Rejects) -> Rejects {
+        for reject in &mut refused.0 {
+            if let (Some(first), Some(row)) = (self.stages.first(), received.row_of(&reject.origin)) {
+                first.restore(received, row, reject);
+            }
+        }
+        refused
     }
 }
 

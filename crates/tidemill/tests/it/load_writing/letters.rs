@@ -3,6 +3,7 @@
 
 use std::fs;
 
+use serde_json::{Value, json};
 use testkit::World;
 
 use crate::{
@@ -110,6 +111,31 @@ fn typed_records_keep_their_types() {
     world.write("contracts/row.avsc", contract("[\"double\",\"null\"]"));
     retry(&world, "out.parquet", 0);
     assert_eq!(cat(&world, "out.retry-00001.parquet"), ["{\"id\":2,\"price\":null,\"day\":\"2013-02-01\"}"]);
+}
+
+/// What the contract's stage lets through and the format does not take: the letter has the record all the same.
+#[test]
+fn what_a_format_refuses_is_kept_as_it_came() {
+    let world = world();
+    world.write("in.csv", "id,day\n1,2013-01-31\n2,2013-02-01\n");
+    world.ok(&["convert", "in.csv", "in.avro"]);
+    let contract =
+        r#"{"title":"Row","type":"object","properties":{"id":{"type":"integer"},"day":{"type":"string"}}}"#;
+    world.write("contracts/row.json", contract);
+    for file in ["out.parquet", "out.avro"] {
+        load(&world, &["in.avro", file, "--contract", "row"]);
+        let shown = world.ok(&["dead-letters", "show", file, "--output", "json"]);
+        let letters: Vec<Value> = shown.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(letters.len(), 2, "{shown}");
+        for (letter, day) in letters.iter().zip(["2013-01-31", "2013-02-01"]) {
+            assert_eq!(letter["code"], "TM0601", "{shown}");
+            let record: Value = serde_json::from_str(letter["value"].as_str().unwrap()).unwrap();
+            assert_eq!(
+                (&record["day"], &letter["headers"][0]["name"]),
+                (&json!(day), &json!("tidemill.types"))
+            );
+        }
+    }
 }
 
 #[test]
