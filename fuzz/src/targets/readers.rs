@@ -2,7 +2,7 @@
 
 use std::{
     cell::OnceCell,
-    path::PathBuf,
+    path::Path,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -50,15 +50,26 @@ fn read(format: Format, input: &[u8], set: impl Fn(&mut Config)) {
         config.format = Some(format);
         config.record_bytes_max = 1 << 20;
         set(&mut config);
-        desk.runtime.block_on(all(config, path));
+        desk.runtime.block_on(async {
+            // Those that can be columns are read a second time.
+            all(&config, &path, false).await;
+            if matches!(format, Format::Avro | Format::Parquet) {
+                all(&config, &path, true).await;
+            }
+        });
     });
 }
 
 /// Everything that the file holds; a refusal is as good.
-async fn all(config: Config, path: PathBuf) {
+async fn all(config: &Config, path: &Path, in_columns: bool) {
     let mapping = Mapping { ragged: Ragged::Allow, ..Mapping::default() };
     let Ok(source) = FileSource::open(config.clone()) else { return };
-    let Ok(shapes) = record::shapes(&source, &config, &mapping) else { return };
+    let source = match in_columns && source.arrow().is_ok_and(|columns| columns.is_some()) {
+        true => source.in_columns(),
+        false if in_columns => return,
+        false => source,
+    };
+    let Ok(shapes) = record::shapes(&source, config, &mapping) else { return };
     let planned = shapes.into_iter().map(|(path, shape)| Planned { path, shape, kinds: Vec::new() });
     let plan = Plan { contract: None, keys: Vec::new(), nulls: Vec::new(), stamp: None, keeps_json: false };
     let Ok(stage) = Rows::new(plan, planned.collect()) else { return };
@@ -69,6 +80,8 @@ async fn all(config: Config, path: PathBuf) {
         let deadline = Instant::now() + Duration::from_secs(1);
         let ask = Ask { bytes_max: 1 << 20, records_max: 4_096, deadline, lease: Lease::free() };
         match reader.read(&ask).await {
+            // Columns go to their target as they are.
+            Ok(Read::Batch(_)) if in_columns => {}
             Ok(Read::Batch(batch)) => drop(stage.apply(batch)),
             Ok(Read::Idle) => {}
             Ok(Read::End) | Err(_) => return,
