@@ -14,6 +14,7 @@ use crate::{
     Error, OnError,
     extent::{Measured, Open, Taken, body_bytes},
     feed::{Fed, Feed},
+    stage::as_received,
     transfer::Shared,
 };
 
@@ -255,7 +256,9 @@ impl Lane {
     async fn write(&mut self, batch: Batch) -> Result<(), Fault> {
         crash_point("engine.write.before");
         let mut rejects = self.writer.write(&batch).await?;
-        self.as_received(&mut rejects);
+        if let Some(received) = &self.received {
+            as_received(&self.shared.stages, received, &mut rejects);
+        }
         let refused = rejects.0.len() as u64;
         self.shared.progress.add_records_written((batch.len() as u64).saturating_sub(refused));
         self.shared.progress.add_bytes_written(body_bytes(&batch.body));
@@ -266,16 +269,6 @@ impl Lane {
         }
         crash_point("engine.write.after");
         Ok(())
-    }
-
-    /// What the sink refuses is no longer what came: makes it that again.
-    fn as_received(&self, rejects: &mut Rejects) {
-        let (Some(received), Some(first)) = (&self.received, self.shared.stages.first()) else { return };
-        for reject in &mut rejects.0 {
-            if let Some(row) = received.row_of(&reject.origin) {
-                first.restore(received, row, reject);
-            }
-        }
     }
 
     /// Lets go of the rejects whose mark is below `mark` (or that have none); of all for `None`.

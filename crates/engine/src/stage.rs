@@ -1,5 +1,7 @@
 //! What stands between source and sink: converters, transforms, contracts. A stage sees batches, never one record.
 
+use std::sync::Arc;
+
 use base::{Batch, Body, Fault, Reject, Rejects};
 
 /// One step of a transfer.
@@ -27,6 +29,16 @@ pub trait Stage: Send + Sync {
     fn restore(&self, received: &Batch, row: usize, reject: &mut Reject) {
         if let Body::Raw(_) = &received.body {
             reject.restore(received, row);
+        }
+    }
+}
+
+/// Makes of what was refused behind these stages what came to the first of them, as far as `received` has it.
+pub fn as_received(stages: &[Arc<dyn Stage>], received: &Batch, rejects: &mut Rejects) {
+    let Some(first) = stages.first() else { return };
+    for reject in &mut rejects.0 {
+        if let Some(row) = received.row_of(&reject.origin) {
+            first.restore(received, row, reject);
         }
     }
 }

@@ -108,9 +108,7 @@ fn exchange(mut stream: TcpStream, frame: &[u8]) -> Option<TcpStream> {
 /// As for `requests`: a byte for the key, one for the version, the body.
 pub(super) fn ask(input: &[u8]) {
     let [which, version, body @ ..] = input else { return };
-    let handler = requests::handler_of(*which);
-    let span = handler.versions.end() - handler.versions.start() + 1;
-    let version = handler.versions.start() + i16::from(*version) % span;
+    let (handler, version) = requests::chosen(*which, *version);
     let mut held = LIVE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     if held.as_ref().is_some_and(|live| live.connections_count > CONNECTIONS_COUNT_MAX) {
         *held = None;

@@ -13,8 +13,15 @@ pub(super) fn name_of(which: u8) -> &'static str {
     handler_of(which).name
 }
 
+/// And which of its versions the second byte does.
+pub(super) fn chosen(which: u8, version: u8) -> (&'static Handler, i16) {
+    let handler = handler_of(which);
+    let span = handler.versions.end() - handler.versions.start() + 1;
+    (handler, handler.versions.start() + i16::from(version) % span)
+}
+
 /// That of the key; what is no key stands for one all the same.
-pub(super) fn handler_of(which: u8) -> &'static Handler {
+fn handler_of(which: u8) -> &'static Handler {
     let any = || &HANDLERS[usize::from(which) % HANDLERS.len()];
     broker::api::handler(i16::from(which)).unwrap_or_else(any)
 }
@@ -22,9 +29,7 @@ pub(super) fn handler_of(which: u8) -> &'static Handler {
 /// The first byte says which key, the second which version; the rest is the body.
 pub(super) fn decode(input: &[u8]) {
     let [which, version, body @ ..] = input else { return };
-    let handler = handler_of(*which);
-    let span = handler.versions.end() - handler.versions.start() + 1;
-    let version = handler.versions.start() + i16::from(*version) % span;
+    let (handler, version) = chosen(*which, *version);
     if handler.shape.check(body, version).is_ok() {
         decode_body(handler.key, version, Bytes::copy_from_slice(body));
     }

@@ -8,7 +8,7 @@ use std::{
 use base::{
     Ask, Batch, Body, Extent, Fault, Lease, Position, Read, Reader, Rejects, Source, Split, crash_point,
 };
-use engine::{DeadLetters, Ended, Progress, Stage, Summary, body_bytes};
+use engine::{DeadLetters, Ended, Progress, Stage, Summary, as_received, body_bytes};
 use formats::{Joiner, Part};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, mpsc},
@@ -226,9 +226,10 @@ impl Plan {
             rejects.append(refused);
             if self.is_grouped {
                 // Values go as soon as they are columns.
-                let (more, refused) = self.parts.blocks(&batches).map_err(failed)?;
+                let (more, mut refused) = self.parts.blocks(&batches).map_err(failed)?;
                 blocks.extend(more);
-                rejects.append(self.as_received(&received, refused));
+                as_received(&self.stages, &received, &mut refused);
+                rejects.append(refused);
             } else {
                 made.extend(batches.into_iter().map(|batch| (received.clone(), batch)));
             }
@@ -237,23 +238,15 @@ impl Plan {
             self.parts.of_blocks(&blocks)
         } else {
             let (received, made): (Vec<_>, Vec<_>) = made.into_iter().unzip();
-            let refuse =
-                |number: usize, refused| rejects.append(self.as_received(&received[number], refused));
+            let refuse = |number: usize, mut refused| {
+                as_received(&self.stages, &received[number], &mut refused);
+                rejects.append(refused);
+            };
             self.parts.of_batches_apart(&made, refuse)
         };
         let part = part.map_err(failed)?;
         rejects.0.sort_by_key(|reject| reject.origin.mark);
         Ok((part, rejects))
-    }
-
-    /// What the format refuses is no longer what came: it is told as that again.
-    fn as_received(&self, received: &Batch, mut refused: Rejects) -> Rejects {
-        for reject in &mut refused.0 {
-            if let (Some(first), Some(row)) = (self.stages.first(), received.row_of(&reject.origin)) {
-                first.restore(received, row, reject);
-            }
-        }
-        refused
     }
 }
 
