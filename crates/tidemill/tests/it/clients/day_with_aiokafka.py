@@ -14,7 +14,7 @@ if secured:
     ca, user, password = secured
     basic |= {"security_protocol": "SASL_SSL", "ssl_context": ssl.create_default_context(cafile=ca),
               "sasl_mechanism": "SCRAM-SHA-512", "sasl_plain_username": user, "sasl_plain_password": password}
-START = int(time.time() * 1000) - 3_600_000  # recently: old records may be gone at any time
+START = int(time.time() * 1000) - 600_000  # well within the retention of an hour: what is older may be gone at any time
 PARTITIONS = [TopicPartition(name, number) for number in range(4)]
 error = lambda code: for_code(code).__name__ if code else "ok"
 

@@ -18,6 +18,9 @@ const PROTO: &str =
 const ORDERS: &str = "{\"id\":1,\"region\":\"eu\",\"at\":1700000000001}\n{\"id\":2,\"region\":null,\"at\":1700000000002}\n\
                       {\"id\":3,\"region\":\"us\",\"at\":1700000000003}\n{\"id\":4,\"region\":null,\"at\":1700000000004}\n";
 
+/// The records are of 2023: a topic that keeps a week loses them whenever the broker looks.
+const FOREVER: &str = "retention.ms=-1";
+
 /// What the target wants: a region in each record, or not.
 fn wanted(region: &str) -> String {
     format!(
@@ -45,11 +48,20 @@ fn records_of_every_format_are_sent_again_as_they_were_received() {
         world.write(&format!("contracts/{source}.{ending}"), contract);
         let fill =
             ["load", "orders.jsonl", &address(&source), "--create", "--partitions", "2", "--key", "id"];
-        let more = ["--contract", &source, "--headers", "source=import", "--timestamp-field", "at"];
+        let more = [
+            "--contract",
+            &source,
+            "--headers",
+            "source=import",
+            "--timestamp-field",
+            "at",
+            "--config",
+            FOREVER,
+        ];
         world.ok(&[&fill[..], &more].concat());
         world.write(&format!("contracts/{target}.json"), wanted(r#"{"type":"string"}"#));
         let load = ["load", &address(&source), &address(&target), "--create", "--contract", &target];
-        world.ok(&[&load[..], &["--on-error", "dead-letter"]].concat());
+        world.ok(&[&load[..], &["--on-error", "dead-letter", "--config", FOREVER]].concat());
         // What was received is kept, and not what the load has made of it.
         let found = letters(&world, &target);
         assert_eq!(found.len(), 2, "{ending}: {found:#?}");
@@ -97,11 +109,13 @@ fn a_copy_that_was_refused_is_the_same_record_when_it_is_sent_again() {
     });
     world.write("orders.jsonl", orders.concat());
     let fill = ["load", "orders.jsonl", &address(&source), "--create", "--key", "id", "--tombstones", "gone"];
-    world.ok(&[&fill[..], &["--headers", "source=import", "--timestamp-field", "at"]].concat());
+    world.ok(&[&fill[..], &["--headers", "source=import", "--timestamp-field", "at", "--config", FOREVER]]
+        .concat());
     // The producer of the project's own broker takes no large ones, for now.
     world.write("tidemill.yaml", "broker:\n  properties: { message.max.bytes: 2000 }\n");
     let local = format!("kafka://local/{target}");
-    world.ok(&["load", &address(&source), &local, "--create", "--on-error", "dead-letter"]);
+    let load = ["load", &address(&source), &local, "--create", "--config", FOREVER];
+    world.ok(&[&load[..], &["--on-error", "dead-letter"]].concat());
     let found = letters(&world, &target);
     let places: Vec<&str> = found.iter().map(|letter| letter["place"].as_str().unwrap()).collect();
     assert_eq!(places, [format!("{source}/0/1"), format!("{source}/0/2")]);

@@ -153,7 +153,8 @@ fn other_topics_and_formats() {
         ("{\"id\":3,\"at\":1640995200000}\n", vec![2, 3]),
     ] {
         world.write("dated.jsonl", records);
-        world.ok(&["load", "dated.jsonl", &target, "--create", "--timestamp-field", "at"]);
+        let load = ["load", "dated.jsonl", &target, "--create", "--timestamp-field", "at"];
+        world.ok(&[&load[..], &["--config", "retention.ms=-1"]].concat());
         world.ok(&["run", "since"]);
         let rows = &tables(&world.path("lake/since"))["orders"];
         let ids = rows.iter().map(|row| serde_json::from_str::<Value>(row).unwrap()["id"].as_i64().unwrap());

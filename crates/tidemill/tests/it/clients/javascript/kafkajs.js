@@ -49,7 +49,7 @@ const secured = ca ? { ssl: { ca: [fs.readFileSync(ca)] }, sasl: { mechanism: 's
 process.env.KAFKAJS_NO_PARTITIONER_WARNING = '1'
 const kafka = new Kafka({ brokers: [bootstrap], logLevel: logLevel.NOTHING, ...secured })
 const admin = kafka.admin({ retry: { retries: 1 } })
-const START = Date.now() - 3_600_000 // recently: old records may be gone at any time
+const START = Date.now() - 600_000 // well within the retention of an hour: what is older may be gone at any time
 const print = (...words) => console.log(words.join(' '))
 const moment = () => new Promise(done => setTimeout(done, 20))
 const until = async is => { while (!(await is())) await moment() }

@@ -23,7 +23,7 @@ var (
 	admin *kadm.Client
 	ctx   context.Context
 	// When the first record was made: recently, as old ones may be gone at any time.
-	start = time.Now().Add(-time.Hour).UnixMilli()
+	start = time.Now().Add(-10 * time.Minute).UnixMilli()
 )
 
 func check(err error) {
