@@ -74,6 +74,8 @@ pub struct Options {
     pub group_consumer_session_timeout_ms: u32,
     /// How often it is told to say that it is there (`group.consumer.heartbeat.interval.ms`).
     pub group_consumer_heartbeat_interval_ms: u32,
+    /// How long a consumer group's assignment stays as it is before the next one (`group.consumer.assignment.interval.ms`).
+    pub group_consumer_assignment_interval_ms: u32,
     /// Members of one consumer group (`group.consumer.max.size`).
     pub group_consumer_max_size: u32,
     /// Whether groups go from the classic protocol to the consumer protocol and back (`group.consumer.migration.policy`).
@@ -135,6 +137,7 @@ impl Options {
             initial_rebalance_delay_ms: 20,
             group_consumer_session_timeout_ms: 45_000,
             group_consumer_heartbeat_interval_ms: 5_000,
+            group_consumer_assignment_interval_ms: 1_000,
             group_consumer_max_size: 10_000,
             group_consumer_migration_policy: MigrationPolicy::Bidirectional,
             group_share_session_timeout_ms: 45_000,

@@ -36,6 +36,7 @@ pub fn broker_options(project: &Project, listen: SocketAddr, state: &Path) -> Re
     let short = |key| settings.milliseconds(key).map(|ms| u32::try_from(ms).unwrap_or(u32::MAX));
     options.group_consumer_heartbeat_interval_ms = short("broker.group_consumer_heartbeat_interval_ms")?;
     options.group_consumer_session_timeout_ms = short("broker.group_consumer_session_timeout_ms")?;
+    options.group_consumer_assignment_interval_ms = short("broker.group_consumer_assignment_interval_ms")?;
     options.group_consumer_migration_policy = match settings.text("broker.group_consumer_migration_policy") {
         "disabled" => MigrationPolicy::Disabled,
         "upgrade" => MigrationPolicy::Upgrade,

@@ -226,8 +226,13 @@ fn of_group(
 type Row = (&'static str, String, Kind);
 
 /// What of it is about groups.
-fn of_groups(options: &Options) -> [Row; 13] {
+fn of_groups(options: &Options) -> [Row; 14] {
     [
+        (
+            "group.consumer.assignment.interval.ms",
+            options.group_consumer_assignment_interval_ms.to_string(),
+            Kind::Int,
+        ),
         (
             "group.consumer.heartbeat.interval.ms",
             options.group_consumer_heartbeat_interval_ms.to_string(),

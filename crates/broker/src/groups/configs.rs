@@ -26,6 +26,8 @@ const GROUPS_COUNT_MAX: usize = 10_000;
 /// What can be set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Setting {
+    #[serde(rename = "consumer.assignment.interval.ms")]
+    AssignmentInterval,
     #[serde(rename = "consumer.heartbeat.interval.ms")]
     HeartbeatInterval,
     #[serde(rename = "consumer.session.timeout.ms")]
@@ -120,7 +122,8 @@ const READ_UNCOMMITTED: &str = "read_uncommitted";
 const READ_COMMITTED: &str = "read_committed";
 
 impl Setting {
-    pub const ALL: [Setting; 11] = [
+    pub const ALL: [Setting; 12] = [
+        Setting::AssignmentInterval,
         Setting::HeartbeatInterval,
         Setting::SessionTimeout,
         Setting::ShareAssignmentInterval,
@@ -136,6 +139,7 @@ impl Setting {
 
     pub fn name(self) -> &'static str {
         match self {
+            Setting::AssignmentInterval => "consumer.assignment.interval.ms",
             Setting::HeartbeatInterval => "consumer.heartbeat.interval.ms",
             Setting::SessionTimeout => "consumer.session.timeout.ms",
             Setting::ShareAssignmentInterval => "share.assignment.interval.ms",
@@ -153,6 +157,7 @@ impl Setting {
     /// The broker's setting behind it.
     pub fn broker_name(self) -> Option<&'static str> {
         match self {
+            Setting::AssignmentInterval => Some("group.consumer.assignment.interval.ms"),
             Setting::HeartbeatInterval => Some("group.consumer.heartbeat.interval.ms"),
             Setting::SessionTimeout => Some("group.consumer.session.timeout.ms"),
             Setting::ShareAssignmentInterval => Some("group.share.assignment.interval.ms"),
@@ -167,6 +172,9 @@ impl Setting {
 
     pub fn doc(self) -> &'static str {
         match self {
+            Setting::AssignmentInterval => {
+                "How long the consumer group's partitions stay assigned as they are before members that came or went change it."
+            }
             Setting::HeartbeatInterval => "How often the members of the consumer group show themselves.",
             Setting::SessionTimeout => {
                 "How long a member of the consumer group may be silent before it is removed."
@@ -193,6 +201,7 @@ impl Setting {
 
     pub fn default(self, options: &Options) -> Value {
         match self {
+            Setting::AssignmentInterval => Value::Number(options.group_consumer_assignment_interval_ms),
             Setting::HeartbeatInterval => Value::Number(options.group_consumer_heartbeat_interval_ms),
             Setting::SessionTimeout => Value::Number(options.group_consumer_session_timeout_ms),
             Setting::ShareAssignmentInterval => Value::Number(options.group_share_assignment_interval_ms),
@@ -216,7 +225,7 @@ impl Setting {
         let (least, most) = match self {
             Setting::HeartbeatInterval | Setting::ShareHeartbeatInterval => (5_000, 15_000),
             Setting::SessionTimeout | Setting::ShareSessionTimeout => (45_000, 60_000),
-            Setting::ShareAssignmentInterval => (0, 15_000),
+            Setting::AssignmentInterval | Setting::ShareAssignmentInterval => (0, 15_000),
             Setting::ShareLockDuration => (15_000, 60_000),
             Setting::ShareDeliveries => (2, 10),
             Setting::ShareLocks => (100, 4_000),
@@ -249,7 +258,8 @@ impl Setting {
                 Ok(flag) => Ok(Value::Flag(flag)),
                 Err(_) => Err(wrong("Expected value to be either true or false")),
             },
-            Setting::HeartbeatInterval
+            Setting::AssignmentInterval
+            | Setting::HeartbeatInterval
             | Setting::SessionTimeout
             | Setting::ShareAssignmentInterval
             | Setting::ShareDeliveries
@@ -447,6 +457,11 @@ mod tests {
                 "share.assignment.interval.ms",
                 "15001",
                 "share.assignment.interval.ms must be less than or equal to group.share.max.assignment.interval.ms",
+            ),
+            (
+                "consumer.assignment.interval.ms",
+                "15001",
+                "consumer.assignment.interval.ms must be less than or equal to group.consumer.max.assignment.interval.ms",
             ),
             ("share.timeout.ms", "1", "Unknown group config name: share.timeout.ms"),
             (

@@ -1,6 +1,6 @@
 //! What requests of the consumer protocol want of the groups, and how a group comes to be of the one kind or the other.
 
-use std::{future::Future, time::Duration};
+use std::future::Future;
 
 use kafka_protocol::ResponseError;
 use tokio::{sync::oneshot, time::Instant};
@@ -15,6 +15,7 @@ use super::{
     group::{Group, Join, Joined, State},
     journal::{Change, KeyValue},
     records::{Key, StoredGroup},
+    sharing::millis,
 };
 use crate::{
     options::Options,
@@ -61,10 +62,13 @@ pub(super) struct Settings {
 
 impl Settings {
     pub fn of(options: &Options) -> Settings {
-        let session_timeout = Duration::from_millis(u64::from(options.group_consumer_session_timeout_ms));
-        let members_count_max = options.group_consumer_max_size as usize;
+        let limits = Limits {
+            session_timeout: millis(options.group_consumer_session_timeout_ms),
+            assignment_interval: millis(options.group_consumer_assignment_interval_ms),
+            members_count_max: options.group_consumer_max_size as usize,
+        };
         Settings {
-            limits: Limits { session_timeout, members_count_max },
+            limits,
             share: super::sharing::limits(options),
             migration: options.group_consumer_migration_policy,
         }
@@ -87,8 +91,8 @@ impl Groups {
             let now = Instant::now();
             let converted = self.make_consumer(&mut group, beat.member_epoch, now)?;
             let Some(consumer) = &mut group.consumer else { return Err(not_a_consumer_group(group_id)) };
-            let session_ms = self.setting(group_id, Setting::SessionTimeout);
-            consumer.set_session_timeout(Duration::from_millis(u64::from(session_ms)));
+            let time = |setting| millis(self.setting(group_id, setting));
+            consumer.set_times(time(Setting::SessionTimeout), time(Setting::AssignmentInterval));
             let answer = match beat.member_epoch {
                 0.. => consumer.heartbeat(&beat, &*self.layout, now),
                 _ => consumer.leave(&beat),

@@ -30,7 +30,7 @@ pub(super) fn limits(options: &Options) -> Limits {
     }
 }
 
-fn millis(ms: u32) -> Duration {
+pub(super) fn millis(ms: u32) -> Duration {
     Duration::from_millis(u64::from(ms))
 }
 

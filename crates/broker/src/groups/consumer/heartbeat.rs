@@ -7,7 +7,7 @@ use regex::{Regex, RegexBuilder};
 use tokio::time::Instant;
 
 use super::{
-    Consumer, LEFT, LEFT_FOR_A_WHILE, Member, Partitions, Profile, Refused, assignor,
+    Consumer, LEFT, LEFT_FOR_A_WHILE, Limits, Member, Partitions, Profile, Refused, assignor,
     layout::{Layout, Seen, Sight},
     member_id,
     reconcile::Standing,
@@ -184,9 +184,9 @@ impl Consumer {
         self.limits.session_timeout
     }
 
-    /// It holds from each member's next heartbeat on.
-    pub fn set_session_timeout(&mut self, timeout: Duration) {
-        self.limits.session_timeout = timeout;
+    /// They hold from each member's next heartbeat on.
+    pub fn set_times(&mut self, session_timeout: Duration, assignment_interval: Duration) {
+        self.limits = Limits { session_timeout, assignment_interval, ..self.limits };
     }
 
     pub(super) fn check_room(&self, member_id: &str) -> Result<(), Refused> {

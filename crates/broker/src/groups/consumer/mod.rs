@@ -97,6 +97,7 @@ impl State {
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
     pub session_timeout: Duration,
+    pub assignment_interval: Duration,
     pub members_count_max: usize,
 }
 
@@ -152,6 +153,8 @@ pub struct Consumer {
     pub epoch: i32,
     pub metadata_hash: i64,
     pub assignment_epoch: i32,
+    /// When the targets were made; in another life: unknown.
+    assigned_at: Option<Instant>,
     pub members: BTreeMap<MemberId, Member>,
     pub targets: BTreeMap<MemberId, Partitions>,
     regexes: BTreeMap<String, Resolved>,
@@ -171,6 +174,7 @@ impl Consumer {
             epoch: 0,
             metadata_hash: 0,
             assignment_epoch: 0,
+            assigned_at: None,
             members: BTreeMap::new(),
             targets: BTreeMap::new(),
             regexes: BTreeMap::new(),
@@ -344,7 +348,7 @@ impl Consumer {
         now: Instant,
     ) {
         self.refresh(changed, layout);
-        self.retarget_if_due(layout);
+        self.retarget_if_due(layout, now);
         self.reconcile(id, changed, owned, layout, now);
     }
 
@@ -435,10 +439,13 @@ impl Consumer {
         }) as i64
     }
 
-    fn retarget_if_due(&mut self, layout: &dyn Layout) {
-        if self.epoch <= self.assignment_epoch {
+    /// Whoever comes too early is told of the targets as they are, and of the next ones by a heartbeat after those.
+    fn retarget_if_due(&mut self, layout: &dyn Layout, now: Instant) {
+        let is_early = |at: Instant| now < at + self.limits.assignment_interval;
+        if self.epoch <= self.assignment_epoch || self.assigned_at.is_some_and(is_early) {
             return;
         }
+        self.assigned_at = Some(now);
         let member = |(id, member): (&MemberId, &Member)| {
             let subscribed = self.subscribed(&member.profile, layout);
             let held = self.targets.get(id).cloned().unwrap_or_default();

@@ -402,7 +402,11 @@ mod tests {
     use super::*;
     use crate::groups::consumer::{Limits, member_id};
 
-    const LIMITS: Limits = Limits { session_timeout: Duration::from_secs(45), members_count_max: 10 };
+    const LIMITS: Limits = Limits {
+        session_timeout: Duration::from_secs(45),
+        assignment_interval: Duration::ZERO,
+        members_count_max: 10,
+    };
 
     fn partitions(topic: u128, numbers: &[i32]) -> Partitions {
         Partitions::from([(Uuid::from_u128(topic), numbers.iter().copied().collect())])

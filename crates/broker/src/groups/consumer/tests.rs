@@ -66,7 +66,11 @@ pub(super) struct Play {
     pub(super) now: Instant,
 }
 
-pub(super) const LIMITS: Limits = Limits { session_timeout: Duration::from_secs(45), members_count_max: 4 };
+pub(super) const LIMITS: Limits = Limits {
+    session_timeout: Duration::from_secs(45),
+    assignment_interval: Duration::ZERO,
+    members_count_max: 4,
+};
 
 pub(super) fn joining(id: &str, topics: &[&str]) -> Heartbeat {
     Heartbeat {

@@ -13,7 +13,11 @@ use crate::groups::{
     group::{Claim, Join, State},
 };
 
-const LIMITS: Limits = Limits { session_timeout: std::time::Duration::from_secs(45), members_count_max: 9 };
+const LIMITS: Limits = Limits {
+    session_timeout: std::time::Duration::from_secs(45),
+    assignment_interval: std::time::Duration::ZERO,
+    members_count_max: 9,
+};
 
 /// `t0 t1`
 fn named(text: &str) -> Named {

@@ -1,6 +1,6 @@
 //! How partitions move: given up before they are given, as topics, subscriptions and members change, and across restarts.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use proptest::prelude::*;
 use uuid::Uuid;
@@ -42,6 +42,28 @@ fn a_target_may_change_while_a_member_gives_up() {
     assert_eq!(play.beat("a", 1, Some("t0 t1")), "3");
     assert_eq!(play.beat("c", 3, None), "3: t2 t5");
     assert_eq!(play.state(), (State::Stable, 3, 3));
+}
+
+/// Kafka 4.3 (KIP-1263): who comes too early is told of the target as it is.
+#[test]
+fn targets_stay_for_a_while() {
+    let mut play = Play::of("t:2");
+    play.group.set_times(Duration::from_secs(45), Duration::from_secs(1));
+    assert_eq!(play.join("a", &["t"]), "1: t0 t1", "the first target waits for nothing");
+    play.now += Duration::from_millis(999);
+    assert_eq!(play.join("b", &["t"]), "1: ");
+    assert_eq!(play.beat("a", 1, None), "1");
+    assert_eq!(play.join("c", &["t"]), "1: ");
+    assert_eq!(play.state(), (State::Assigning, 3, 1));
+    play.now += Duration::from_millis(1);
+    assert_eq!(play.beat("b", 1, None), "3", "one target for all that has happened");
+    assert_eq!(play.beat("a", 1, None), "1: t0");
+    play.group.set_times(Duration::from_secs(45), Duration::ZERO);
+    assert_eq!(play.beat("a", 1, Some("t0")), "3");
+    assert_eq!(play.beat("b", 3, None), "3: t1");
+    play.now += Duration::from_millis(1);
+    play.join("d", &["t"]);
+    assert_eq!(play.state(), (State::Reconciling, 4, 4), "without an interval at once");
 }
 
 #[test]
