@@ -1,5 +1,6 @@
-//! The id that a cluster gives a topic when it is made (KIP-516): one that was deleted and made anew has another. The safe client has no
-//! such call: this file makes the C library's, copies what it says, and hands out no pointer.
+//! What a cluster says of one topic, without making it: how many partitions it has, and the id that it got when it was made (KIP-516): one
+//! that was deleted and made anew has another. The safe client has no such call: this file makes the C library's, copies what it says, and
+//! hands out no pointer.
 
 use std::{
     ffi::{CStr, CString, c_char},
@@ -12,12 +13,14 @@ use rdkafka::{
         rd_kafka_AdminOptions_destroy, rd_kafka_AdminOptions_new, rd_kafka_AdminOptions_set_request_timeout,
         rd_kafka_AdminOptions_t, rd_kafka_DescribeTopics, rd_kafka_DescribeTopics_result_topics,
         rd_kafka_TopicCollection_destroy, rd_kafka_TopicCollection_of_topic_names,
-        rd_kafka_TopicDescription_error, rd_kafka_TopicDescription_topic_id, rd_kafka_Uuid_base64str,
-        rd_kafka_Uuid_least_significant_bits, rd_kafka_Uuid_most_significant_bits, rd_kafka_admin_op_t,
-        rd_kafka_error_code, rd_kafka_event_DescribeTopics_result, rd_kafka_event_destroy,
-        rd_kafka_event_error, rd_kafka_event_t, rd_kafka_queue_destroy, rd_kafka_queue_new,
-        rd_kafka_queue_poll, rd_kafka_queue_s, rd_kafka_resp_err_t as Response, rd_kafka_s,
+        rd_kafka_TopicDescription_error, rd_kafka_TopicDescription_partitions,
+        rd_kafka_TopicDescription_topic_id, rd_kafka_Uuid_base64str, rd_kafka_Uuid_least_significant_bits,
+        rd_kafka_Uuid_most_significant_bits, rd_kafka_admin_op_t, rd_kafka_error_code,
+        rd_kafka_event_DescribeTopics_result, rd_kafka_event_destroy, rd_kafka_event_error, rd_kafka_event_t,
+        rd_kafka_queue_destroy, rd_kafka_queue_new, rd_kafka_queue_poll, rd_kafka_queue_s,
+        rd_kafka_resp_err_t as Response, rd_kafka_s,
     },
+    client::{Client, ClientContext},
     consumer::{BaseConsumer, Consumer},
     error::{KafkaError, RDKafkaErrorCode},
 };
@@ -41,27 +44,52 @@ impl Drop for Asked {
     }
 }
 
-/// The topic's id, as Kafka's tools write it; `None` where the brokers give none (before 2.8), or nobody may see it.
+/// A topic that is there.
+struct Described {
+    /// As Kafka's tools write it; brokers before 2.8 give none.
+    id: Option<String>,
+    partitions_count: i32,
+}
+
+/// The topic's id; `None` where the brokers give none, or nobody may see it.
 pub(super) fn topic_id(
     consumer: &BaseConsumer,
     topic: &str,
     wait: Duration,
 ) -> Result<Option<String>, KafkaError> {
-    let Ok(name) = CString::new(topic) else { return Ok(None) };
-    let asked = ask(consumer.client().native_ptr(), &name, wait);
-    match read(&asked) {
-        Ok(id) => Ok(id),
+    match described(consumer.client().native_ptr(), topic, wait) {
+        Ok(described) => Ok(described.and_then(|described| described.id)),
         // A topic may be read by who may not describe it, an old broker does not know the request, and that it is missing is told by
         // whoever reads it.
         Err(
-            RDKafkaErrorCode::UnknownTopicOrPartition
-            | RDKafkaErrorCode::UnknownTopic
-            | RDKafkaErrorCode::UnsupportedFeature
+            RDKafkaErrorCode::UnsupportedFeature
             | RDKafkaErrorCode::UnsupportedVersion
             | RDKafkaErrorCode::TopicAuthorizationFailed
             | RDKafkaErrorCode::ClusterAuthorizationFailed,
         ) => Ok(None),
         Err(code) => Err(KafkaError::Global(code)),
+    }
+}
+
+/// How many partitions the topic has, where it is there.
+pub(super) fn partitions_count<C: ClientContext>(
+    client: &Client<C>,
+    topic: &str,
+    wait: Duration,
+) -> Result<Option<i32>, KafkaError> {
+    let described = described(client.native_ptr(), topic, wait).map_err(KafkaError::MetadataFetch)?;
+    Ok(described.map(|described| described.partitions_count))
+}
+
+fn described(
+    client: *mut rd_kafka_s,
+    topic: &str,
+    wait: Duration,
+) -> Result<Option<Described>, RDKafkaErrorCode> {
+    let Ok(name) = CString::new(topic) else { return Ok(None) };
+    match read(&ask(client, &name, wait)) {
+        Err(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => Ok(None),
+        read => read,
     }
 }
 
@@ -83,7 +111,7 @@ fn ask(client: *mut rd_kafka_s, name: &CString, wait: Duration) -> Asked {
 }
 
 #[expect(unsafe_code, reason = "reads the C library's answer")]
-fn read(asked: &Asked) -> Result<Option<String>, RDKafkaErrorCode> {
+fn read(asked: &Asked) -> Result<Option<Described>, RDKafkaErrorCode> {
     if asked.event.is_null() {
         return Err(RDKafkaErrorCode::OperationTimedOut);
     }
@@ -109,9 +137,10 @@ fn read(asked: &Asked) -> Result<Option<String>, RDKafkaErrorCode> {
         let id = rd_kafka_TopicDescription_topic_id(*topics);
         let is_given = !id.is_null()
             && (rd_kafka_Uuid_most_significant_bits(id), rd_kafka_Uuid_least_significant_bits(id)) != (0, 0);
-        if !is_given {
-            return Ok(None);
-        }
-        Ok(Some(CStr::from_ptr(rd_kafka_Uuid_base64str(id)).to_string_lossy().into_owned()))
+        let id = is_given.then(|| CStr::from_ptr(rd_kafka_Uuid_base64str(id)).to_string_lossy().into_owned());
+        let mut partitions_count = 0;
+        rd_kafka_TopicDescription_partitions(*topics, &raw mut partitions_count);
+        let partitions_count = i32::try_from(partitions_count).unwrap_or(i32::MAX).max(1);
+        Ok(Some(Described { id, partitions_count }))
     }
 }

@@ -28,6 +28,7 @@ use super::{
     Create, Error, Partitioner, SinkConfig,
     enqueue::{RUN_RECORDS_MAX, Run, Topic},
     errors::{expect_anybody, fault, is_denied},
+    identity::partitions_count,
     source::blocking,
     transaction::Transactions,
 };
@@ -127,22 +128,27 @@ impl KafkaSink {
 }
 
 impl Shared {
-    /// How many partitions the topic has, where it is there. Asks for all topics, since asking for one may create it.
+    /// How many partitions the topic has, where it is there.
+    fn count_partitions(&self) -> Result<Option<i32>, KafkaError> {
+        partitions_count(self.producer.client(), &self.config.topic, Duration::from_millis(CALL_MS))
+    }
+
+    /// The same for the first time: what is wrong with the cluster is told.
     fn partitions(&self) -> Result<Option<i32>, Fault> {
         expect_anybody(&self.config.bootstrap).map_err(|error| Fault::Fatal(Box::new(error)))?;
-        let topics = self.producer.client().fetch_metadata(None, Duration::from_millis(CALL_MS));
-        let topics = topics.map_err(|source| {
+        self.count_partitions().map_err(|source| {
             let code = source.clone();
             let bootstrap = self.config.bootstrap.clone();
             match source.rdkafka_error_code() {
+                Some(Kafka::TopicAuthorizationFailed) => {
+                    fault(&code, Error::Denied { subject: format!("topic {}", self.config.topic), source })
+                }
                 Some(denied) if is_denied(denied) => {
                     fault(&code, Error::Denied { subject: format!("the client at {bootstrap}"), source })
                 }
                 _ => Fault::Fatal(Box::new(Error::Unreachable { bootstrap, source })),
             }
-        })?;
-        let topic = topics.topics().iter().find(|topic| topic.name() == self.config.topic);
-        Ok(topic.map(|topic| i32::try_from(topic.partitions().len()).unwrap_or(i32::MAX).max(1)))
+        })
     }
 
     async fn create_topic(&self, create: &Create) -> Result<(), Fault> {
@@ -293,13 +299,8 @@ impl Shared {
             return;
         }
         *counted = Instant::now();
-        let call = Duration::from_millis(CALL_MS);
-        match self.producer.client().fetch_metadata(Some(&self.config.topic), call) {
-            Ok(found) => {
-                let topic = found.topics().iter().find(|topic| topic.name() == self.config.topic);
-                let count = topic.and_then(|topic| i32::try_from(topic.partitions().len()).ok());
-                self.partitions_count.fetch_max(count.unwrap_or(0), Relaxed);
-            }
+        match self.count_partitions() {
+            Ok(count) => _ = self.partitions_count.fetch_max(count.unwrap_or(0), Relaxed),
             // It goes on with those that it knows; what is wrong with the cluster is told by records that are not delivered.
             Err(error) => tracing::debug!(%error, "the partitions were not counted"),
         }
