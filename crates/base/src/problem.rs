@@ -174,6 +174,7 @@ codes! {
     TM0415 Usage "a schema is still referred to";
     TM0416 Unreachable "the registry that leads does not answer";
     TM0417 Settings "another kind of registry leads the topic";
+    TM0418 Usage "a subject or a topic has another association already";
     TM0501 DataRefused "a schema is not valid JSON";
     TM0502 DataRefused "an Avro schema is not valid";
     TM0503 DataRefused "a JSON Schema is not valid";

@@ -73,6 +73,35 @@ impl FromStr for Level {
     }
 }
 
+/// Confluent's policies. Only JSON Schema knows a difference: a lenient comparison minds what an object holds besides its own
+/// properties less, so that one that is open may be given more of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Policy {
+    #[default]
+    Strict,
+    Lenient,
+}
+
+/// What a new version is held against.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Rules {
+    pub level: Level,
+    pub policy: Policy,
+    /// Whether fields that a version has reserved are looked at; the one who asks does that.
+    pub validates_fields: bool,
+}
+
+impl Rules {
+    pub fn of(level: Level) -> Self {
+        Self { level, ..Self::default() }
+    }
+
+    /// The last of the messages, which says how the others came about.
+    pub fn told(&self) -> String {
+        format!("{{validateFields: '{}', compatibility: '{}'}}", self.validates_fields, self.level)
+    }
+}
+
 /// One thing that the reader cannot take from the writer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Incompatibility {
@@ -103,10 +132,14 @@ impl Incompatibility {
 
 /// What keeps `reader` from reading data of `writer`; empty where nothing does.
 pub fn can_read(reader: &Document, writer: &Document) -> Vec<Incompatibility> {
+    can_read_by(Policy::default(), reader, writer)
+}
+
+fn can_read_by(policy: Policy, reader: &Document, writer: &Document) -> Vec<Incompatibility> {
     match (reader, writer) {
         (Document::Avro(reader), Document::Avro(writer)) => avro::compatibility::can_read(reader, writer),
         (Document::JsonSchema(reader), Document::JsonSchema(writer)) => {
-            json_schema::compatibility::can_read(reader, writer)
+            json_schema::compatibility::can_read(policy, reader, writer)
         }
         (Document::Protobuf(reader), Document::Protobuf(writer)) => {
             protobuf::compatibility::can_read(reader, writer)
@@ -128,7 +161,8 @@ pub struct Earlier<'a> {
 }
 
 /// Checks `new` against `earlier`, oldest first; the messages of the newest version that does not fit, or nothing.
-pub fn check(level: Level, new: &Document, earlier: &[Earlier<'_>]) -> Vec<String> {
+pub fn check(rules: &Rules, new: &Document, earlier: &[Earlier<'_>]) -> Vec<String> {
+    let Rules { level, policy, .. } = *rules;
     let asked = match level.is_transitive() {
         true => earlier,
         false => &earlier[earlier.len().saturating_sub(1)..],
@@ -136,17 +170,17 @@ pub fn check(level: Level, new: &Document, earlier: &[Earlier<'_>]) -> Vec<Strin
     for old in asked.iter().rev() {
         let mut messages = Vec::new();
         if level.is_backward() {
-            let found = can_read(new, old.document);
+            let found = can_read_by(policy, new, old.document);
             messages.extend(found.iter().map(|incompatibility| incompatibility.message("new", "old")));
         }
         if level.is_forward() {
-            let found = can_read(old.document, new);
+            let found = can_read_by(policy, old.document, new);
             messages.extend(found.iter().map(|incompatibility| incompatibility.message("old", "new")));
         }
         if !messages.is_empty() {
             messages.push(format!("{{oldSchemaVersion: {}}}", old.version));
             messages.push(format!("{{oldSchema: '{}'}}", old.text));
-            messages.push(format!("{{validateFields: 'false', compatibility: '{level}'}}"));
+            messages.push(rules.told());
             return messages;
         }
     }

@@ -12,6 +12,7 @@ pub mod json_schema;
 mod place;
 pub mod protobuf;
 mod records;
+mod tags;
 pub mod validate;
 
 use std::sync::Arc;
@@ -22,6 +23,7 @@ pub use errors::{Error, Violation, kind_name, shorten};
 pub use framing::{frame, frame_message_index, unframe, unframe_message_index};
 pub use place::spot;
 pub use records::Transcoder;
+pub use tags::{Entity, Tagged};
 pub use validate::{RowEncoder, Validator};
 
 /// Another schema that one refers to: by its full name (Avro says nothing of it), its `$ref` or its import.
@@ -95,6 +97,15 @@ impl Document {
             (Document::Avro(avro), "resolved") => Some(avro.resolved()),
             (Document::Protobuf(protobuf), "serialized") => Some(protobuf.serialized()),
             _ => None,
+        }
+    }
+
+    /// Whether what it describes has a field of this name at the top: of a Protobuf file the first message counts.
+    pub fn has_field(&self, name: &str) -> bool {
+        match self {
+            Document::Avro(avro) => avro.has_field(name),
+            Document::JsonSchema(json) => json.has_property(name),
+            Document::Protobuf(protobuf) => protobuf.has_field(name),
         }
     }
 

@@ -8,6 +8,8 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 /// The property that a registry sets to a version's number.
 const VERSION_PROPERTY: &str = "confluent:version";
+/// The one that lists reserved fields, with commas.
+const RESERVED_PROPERTY: &str = "confluent:reserved";
 
 /// Another schema that a schema needs, and what it is called there.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -89,6 +91,12 @@ impl Metadata {
         self.properties.insert(VERSION_PROPERTY.to_owned(), version.to_string());
     }
 
+    /// The fields that no schema of the subject may have.
+    pub(crate) fn reserved(&self) -> BTreeSet<String> {
+        let listed = self.properties.get(RESERVED_PROPERTY).map(String::as_str).unwrap_or_default();
+        listed.split(',').map(str::trim).filter(|field| !field.is_empty()).map(str::to_owned).collect()
+    }
+
     /// Without the version's number, which says nothing of the schema itself.
     pub(crate) fn without_version(&self) -> Metadata {
         let mut rest = self.clone();
@@ -98,6 +106,18 @@ impl Metadata {
 }
 
 impl RuleSet {
+    /// With the rules of `over`, and without those that are named.
+    pub(crate) fn changed(self, over: Option<RuleSet>, without: &[String]) -> RuleSet {
+        let mut rules = match over {
+            Some(over) => self.merged(over),
+            None => self,
+        };
+        for list in [&mut rules.migration_rules, &mut rules.domain_rules, &mut rules.encoding_rules] {
+            list.retain(|rule| rule.name.as_ref().is_none_or(|name| !without.contains(name)));
+        }
+        rules
+    }
+
     /// A rule of `over` replaces the one of its name.
     fn merged(self, over: RuleSet) -> RuleSet {
         let rules = |mut kept: Vec<Rule>, over: Vec<Rule>| {
@@ -119,6 +139,34 @@ fn merge<T>(under: Option<T>, over: Option<T>, merged: impl Fn(T, T) -> T) -> Op
         (Some(under), Some(over)) => Some(merged(under, over)),
         (under, over) => over.or(under),
     }
+}
+
+/// How long a subject lives that belongs to a resource: by itself, or as long as the association.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub(crate) enum Lifecycle {
+    Strong,
+    #[default]
+    Weak,
+}
+
+/// A subject that belongs to a resource, which is a topic: what its keys or values are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Association {
+    pub(crate) subject: String,
+    #[serde(default)]
+    pub(crate) guid: String,
+    pub(crate) resource_name: String,
+    pub(crate) resource_namespace: String,
+    #[serde(default)]
+    pub(crate) resource_id: String,
+    pub(crate) resource_type: String,
+    pub(crate) association_type: String,
+    #[serde(default)]
+    pub(crate) lifecycle: Lifecycle,
+    #[serde(default)]
+    pub(crate) frozen: bool,
 }
 
 /// The settings of a subject, of a context or of everything.

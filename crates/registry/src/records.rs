@@ -1,13 +1,13 @@
 //! The records of the `_schemas` topic, in Confluent's format: JSON keys with a `keytype`, JSON values.
 //!
 //! Source: Confluent Schema Registry, storage package (`SchemaKey`, `SchemaValue`, `ConfigKey`, `ModeKey`, `ContextKey`,
-//! `DeleteSubjectKey`, `ClearSubjectKey`, `NoopKey`). Members that we do not know are kept out of our way, not an error.
+//! `DeleteSubjectKey`, `ClearSubjectKey`, `AssociationKey`, `NoopKey`). Members that we do not know are kept out of our way, not an error.
 
 use base::ContractKind;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
-use crate::entities::{Config, Metadata, Reference, RuleSet};
+use crate::entities::{Association, Config, Lifecycle, Metadata, Reference, RuleSet};
 
 /// The one that a registry has where it does not share its topic among several.
 const TENANT: &str = "default";
@@ -45,7 +45,60 @@ pub(crate) enum Entry {
         subject: Option<String>,
         mode: Option<String>,
     },
+    Association(Box<Association>),
+    AssociationGone(Box<AssociationKey>),
     Noop,
+}
+
+/// What an association is known by, in the order in which Confluent sorts them.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct AssociationKey {
+    pub(crate) resource_name: String,
+    pub(crate) resource_namespace: String,
+    pub(crate) resource_type: String,
+    pub(crate) association_type: String,
+    /// Its first writers left it out.
+    #[serde(default)]
+    pub(crate) subject: Option<String>,
+}
+
+impl AssociationKey {
+    pub(crate) fn of(association: &Association) -> Self {
+        let Association {
+            resource_name, resource_namespace, resource_type, association_type, subject, ..
+        } = association.clone();
+        Self { resource_name, resource_namespace, resource_type, association_type, subject: Some(subject) }
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct WrittenAssociationKey<'a> {
+    keytype: &'a str,
+    tenant: &'a str,
+    resource_name: &'a str,
+    resource_namespace: &'a str,
+    resource_type: &'a str,
+    association_type: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subject: Option<&'a str>,
+    magic: i32,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct AssociationValue<'a> {
+    subject: &'a str,
+    guid: &'a str,
+    tenant: &'a str,
+    resource_name: &'a str,
+    resource_namespace: &'a str,
+    resource_id: &'a str,
+    resource_type: &'a str,
+    association_type: &'a str,
+    lifecycle: Lifecycle,
+    frozen: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -167,6 +220,10 @@ impl Entry {
                 let mode = value.as_ref().and_then(|value| value.get("mode")?.as_str());
                 Entry::Mode { subject, mode: mode.map(str::to_owned) }
             }
+            "ASSOC" => match value {
+                Some(value) => Entry::Association(serde_json::from_slice(value).ok()?),
+                None => Entry::AssociationGone(serde_json::from_value(key.clone()).ok()?),
+            },
             "NOOP" => Entry::Noop,
             _ => return None,
         })
@@ -209,9 +266,41 @@ impl Entry {
                 let value = mode.as_ref().map(|mode| json(&ModeValue { subject, mode }));
                 (key("MODE", Some(subject), None, 0), value)
             }
+            Entry::Association(association) => {
+                (association_key(&AssociationKey::of(association)), Some(association_value(association)))
+            }
+            Entry::AssociationGone(key) => (association_key(key), None),
             Entry::Noop => (key("NOOP", None, None, 0), None),
         }
     }
+}
+
+fn association_key(key: &AssociationKey) -> Vec<u8> {
+    json(&WrittenAssociationKey {
+        keytype: "ASSOC",
+        tenant: TENANT,
+        resource_name: &key.resource_name,
+        resource_namespace: &key.resource_namespace,
+        resource_type: &key.resource_type,
+        association_type: &key.association_type,
+        subject: key.subject.as_deref(),
+        magic: 0,
+    })
+}
+
+fn association_value(association: &Association) -> Vec<u8> {
+    json(&AssociationValue {
+        subject: &association.subject,
+        guid: &association.guid,
+        tenant: TENANT,
+        resource_name: &association.resource_name,
+        resource_namespace: &association.resource_namespace,
+        resource_id: &association.resource_id,
+        resource_type: &association.resource_type,
+        association_type: &association.association_type,
+        lifecycle: association.lifecycle,
+        frozen: association.frozen,
+    })
 }
 
 fn json(value: &impl Serialize) -> Vec<u8> {
@@ -323,6 +412,31 @@ mod tests {
             None,
         );
         check(Entry::Noop, r#"{"keytype":"NOOP","magic":0}"#, None);
+    }
+
+    #[test]
+    fn records_of_associations_are_confluents() {
+        let association = Association {
+            subject: "s".to_owned(),
+            guid: "g".to_owned(),
+            resource_name: "topic".to_owned(),
+            resource_namespace: "lkc-1".to_owned(),
+            resource_id: "7".to_owned(),
+            resource_type: "topic".to_owned(),
+            association_type: "value".to_owned(),
+            lifecycle: Lifecycle::Strong,
+            frozen: false,
+        };
+        let key = r#"{"keytype":"ASSOC","tenant":"default","resourceName":"topic","resourceNamespace":"lkc-1","resourceType":"topic","associationType":"value","subject":"s","magic":0}"#;
+        let gone = AssociationKey::of(&association);
+        check(
+            Entry::Association(Box::new(association)),
+            key,
+            Some(
+                r#"{"subject":"s","guid":"g","tenant":"default","resourceName":"topic","resourceNamespace":"lkc-1","resourceId":"7","resourceType":"topic","associationType":"value","lifecycle":"STRONG","frozen":false}"#,
+            ),
+        );
+        check(Entry::AssociationGone(Box::new(gone)), key, None);
     }
 
     /// In the order and with the spaces that Karapace writes, and as a Confluent registry of version 7 does.

@@ -1,13 +1,15 @@
 //! What the topic says: subjects, versions, ids, settings and modes. It changes only by `apply`, in the topic's order, so a
 //! restart reads back the same; requests ask it and make entries from it.
 //!
-//! `state/find.rs` answers what there is, `state/register.rs` takes schemas in, `state/delete.rs` takes them out,
-//! `state/settings.rs` has levels and modes.
+//! `state/find.rs` answers what there is, `state/register.rs` takes schemas in, `state/tags.rs` tags them, `state/delete.rs`
+//! takes them out, `state/settings.rs` has levels and modes, `state/associations.rs` the topics that subjects belong to.
 
+mod associations;
 mod delete;
 mod find;
 mod register;
 mod settings;
+mod tags;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -21,27 +23,30 @@ use serde::Serialize;
 
 use crate::{
     Error,
-    entities::{Config, Metadata, Reference, RuleSet},
+    entities::{Association, Config, Metadata, Reference, RuleSet},
     names::{DEFAULT_CONTEXT, context_of},
-    records::{Entry, SchemaValue, type_name, type_of},
+    records::{AssociationKey, Entry, SchemaValue, type_name, type_of},
 };
 
-pub(crate) use register::Asked;
+pub(crate) use associations::{Associated, Filter, Request, Wish};
+pub(crate) use register::{Asked, Registered};
 pub(crate) use settings::Mode;
+pub(crate) use tags::{Retagged, Tags};
 
 /// By what settings are kept: a subject, a context's `:.name:`, or `None` for everything.
 type Scope = Option<String>;
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct State {
     subjects: BTreeMap<String, BTreeMap<i32, Version>>,
     contexts: BTreeMap<String, Ids>,
     configs: BTreeMap<Scope, Config>,
     modes: BTreeMap<Scope, Mode>,
+    associations: BTreeMap<AssociationKey, Association>,
 }
 
 /// The ids of one context.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Ids {
     by_id: HashMap<i32, Held>,
     by_content: HashMap<Arc<Content>, i32>,
@@ -50,7 +55,7 @@ struct Ids {
 }
 
 /// What an id stands for.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Held {
     content: Arc<Content>,
     versions_count: usize,
@@ -143,9 +148,7 @@ impl Content {
         if more != (&Vec::new(), &None, &None) {
             digest.update(serde_json::to_vec(&more).unwrap_or_default());
         }
-        let hex: String = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-        let parts = [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]];
-        parts.join("-")
+        as_uuid(digest)
     }
 
     fn of(value: &SchemaValue) -> Option<Content> {
@@ -160,6 +163,13 @@ impl Content {
             rule_set: value.rule_set.clone(),
         })
     }
+}
+
+/// A digest, written as a UUID.
+fn as_uuid(digest: Md5) -> String {
+    let hex: String = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    let parts = [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]];
+    parts.join("-")
 }
 
 impl Found {
@@ -214,6 +224,10 @@ impl State {
                 Some(mode) => drop(self.modes.insert(subject, mode)),
                 None => drop(self.modes.remove(&subject)),
             },
+            Entry::Association(association) => {
+                drop(self.associations.insert(AssociationKey::of(&association), *association));
+            }
+            Entry::AssociationGone(key) => self.drop_association(&key),
             Entry::Noop => {}
         }
     }

@@ -3,7 +3,7 @@
 use base::ContractKind;
 use contracts::{
     Document, Referenced,
-    compatibility::{self, Earlier, Level},
+    compatibility::{self, Earlier, Level, Rules},
 };
 
 pub(super) const AVRO_WORDS: &[&str] = &[
@@ -104,8 +104,10 @@ fn feed(kind: ContractKind, input: &[u8]) {
     let again = Document::parse_with(kind, "again", &canonical, &references);
     let again = again.unwrap_or_else(|error| panic!("its canonical form is no schema: {error}: {canonical}"));
     assert_eq!(again.canonical(), canonical, "a canonical form has itself as its own");
+    let tagged = document.inline_tags();
+    drop((document.with_tags(&tagged, &[]), document.with_tags(&[], &tagged)));
     let earlier = Earlier { version: 1, text: &canonical, document: &again };
-    let said = compatibility::check(Level::Full, &document, &[earlier]);
+    let said = compatibility::check(&Rules::of(Level::Full), &document, &[earlier]);
     assert!(said.is_empty(), "it does not fit itself: {said:?}");
 }
 

@@ -10,6 +10,7 @@ mod encode;
 mod json;
 mod parse;
 mod print;
+mod tags;
 mod texts;
 mod write_schema;
 
@@ -163,6 +164,13 @@ impl Node {
 impl Avro {
     pub(crate) fn shape(&self, id: NodeId) -> &Shape {
         &self.nodes[id].shape
+    }
+
+    pub(crate) fn has_field(&self, name: &str) -> bool {
+        match self.shape(self.root) {
+            Shape::Record { fields, .. } => fields.iter().any(|field| field.name == name),
+            _ => false,
+        }
     }
 }
 

@@ -93,6 +93,31 @@ fn json_objects_by_their_content_model() {
 }
 
 #[test]
+fn a_lenient_policy_lets_open_objects_grow() {
+    let closed = r#","additionalProperties":false"#;
+    let (a, b) = (r#""a":{"type":"string"}"#, r#""b":{"type":"integer"}"#);
+    let both = format!("{a},{b}");
+    let texts = r#","additionalProperties":{"type":"string"}"#;
+    for (old, new, strict, lenient) in [
+        (object(a, ""), object(&both, ""), false, true),
+        (object(a, ""), object(a, closed), false, true),
+        (object(a, ""), object(a, texts), false, true),
+        (object(&both, closed), object(a, closed), false, false),
+        (object(a, ""), object(r#""a":{"type":"integer"}"#, ""), false, false),
+        // What is compared within a choice is compared by the same policy.
+        (object(a, ""), format!(r#"{{"oneOf":[{{"type":"null"}},{}]}}"#, object(&both, "")), false, true),
+    ] {
+        let (old, new) = (document(&old), document(&new));
+        let earlier = [Earlier { version: 1, text: "…", document: &old }];
+        let fits = |policy| {
+            let rules = Rules { level: Level::Backward, policy, validates_fields: false };
+            check(&rules, &new, &earlier).is_empty()
+        };
+        assert_eq!((fits(Policy::Strict), fits(Policy::Lenient)), (strict, lenient), "{new:?}");
+    }
+}
+
+#[test]
 fn json_types_values_and_bounds() {
     for (old, new, expected) in [
         (r#"{"type":"integer"}"#, r#"{"type":"number"}"#, ""),
@@ -150,7 +175,7 @@ fn levels_ask_the_right_way_round() {
     let (narrow, wide) = (document(r#"avro "int""#), document(r#"avro "long""#));
     let check_level = |level, new: &Document, old: &Document, good: bool| {
         let earlier = [Earlier { version: 1, text: "…", document: old }];
-        assert_eq!(check(level, new, &earlier).is_empty(), good, "{level}");
+        assert_eq!(check(&Rules::of(level), new, &earlier).is_empty(), good, "{level}");
     };
     check_level(Level::Backward, &wide, &narrow, true);
     check_level(Level::Backward, &narrow, &wide, false);
@@ -163,8 +188,8 @@ fn levels_ask_the_right_way_round() {
         Earlier { version: 1, text: "\"string\"", document: &text },
         Earlier { version: 2, text: "\"int\"", document: &narrow },
     ];
-    assert!(check(Level::Backward, &wide, &earlier).is_empty());
-    let messages = check(Level::BackwardTransitive, &wide, &earlier);
+    assert!(check(&Rules::of(Level::Backward), &wide, &earlier).is_empty());
+    let messages = check(&Rules::of(Level::BackwardTransitive), &wide, &earlier);
     assert_eq!(
         messages,
         [

@@ -4,7 +4,7 @@
 use serde_json::{Map, Value as Json};
 
 use super::{DEPTH_MAX, resolve};
-use crate::compatibility::Incompatibility;
+use crate::compatibility::{Incompatibility, Policy};
 
 /// A step from the old schema to the new one, breaking or not.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,8 +73,17 @@ const COMPATIBLE: [&str; 57] = [
     "NOT_TYPE_NARROWED",
 ];
 
-pub(super) fn is_compatible(kind: &str) -> bool {
-    COMPATIBLE.contains(&kind)
+/// What is compatible besides where the policy is lenient.
+const COMPATIBLE_IF_LENIENT: [&str; 5] = [
+    "ADDITIONAL_PROPERTIES_NARROWED",
+    "ADDITIONAL_PROPERTIES_REMOVED",
+    "PROPERTY_ADDED_TO_OPEN_CONTENT_MODEL",
+    "PROPERTY_ADDED_NOT_COVERED_BY_PARTIALLY_OPEN_CONTENT_MODEL",
+    "PROPERTY_REMOVED_NOT_COVERED_BY_PARTIALLY_OPEN_CONTENT_MODEL",
+];
+
+pub(super) fn is_compatible(policy: Policy, kind: &str) -> bool {
+    COMPATIBLE.contains(&kind) || (policy == Policy::Lenient && COMPATIBLE_IF_LENIENT.contains(&kind))
 }
 
 impl Change {

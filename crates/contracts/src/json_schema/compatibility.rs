@@ -9,7 +9,7 @@ use super::{
     DEPTH_MAX, JsonSchema,
     changes::{Change, Content, Items, distinct, followed, is_compatible, matching},
 };
-use crate::compatibility::Incompatibility;
+use crate::compatibility::{Incompatibility, Policy};
 
 /// The names of a bound's four changes.
 macro_rules! bounds {
@@ -24,15 +24,22 @@ macro_rules! bounds {
 }
 
 /// What keeps `reader` from reading data of `writer`.
-pub fn can_read(reader: &JsonSchema, writer: &JsonSchema) -> Vec<Incompatibility> {
-    let mut diff =
-        Diff { old: &writer.json, new: &reader.json, at: Vec::new(), open: Vec::new(), changes: Vec::new() };
+pub fn can_read(policy: Policy, reader: &JsonSchema, writer: &JsonSchema) -> Vec<Incompatibility> {
+    let mut diff = Diff {
+        policy,
+        old: &writer.json,
+        new: &reader.json,
+        at: Vec::new(),
+        open: Vec::new(),
+        changes: Vec::new(),
+    };
     diff.compare(&writer.json, &reader.json);
-    let breaking = diff.changes.into_iter().filter(|change| !is_compatible(change.kind));
+    let breaking = diff.changes.into_iter().filter(|change| !is_compatible(policy, change.kind));
     breaking.map(|change| change.told()).collect()
 }
 
 struct Diff<'a> {
+    policy: Policy,
     old: &'a Json,
     new: &'a Json,
     at: Vec<String>,
@@ -196,7 +203,7 @@ impl Diff<'_> {
         let before = self.changes.len();
         self.compare(old, new);
         let changes = self.changes.split_off(before);
-        let compatible = changes.iter().all(|change| is_compatible(change.kind));
+        let compatible = changes.iter().all(|change| is_compatible(self.policy, change.kind));
         (changes, compatible)
     }
 

@@ -8,6 +8,7 @@ mod changes;
 pub mod compatibility;
 mod connect;
 mod decode;
+mod tags;
 
 pub use connect::{Mapping, schema_of};
 pub(crate) use decode::decimal;
@@ -68,14 +69,23 @@ impl JsonSchema {
         &self.json
     }
 
+    /// The document as it was given.
+    fn document(&self) -> &Json {
+        self.own.as_ref().unwrap_or(&self.json)
+    }
+
     /// Compact, in the order of the text: the registry's identity.
     pub fn canonical(&self) -> String {
-        self.own.as_ref().unwrap_or(&self.json).to_string()
+        self.document().to_string()
     }
 
     /// Compact, with the members of every object sorted: Confluent's `normalize=true`.
     pub fn normalized(&self) -> String {
-        sorted(self.own.as_ref().unwrap_or(&self.json)).to_string()
+        sorted(self.document()).to_string()
+    }
+
+    pub(crate) fn has_property(&self, name: &str) -> bool {
+        self.document().get("properties").is_some_and(|properties| properties.get(name).is_some())
     }
 
     pub(crate) fn title(&self) -> Option<String> {

@@ -13,6 +13,7 @@ mod json;
 mod known;
 mod options;
 mod print;
+mod tags;
 
 pub use decode::{Mapping, MessageReader};
 pub use json::{MessageWriter, Messages};
@@ -96,6 +97,11 @@ impl Protobuf {
 
     fn main(&self) -> &FileDescriptorProto {
         self.files.last().expect("the file itself is among them")
+    }
+
+    pub(crate) fn has_field(&self, name: &str) -> bool {
+        let first = self.main().message_type.first();
+        first.is_some_and(|message| message.field.iter().any(|field| field.name() == name))
     }
 
     /// The indexes that the wire format has in front of a message: `[1, 0]` is the first one within the second.

@@ -59,6 +59,19 @@ pub(super) fn quoted(text: &str) -> String {
     out
 }
 
+/// The text within a string of the text format; of what is escaped, quotes and backslashes.
+fn unquoted(text: &str) -> String {
+    let within = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(text);
+    let (mut out, mut letters) = (String::with_capacity(within.len()), within.chars().peekable());
+    while let Some(letter) = letters.next() {
+        match (letter, letters.peek()) {
+            ('\\', Some('"' | '\'' | '\\')) => out.extend(letters.next()),
+            _ => out.push(letter),
+        }
+    }
+    out
+}
+
 fn written(options: &[UninterpretedOption], sorted: bool) -> Vec<Printed> {
     options.iter().map(|option| one_written(option, sorted)).collect()
 }
@@ -80,8 +93,7 @@ fn one_written(option: &UninterpretedOption, sorted: bool) -> Printed {
     } else if let Some(text) = &option.string_value {
         quoted(&String::from_utf8_lossy(text))
     } else {
-        let text = option.aggregate_value.as_deref().unwrap_or_default();
-        let mut members = Members { letters: text.chars().peekable() }.map();
+        let mut members = Aggregate::read(option.aggregate_value.as_deref().unwrap_or_default());
         if sorted {
             members.sort();
         }
@@ -92,13 +104,54 @@ fn one_written(option: &UninterpretedOption, sorted: bool) -> Printed {
 }
 
 /// A value in Protobuf's text format.
-enum Aggregate {
+pub(super) enum Aggregate {
     Plain(String),
     Map(Vec<(String, Aggregate)>),
     List(Vec<Aggregate>),
 }
 
 impl Aggregate {
+    /// The inside of an aggregate, which the parser has checked already.
+    pub(super) fn read(text: &str) -> Self {
+        Members { letters: text.chars().peekable() }.map()
+    }
+
+    /// The strings of a member, which may be one or several.
+    pub(super) fn texts(&self, member: &str) -> Vec<String> {
+        let Aggregate::Map(members) = self else { return Vec::new() };
+        let values = members.iter().filter(|(name, _)| name == member).flat_map(|(_, value)| match value {
+            Aggregate::List(items) => items.iter().collect(),
+            value => vec![value],
+        });
+        let texts = values.filter_map(|value| match value {
+            Aggregate::Plain(text) => Some(unquoted(text)),
+            _ => None,
+        });
+        texts.collect()
+    }
+
+    /// Lets a member be this list; without any it goes.
+    pub(super) fn set(&mut self, member: &str, texts: Vec<String>) {
+        let Aggregate::Map(members) = self else { return };
+        let at = members.iter().position(|(name, _)| name == member);
+        let list = Aggregate::List(texts.into_iter().map(Aggregate::Plain).collect());
+        let is_empty = matches!(&list, Aggregate::List(items) if items.is_empty());
+        match at {
+            Some(at) if is_empty => drop(members.remove(at)),
+            Some(at) => members[at].1 = list,
+            None if is_empty => {}
+            None => members.push((member.to_owned(), list)),
+        }
+    }
+
+    /// Its members as a parser leaves them: without the brackets around.
+    pub(super) fn inside(&self) -> String {
+        match self {
+            Aggregate::Map(members) if members.is_empty() => String::new(),
+            value => value.print().trim_start_matches('{').trim_end_matches('}').to_owned(),
+        }
+    }
+
     fn sort(&mut self) {
         match self {
             Aggregate::Plain(_) => {}
@@ -110,7 +163,7 @@ impl Aggregate {
         }
     }
 
-    fn print(&self) -> String {
+    pub(super) fn print(&self) -> String {
         let lines = |open: char, lines: Vec<String>, close: char| {
             let lines = lines.join(",\n");
             let mut out = format!("{open}\n");
@@ -131,7 +184,7 @@ impl Aggregate {
     }
 }
 
-/// Reads the inside of an aggregate, which the parser has checked already.
+/// Reads values in the text format.
 struct Members<'a> {
     letters: Peekable<Chars<'a>>,
 }

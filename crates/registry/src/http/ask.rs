@@ -8,16 +8,18 @@ use axum::{
 use base::ContractKind;
 use bytes::Bytes;
 use cloud::answers::Refused;
-use serde::de::DeserializeOwned;
+use contracts::{Entity, Tagged};
+use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value as Json, json};
 
 use super::CONTENT_TYPE;
 use crate::{
     Error,
     entities::Reference,
+    journal::Journal,
     names::{DEFAULT_CONTEXT, EVERY_CONTEXT, context_from, normalized, qualified},
     records::type_of,
-    state::{Asked, Wanted},
+    state::{Asked, Retagged, Tags, Wanted},
 };
 
 /// Path and query of a request; a path below `/contexts/{context}` means that context's subjects.
@@ -72,18 +74,22 @@ impl Ask {
         }
     }
 
-    pub(super) fn subject(&self) -> String {
-        self.within_context(self.named("subject").unwrap_or_default())
+    /// The subject of the path; where its settings have an alias, the one that it stands for.
+    pub(super) fn subject(&self, journal: &Journal) -> String {
+        let subject = self.within_context(self.named("subject").unwrap_or_default());
+        journal.read(|state| state.aliased(subject))
     }
 
     /// The subject that a query names to say in which context an id is meant; may be a context alone.
-    pub(super) fn subject_param(&self) -> String {
-        self.within_context(self.param("subject").unwrap_or_default())
+    pub(super) fn subject_param(&self, journal: &Journal) -> String {
+        let subject = self.within_context(self.param("subject").unwrap_or_default());
+        journal.read(|state| state.aliased(subject))
     }
 
-    /// What settings are asked for: a subject, a context, or everything.
+    /// What settings are asked for: a subject, a context, or everything. Its alias is one of them, and not followed.
     pub(super) fn scope(&self) -> Option<String> {
-        Some(self.subject()).filter(|subject| !subject.is_empty())
+        let subject = self.within_context(self.named("subject").unwrap_or_default());
+        Some(subject).filter(|subject| !subject.is_empty())
     }
 
     /// The beginning of the subjects that are asked for; of all contexts where nothing is said.
@@ -103,8 +109,9 @@ impl Ask {
         self.named("id").and_then(|id| id.parse().ok()).ok_or(Error::Http(Refused::Page))
     }
 
-    pub(super) fn guid(&self) -> &str {
-        self.named("guid").unwrap_or_default()
+    /// A part of the path by its name; empty where the path has none.
+    pub(super) fn text(&self, name: &str) -> &str {
+        self.named(name).unwrap_or_default()
     }
 
     /// The part of a list that `offset` and `limit` ask for; a limit that is out of bounds counts for nothing.
@@ -172,5 +179,61 @@ pub(super) fn asked(subject: &str, body: &Json) -> Result<Asked, Error> {
         rule_set: member(body, "ruleSet")?,
         id: id.filter(|id| *id > 0),
         version: version.unwrap_or(0),
+        tags: Tags {
+            add: tagged(body, "schemaTagsToAdd")?,
+            remove: tagged(body, "schemaTagsToRemove")?,
+            propagate: member(body, "propagateSchemaTags")?.unwrap_or(false),
+        },
+    })
+}
+
+/// Confluent's `SchemaTags`.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct SchemaTags {
+    schema_entity: SchemaEntity,
+    #[serde(default)]
+    tags: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct SchemaEntity {
+    entity_path: String,
+    entity_type: String,
+}
+
+/// A list of tags, and what in the schema has them: `[{"schemaEntity": {"entityPath": …, "entityType": …}, "tags": […]}]`.
+pub(super) fn tagged(body: &Json, name: &str) -> Result<Vec<Tagged>, Error> {
+    let listed: Option<Vec<SchemaTags>> = member(body, name)?;
+    let read = |SchemaTags { schema_entity, tags }| {
+        let SchemaEntity { entity_path: path, entity_type } = schema_entity;
+        let known = [Entity::Record, Entity::Field].into_iter().find(|one| entity_name(*one) == entity_type);
+        let unknown = || Error::Body {
+            reason: format!("{name}: an entity is sr_record or sr_field, not {entity_type}"),
+        };
+        Ok::<_, Error>(Tagged { entity: known.ok_or_else(unknown)?, path, tags })
+    };
+    listed.unwrap_or_default().into_iter().map(read).collect()
+}
+
+pub(super) fn entity_name(entity: Entity) -> &'static str {
+    match entity {
+        Entity::Record => "sr_record",
+        Entity::Field => "sr_field",
+    }
+}
+
+/// What becomes of a version's tags, metadata and rules: Confluent's `TagSchemaRequest`.
+pub(super) fn retagged(body: &Json) -> Result<Retagged, Error> {
+    let names: Option<Vec<String>> = member(body, "rulesToRemove")?;
+    Ok(Retagged {
+        new_version: member(body, "newVersion")?,
+        add: tagged(body, "tagsToAdd")?,
+        remove: tagged(body, "tagsToRemove")?,
+        metadata: member(body, "metadata")?,
+        rule_set: member(body, "ruleSet")?,
+        rules_to_merge: member(body, "rulesToMerge")?,
+        rules_to_remove: names,
     })
 }

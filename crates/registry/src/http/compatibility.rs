@@ -18,7 +18,7 @@ pub(super) async fn with_one(State(journal): Shared, ask: Ask, body: Bytes) -> A
 }
 
 fn check(journal: &Journal, ask: &Ask, wanted: Option<Wanted>, body: &Bytes) -> Result<Json, Error> {
-    let subject = ask.subject();
+    let subject = ask.subject(journal);
     let asked = asked(&subject, &object(body)?)?;
     let messages = journal.read(|state| {
         let given = state.given(&subject, &asked, ask.is_on("normalize"))?;

@@ -41,7 +41,10 @@ fn is_write(request: &Request) -> bool {
     let path = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str).unwrap_or_default();
     match *request.method() {
         Method::PUT | Method::DELETE => !path.is_empty(),
-        Method::POST => path.ends_with("/subjects/{subject}/versions") && !path.contains("/compatibility/"),
+        Method::POST => {
+            let ends = ["/subjects/{subject}/versions", "/tags", "/associations"];
+            ends.iter().any(|end| path.ends_with(end)) && !path.contains("/compatibility/")
+        }
         _ => false,
     }
 }

@@ -2,6 +2,7 @@
 //! `forward` passes on what another registry has to write.
 
 mod ask;
+mod associations;
 mod compatibility;
 mod forward;
 mod schemas;
@@ -19,6 +20,7 @@ use axum::{
     routing::{delete, get, post},
 };
 use cloud::answers::{Refused, accepted};
+use contracts::{Document, Tagged};
 use serde_json::{Value as Json, json};
 
 use crate::{Error, journal::Journal, state::Found};
@@ -73,9 +75,17 @@ fn of_a_context() -> Router<Arc<Journal>> {
             get(subjects::version).delete(subjects::delete_version),
         )
         .route("/subjects/{subject}/versions/{version}/schema", get(subjects::text))
+        .route("/subjects/{subject}/versions/{version}/tags", post(subjects::tag))
         .route("/subjects/{subject}/versions/{version}/referencedby", get(subjects::referenced_by))
         .route("/compatibility/subjects/{subject}/versions", post(compatibility::with_all))
         .route("/compatibility/subjects/{subject}/versions/{version}", post(compatibility::with_one))
+        .route("/associations", post(associations::create))
+        .route("/associations/subjects/{subject}", get(associations::of_subject))
+        .route(
+            "/associations/resources/{resource}",
+            get(associations::of_id).put(associations::create_or_update).delete(associations::delete),
+        )
+        .route("/associations/resources/{resource}/{name}", get(associations::of_name))
         .route("/config", get(settings::config).put(settings::set_config).delete(settings::delete_config))
         .route(
             "/config/{subject}",
@@ -94,6 +104,18 @@ async fn accept(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     response
+}
+
+/// Where a schema's text has tags of those asked for (`*` is each one), as the API tells it.
+fn tags_found(document: &Document, wanted: &[String]) -> Option<Json> {
+    let is_wanted = |tag: &String| wanted.iter().any(|wanted| wanted == "*" || wanted == tag);
+    let found = document.inline_tags().into_iter().filter(|tagged| tagged.tags.iter().any(is_wanted));
+    let found = found.map(|Tagged { entity, path, tags }| {
+        let entity = json!({ "entityPath": path, "entityType": ask::entity_name(entity) });
+        json!({ "schemaEntity": entity, "tags": tags })
+    });
+    let found: Vec<Json> = found.collect();
+    (!found.is_empty()).then(|| found.into())
 }
 
 /// A version with all that the API shows.

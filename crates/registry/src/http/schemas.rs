@@ -7,18 +7,18 @@ use axum::{
 };
 use serde_json::{Value as Json, json};
 
-use super::{Answer, Ask, NAMES_COUNT_MAX, SCHEMAS_COUNT_MAX, Shared, ask::text, shown};
-use crate::{Error, journal::Journal, names::qualified};
+use super::{Answer, Ask, NAMES_COUNT_MAX, SCHEMAS_COUNT_MAX, Shared, ask::text, shown, tags_found};
+use crate::{Error, journal::Journal, names::qualified, state::Found};
 
 pub(super) async fn types() -> Answer {
     Answer(Ok(json!(["JSON", "PROTOBUF", "AVRO"])))
 }
 
-/// `?subject&format&fetchMaxId`; without them the answer lies ready.
+/// `?subject&format&fetchMaxId&findTags`; without them the answer lies ready.
 pub(super) async fn by_id(State(journal): Shared, ask: Ask) -> Response {
     let format = ask.param("format").filter(|format| !format.is_empty());
-    if format.is_none() && !ask.is_on("fetchMaxId") {
-        let subject = ask.subject_param();
+    if format.is_none() && !ask.is_on("fetchMaxId") && ask.param("findTags").is_none() {
+        let subject = ask.subject_param(&journal);
         let answer = ask.id().and_then(|id| journal.read(|state| state.answer(id, &subject)));
         return answer.map_or_else(|error| Answer(Err(error)).into_response(), text);
     }
@@ -26,14 +26,19 @@ pub(super) async fn by_id(State(journal): Shared, ask: Ask) -> Response {
 }
 
 fn by_id_with(journal: &Journal, ask: &Ask, format: Option<&str>) -> Result<Json, Error> {
-    let (id, subject) = (ask.id()?, ask.subject_param());
+    let (id, subject) = (ask.id()?, ask.subject_param(journal));
     journal.read(|state| {
         let content = state.by_id(id, &subject)?;
-        let text = match format {
-            Some(format) => state.document(&subject, &content)?.formatted(format),
-            None => None,
+        let tags = ask.params("findTags");
+        let document = match format.is_some() || !tags.is_empty() {
+            true => Some(state.document(&subject, &content)?),
+            false => None,
         };
+        let text = format.and_then(|format| document.as_ref()?.formatted(format));
         let mut members = content.shown(text.as_deref());
+        if let Some(found) = document.and_then(|document| tags_found(&document, &tags)) {
+            members.insert("schemaTags".to_owned(), found);
+        }
         if ask.is_on("fetchMaxId") {
             members.insert("maxId".to_owned(), state.id_max(&subject).into());
         }
@@ -45,7 +50,7 @@ fn by_id_with(journal: &Journal, ask: &Ask, format: Option<&str>) -> Result<Json
 pub(super) async fn by_guid(State(journal): Shared, ask: Ask) -> Answer {
     let format = ask.param("format").filter(|format| !format.is_empty());
     Answer(journal.read(|state| {
-        let (content, ids) = state.by_guid(ask.guid())?;
+        let (content, ids) = state.by_guid(ask.text("guid"))?;
         let subject = ids.first().map(|(context, _)| qualified(context, "")).unwrap_or_default();
         let text = match format {
             Some(format) => state.document(&subject, &content)?.formatted(format),
@@ -57,14 +62,14 @@ pub(super) async fn by_guid(State(journal): Shared, ask: Ask) -> Answer {
 
 pub(super) async fn ids_of_guid(State(journal): Shared, ask: Ask) -> Answer {
     Answer(journal.read(|state| {
-        let (_, ids) = state.by_guid(ask.guid())?;
+        let (_, ids) = state.by_guid(ask.text("guid"))?;
         Ok(ids.into_iter().map(|(context, id)| json!({ "context": context, "id": id })).collect())
     }))
 }
 
 /// The schema itself, not as a text within JSON.
 pub(super) async fn text_by_id(State(journal): Shared, ask: Ask) -> Response {
-    let subject = ask.subject_param();
+    let subject = ask.subject_param(&journal);
     let content = ask.id().and_then(|id| {
         journal.read(|state| {
             let content = state.by_id(id, &subject)?;
@@ -76,10 +81,15 @@ pub(super) async fn text_by_id(State(journal): Shared, ask: Ask) -> Response {
     content.map_or_else(|error| Answer(Err(error)).into_response(), text)
 }
 
+fn uses(journal: &Journal, ask: &Ask, id: i32) -> Result<Vec<(String, i32)>, Error> {
+    let subject = ask.subject_param(journal);
+    journal.read(|state| state.uses(id, &subject, ask.is_on("deleted")))
+}
+
 /// `?subject&deleted&offset&limit`
 pub(super) async fn subjects_of_id(State(journal): Shared, ask: Ask) -> Answer {
     Answer(ask.id().and_then(|id| {
-        let uses = journal.read(|state| state.uses(id, &ask.subject_param(), ask.is_on("deleted")))?;
+        let uses = uses(&journal, &ask, id)?;
         let mut subjects: Vec<String> = uses.into_iter().map(|(subject, _)| subject).collect();
         subjects.dedup();
         Ok(ask.page(subjects, NAMES_COUNT_MAX).collect())
@@ -89,16 +99,27 @@ pub(super) async fn subjects_of_id(State(journal): Shared, ask: Ask) -> Answer {
 /// `?subject&deleted&offset&limit`
 pub(super) async fn versions_of_id(State(journal): Shared, ask: Ask) -> Answer {
     Answer(ask.id().and_then(|id| {
-        let uses = journal.read(|state| state.uses(id, &ask.subject_param(), ask.is_on("deleted")))?;
+        let uses = uses(&journal, &ask, id)?;
         let page = ask.page(uses, NAMES_COUNT_MAX);
         Ok(page.map(|(subject, version)| json!({ "subject": subject, "version": version })).collect())
     }))
 }
 
-/// `?subjectPrefix&deleted&latestOnly&offset&limit`
+/// `?subjectPrefix&aliases&deleted&latestOnly&offset&limit`
 pub(super) async fn all(State(journal): Shared, ask: Ask) -> Answer {
-    let found = journal.read(|state| state.all(&ask.prefix(), ask.is_on("deleted"), ask.is_on("latestOnly")));
-    Answer(Ok(ask.page(found, SCHEMAS_COUNT_MAX).map(|found| shown(&found, None)).collect()))
+    let (prefix, deleted, latest_only) = (ask.prefix(), ask.is_on("deleted"), ask.is_on("latestOnly"));
+    let (found, aliases) = journal.read(|state| {
+        let aliases = if ask.is_on("aliases") { state.aliases(&prefix) } else { Default::default() };
+        (state.all(&prefix, &aliases, deleted, latest_only), aliases)
+    });
+    let shown = |found: Found| {
+        let mut version = shown(&found, None);
+        if let Some(aliases) = aliases.get(&found.subject) {
+            version["aliases"] = json!(aliases);
+        }
+        version
+    };
+    Answer(Ok(ask.page(found, SCHEMAS_COUNT_MAX).map(shown).collect()))
 }
 
 pub(super) async fn contexts(State(journal): Shared, ask: Ask) -> Answer {

@@ -56,6 +56,8 @@ pub(super) async fn set_config(State(journal): Shared, ask: Ask, body: Bytes) ->
     Answer(put_config(&journal, ask.scope(), &body).await)
 }
 
+const POLICIES: [&str; 3] = ["STRICT", "LENIENT", "LOGICAL"];
+
 /// What is named changes, what is null goes, what is not named stays.
 async fn put_config(journal: &Journal, scope: Option<String>, body: &Bytes) -> Result<Json, Error> {
     let mut body = object(body)?;
@@ -65,6 +67,11 @@ async fn put_config(journal: &Journal, scope: Option<String>, body: &Bytes) -> R
             let level: Level = level.as_str().unwrap_or("").parse().map_err(|_| Error::InvalidLevel)?;
             body[name] = level.name().into();
         }
+    }
+    if let Some(policy) = body.get("compatibilityPolicy").filter(|policy| !policy.is_null()) {
+        let known =
+            POLICIES.into_iter().find(|known| policy.as_str().is_some_and(|p| known.eq_ignore_ascii_case(p)));
+        body["compatibilityPolicy"] = known.ok_or(Error::InvalidLevel)?.into();
     }
     let named: Vec<(&str, Json)> =
         MEMBERS.iter().filter_map(|(name, kept)| Some((*kept, body.get(name)?.clone()))).collect();
@@ -118,6 +125,7 @@ pub(super) async fn set_mode(State(journal): Shared, ask: Ask, body: Bytes) -> A
     Answer(changed.await)
 }
 
+/// `?recursive`
 pub(super) async fn delete_mode(State(journal): Shared, ask: Ask) -> Answer {
     let scope = ask.scope();
     let deleted = journal.change(|state| {
@@ -128,7 +136,8 @@ pub(super) async fn delete_mode(State(journal): Shared, ask: Ask) -> Answer {
         match before {
             None => Err(Error::SubjectNotFound { subject: scope.unwrap_or_default() }),
             Some(before) => {
-                Ok((json!({ "mode": before.name() }), vec![Entry::Mode { subject: scope, mode: None }]))
+                let entries = state.without_mode(scope.as_deref(), ask.is_on("recursive"));
+                Ok((json!({ "mode": before.name() }), entries))
             }
         }
     });

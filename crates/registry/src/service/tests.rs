@@ -1,7 +1,10 @@
 //! The API end to end: over HTTP, on a real broker. A script is lines of `METHOD path body -> status answer`.
 
+mod aliases;
 mod api;
+mod associations;
 mod election;
+mod tags;
 
 use std::{net::SocketAddr, path::Path};
 
@@ -35,7 +38,10 @@ async fn ask(registry: &Handle, method: &str, path: &str, body: &str) -> (u16, J
 /// Digests say nothing in a script; a test of their own looks at them.
 fn without_guids(answer: &mut Json) {
     match answer {
-        Json::Object(members) => drop(members.remove("guid")),
+        Json::Object(members) => {
+            members.remove("guid");
+            members.values_mut().for_each(without_guids);
+        }
         Json::Array(items) => items.iter_mut().for_each(without_guids),
         _ => {}
     }

@@ -145,9 +145,29 @@ impl State {
         Ok(all.collect())
     }
 
-    pub(crate) fn all(&self, prefix: &str, deleted: bool, latest_only: bool) -> Vec<Found> {
+    /// The subjects that have other names of this beginning, and those names.
+    pub(crate) fn aliases(&self, prefix: &str) -> BTreeMap<String, Vec<String>> {
+        let mut aliases: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for alias in self.configs.keys().flatten().filter(|alias| begins_with(alias, prefix)) {
+            let subject = self.aliased(alias.clone());
+            if subject != *alias {
+                aliases.entry(subject).or_default().push(alias.clone());
+            }
+        }
+        aliases
+    }
+
+    /// Of the subjects that begin so, and of those that aliases stand for.
+    pub(crate) fn all(
+        &self,
+        prefix: &str,
+        aliases: &BTreeMap<String, Vec<String>>,
+        deleted: bool,
+        latest_only: bool,
+    ) -> Vec<Found> {
         let mut all = Vec::new();
-        for (subject, versions) in self.subjects.iter().filter(|(subject, _)| begins_with(subject, prefix)) {
+        let is_asked = |subject: &str| begins_with(subject, prefix) || aliases.contains_key(subject);
+        for (subject, versions) in self.subjects.iter().filter(|(subject, _)| is_asked(subject)) {
             let shown = versions.iter().filter(|(_, version)| deleted || !version.deleted);
             let mut shown: Vec<Found> =
                 shown.map(|(number, version)| found(subject, *number, version)).collect();

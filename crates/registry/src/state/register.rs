@@ -6,7 +6,7 @@ use contracts::{
     compatibility::{Earlier, Level, check},
 };
 
-use super::{Content, Found, Mode, State, Wanted};
+use super::{Content, Found, Mode, State, Tags, Wanted};
 use crate::{
     Error,
     entities::{Config, Metadata, Reference, RuleSet},
@@ -27,11 +27,13 @@ pub(crate) struct Asked {
     pub(crate) id: Option<i32>,
     /// 0 is the next one, and so is -1, which also puts the number into the metadata.
     pub(crate) version: i32,
+    /// What becomes of the tags in its text.
+    pub(crate) tags: Tags,
 }
 
 /// A schema that was parsed, in the form that is kept.
 pub(crate) struct Given {
-    document: Document,
+    pub(super) document: Document,
     content: Content,
 }
 
@@ -143,21 +145,25 @@ impl State {
         wanted: Option<Wanted>,
     ) -> Result<Vec<String>, Error> {
         let config = self.config_that_holds(Some(subject));
-        let level = self.level_that_holds(subject);
+        let rules = config.rules();
         let mut earlier: Vec<Found> = match (wanted, self.versions(subject, false, false)) {
-            (None | Some(Wanted::Latest), Err(_)) => return Ok(Vec::new()),
+            (None | Some(Wanted::Latest), Err(_)) => Vec::new(),
             (None, Ok(_)) => self.newest_first(subject, false).collect(),
             (Some(wanted), _) => vec![self.version(subject, wanted, false)?],
         };
-        if level == Level::None {
-            return Ok(Vec::new());
+        let mut messages = match rules.validates_fields {
+            true => reserved_fields_missed(given, earlier.first()),
+            false => Vec::new(),
+        };
+        if rules.level == Level::None {
+            earlier.clear();
         }
         // Only versions of the same group are compared, by the property that names it.
         if let Some(group) = &config.compatibility_group {
             let value = |content: &Content| content.metadata.as_ref()?.properties.get(group).cloned();
             earlier.retain(|found| value(&found.content) == value(&given.content));
         }
-        if !level.is_transitive() {
+        if !rules.level.is_transitive() {
             earlier.truncate(1);
         }
         earlier.reverse();
@@ -170,7 +176,12 @@ impl State {
             .zip(&documents)
             .map(|(found, document)| Earlier { version: found.version, text: &found.content.text, document })
             .collect();
-        Ok(check(level, &given.document, &earlier))
+        let found = check(&rules, &given.document, &earlier);
+        if found.is_empty() && !messages.is_empty() {
+            messages.push(rules.told());
+        }
+        messages.extend(found);
+        Ok(messages)
     }
 
     /// What registering makes: nothing new where the subject has the schema, else entries.
@@ -192,6 +203,7 @@ impl State {
             asked.references.clone_from(&latest.content.references);
             changed = true;
         }
+        changed |= self.tag(subject, &mut asked, latest.as_ref())?;
         let mut given = self.given(subject, &asked, normalize)?;
         let is_plain = asked.id.is_none() && asked.version == 0;
         if let Some(same) =
@@ -271,6 +283,26 @@ impl State {
         );
         entries
     }
+}
+
+/// Where a version breaks what is reserved: by a field of such a name, or by not reserving what the one before it does.
+fn reserved_fields_missed(given: &Given, before: Option<&Found>) -> Vec<String> {
+    let reserved = |content: &Content| content.metadata.as_ref().map(Metadata::reserved).unwrap_or_default();
+    let (now, before) =
+        (reserved(&given.content), before.map(|found| reserved(&found.content)).unwrap_or_default());
+    let gone = before.difference(&now).map(|field| {
+        format!(
+            "{{errorType:\"RESERVED_FIELD_REMOVED\", description:\"The old schema reserves the field '{field}' and the new \
+             one does not\"}}"
+        )
+    });
+    let taken = now.iter().filter(|field| given.document.has_field(field)).map(|field| {
+        format!(
+            "{{errorType:\"FIELD_CONFLICTS_WITH_RESERVED_FIELD\", description:\"The new schema has the field '{field}', \
+             which it reserves\"}}"
+        )
+    });
+    gone.chain(taken).collect()
 }
 
 /// Fills in metadata and rules from the latest version and the settings; whether that says anything.

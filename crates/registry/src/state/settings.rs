@@ -1,12 +1,12 @@
 //! Levels, other settings and modes: of a subject, of its context, of everything.
 
-use contracts::compatibility::Level;
+use contracts::compatibility::{Level, Policy, Rules};
 
 use super::State;
 use crate::{
     Error,
     entities::Config,
-    names::{DEFAULT_CONTEXT, GLOBAL, begins_with, context_of, qualified},
+    names::{DEFAULT_CONTEXT, GLOBAL, begins_with, context_of, qualified, seen_from},
     records::Entry,
 };
 
@@ -73,9 +73,13 @@ impl State {
         config
     }
 
-    pub(crate) fn level_that_holds(&self, subject: &str) -> Level {
-        let level = self.config_that_holds(Some(subject)).compatibility_level;
-        level.and_then(|level| level.parse().ok()).unwrap_or_default()
+    /// The subject that an alias in its own settings stands for, else itself; the other one's alias is not followed.
+    pub(crate) fn aliased(&self, subject: String) -> String {
+        let alias = self.config(Some(subject.as_str())).and_then(|config| config.alias.as_deref());
+        match alias.filter(|alias| !alias.is_empty()) {
+            Some(alias) => seen_from(&subject, alias),
+            None => subject,
+        }
     }
 
     pub(crate) fn mode(&self, scope: Option<&str>) -> Option<Mode> {
@@ -100,20 +104,50 @@ impl State {
         }
     }
 
+    /// The ends of a mode and, with `recursive`, of those of the subjects that are within a context.
+    pub(crate) fn without_mode(&self, scope: Option<&str>, recursive: bool) -> Vec<Entry> {
+        let end = |scope: Option<String>| Entry::Mode { subject: scope, mode: None };
+        let mut entries = vec![end(scope.map(str::to_owned))];
+        if recursive {
+            let others = self.modes.keys().flatten().filter(|other| {
+                Some(other.as_str()) != scope && other.as_str() != GLOBAL && is_within(scope, other)
+            });
+            entries.extend(others.cloned().map(|other| end(Some(other))));
+        }
+        entries
+    }
+
     /// A mode's change; IMPORT wants an empty registry, context or subject, or `force`.
     pub(crate) fn change_mode(&self, scope: Option<&str>, mode: Mode, force: bool) -> Result<Entry, Error> {
-        let is_within = |subject: &str| match scope {
-            None => context_of(subject) == DEFAULT_CONTEXT,
-            Some(context) if context == qualified(context_of(context), "") => begins_with(subject, context),
-            Some(scope) => subject == scope,
-        };
         let is_new = !self.mode_that_holds(scope).takes_ids();
-        let taken = self.subjects("", false, false).into_iter().any(is_within);
+        let taken = self.subjects("", false, false).into_iter().any(|subject| is_within(scope, subject));
         if mode == Mode::Import && is_new && !force && taken {
             return Err(Error::NotPermitted {
                 reason: "Cannot import since found existing subjects".to_owned(),
             });
         }
         Ok(Entry::Mode { subject: scope.map(str::to_owned), mode: Some(mode.name().to_owned()) })
+    }
+}
+
+/// Whether a subject is what settings are of: in the default context, in the context named, or the subject itself.
+fn is_within(scope: Option<&str>, subject: &str) -> bool {
+    match scope {
+        None => context_of(subject) == DEFAULT_CONTEXT,
+        Some(context) if context == qualified(context_of(context), "") => begins_with(subject, context),
+        Some(scope) => subject == scope,
+    }
+}
+
+impl Config {
+    /// What a new version is held against by these settings.
+    pub(super) fn rules(&self) -> Rules {
+        let level = self.compatibility_level.as_deref().and_then(|level| level.parse::<Level>().ok());
+        let is_lenient = self.compatibility_policy.as_deref() == Some("LENIENT");
+        Rules {
+            level: level.unwrap_or_default(),
+            policy: if is_lenient { Policy::Lenient } else { Policy::Strict },
+            validates_fields: self.validate_fields == Some(true),
+        }
     }
 }

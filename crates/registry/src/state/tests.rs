@@ -35,6 +35,7 @@ fn asked(text: &str) -> Asked {
         rule_set: None,
         id: None,
         version: 0,
+        tags: Tags::default(),
     }
 }
 
@@ -91,7 +92,11 @@ fn settings_fall_back_to_the_contexts_and_to_the_global_ones() {
         config(Some(":.c:"), Some("FORWARD")),
     ]);
     assert_eq!(
-        ["s", "t", "u", ":.c:s", ":.d:s"].map(|subject| state.level_that_holds(subject).name()),
+        ["s", "t", "u", ":.c:s", ":.d:s"].map(|subject| state
+            .config_that_holds(Some(subject))
+            .rules()
+            .level
+            .name()),
         ["NONE", "FULL", "FULL", "FORWARD", "BACKWARD"]
     );
     assert!(state.config(Some("t")).is_none());

@@ -195,6 +195,83 @@ fn every_method_of_the_client_is_answered() {
     assert_eq!(run_python(&python, METHODS, &[&parts.registry(), &name("methods")]), "kept\n");
 }
 
+const ALIAS: &str = r#"
+import sys
+from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
+from confluent_kafka.schema_registry.avro import AvroDeserializer, AvroSerializer
+from confluent_kafka.serialization import MessageField, SerializationContext
+registry, subject = sys.argv[1:]
+client = SchemaRegistryClient({"url": registry})
+schema = Schema('{"type":"record","name":"R","fields":[{"name":"a","type":"int"}]}', "AVRO")
+schema_id = client.register_schema(subject, schema)
+alias = subject + "-alias-value"
+other = SchemaRegistryClient({"url": registry})
+assert other.get_latest_version(alias).subject == subject
+assert other.lookup_schema(alias, schema).schema_id == schema_id
+assert other.get_schema(schema_id, subject_name=alias).schema_str == schema.schema_str
+# A producer to the topic of the other name needs nothing registered there.
+context = SerializationContext(subject + "-alias", MessageField.VALUE)
+data = AvroSerializer(other, schema, conf={"auto.register.schemas": False})({"a": 7}, context)
+assert int.from_bytes(data[1:5], "big") == schema_id
+assert AvroDeserializer(SchemaRegistryClient({"url": registry}))(data, context) == {"a": 7}
+assert alias not in client.get_subjects()
+print("kept")
+"#;
+
+#[test]
+fn the_client_finds_a_subject_by_its_alias() {
+    let (_, parts) = shared();
+    let Some(python) = testkit::python() else { return };
+    let subject = name("alias");
+    let url = format!("{}/config/{subject}-alias-value", parts.registry());
+    http("PUT", &url, &format!(r#"{{"alias": "{subject}"}}"#)).expect(200);
+    assert_eq!(run_python(&python, ALIAS, &[&parts.registry(), &subject]), "kept\n");
+}
+
+const ASSOCIATIONS: &str = r#"
+import sys
+from confluent_kafka.schema_registry import (AssociationCreateOrUpdateInfo, AssociationCreateOrUpdateRequest, Schema,
+    SchemaRegistryClient)
+from confluent_kafka.schema_registry.avro import AvroDeserializer, AvroSerializer
+from confluent_kafka.schema_registry.error import SchemaRegistryError
+from confluent_kafka.serialization import MessageField, SerializationContext
+registry, topic = sys.argv[1:]
+client = SchemaRegistryClient({"url": registry})
+subject = topic + "-of-its-own"
+schema = Schema('{"type":"record","name":"R","fields":[{"name":"a","type":"int"}]}', "AVRO")
+first = client.register_schema(subject, schema)
+def request(lifecycle):
+    info = AssociationCreateOrUpdateInfo(subject=subject, association_type="value", lifecycle=lifecycle, frozen=False)
+    return AssociationCreateOrUpdateRequest(resource_name=topic, resource_namespace="lkc-1", resource_id=topic + "-id",
+                                            resource_type="topic", associations=[info])
+made = client.create_association(request("STRONG"))
+assert [(a.subject, a.lifecycle) for a in made.associations] == [(subject, "STRONG")], made
+try:
+    client.create_association(request("WEAK"))
+    raise SystemExit("a second association was taken")
+except SchemaRegistryError as error:
+    assert (error.http_status_code, error.error_code) == (409, 40903), error
+found = client.get_associations_by_resource_name(topic, "-", "topic", ["key", "value"])
+assert [(a.subject, a.resource_id, a.frozen) for a in found] == [(subject, topic + "-id", False)], found
+assert client.get_associations_by_resource_name(topic, "lkc-2", "topic") == []
+# The serializer, unless told otherwise, takes the subject that the topic's values are associated with.
+context = SerializationContext(topic, MessageField.VALUE)
+data = AvroSerializer(client, schema)({"a": 7}, context)
+assert int.from_bytes(data[1:5], "big") == first and topic + "-value" not in client.get_subjects()
+assert AvroDeserializer(SchemaRegistryClient({"url": registry}))(data, context) == {"a": 7}
+client.delete_associations(topic + "-id", "topic", ["value"], cascade_lifecycle=True)
+assert client.get_associations_by_resource_name(topic, "lkc-1") == []
+assert subject not in client.get_subjects(deleted=True)
+print("kept")
+"#;
+
+#[test]
+fn the_client_takes_the_subject_that_a_topic_is_associated_with() {
+    let (_, parts) = shared();
+    let Some(python) = testkit::python() else { return };
+    assert_eq!(run_python(&python, ASSOCIATIONS, &[&parts.registry(), &name("associated")]), "kept\n");
+}
+
 #[test]
 fn the_command_registers_protobuf_with_its_imports() {
     let (world, parts) = shared();

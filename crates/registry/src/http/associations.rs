@@ -1,0 +1,190 @@
+//! `/associations`: which subjects belong to a topic. `?resourceType&associationType&lifecycle`, `context`, `dryRun`
+
+use axum::{
+    body::Bytes,
+    extract::State,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use serde_json::{Value as Json, json};
+
+use super::{
+    Answer, Ask, SCHEMAS_COUNT_MAX, Shared,
+    ask::{asked, member, object},
+};
+use crate::{
+    Error,
+    entities::{Association, Lifecycle},
+    journal::Journal,
+    names::{context_from, normalized, qualified},
+    state::{Associated, Filter, Request, Wish},
+};
+
+/// The one kind of resource that there is.
+const TOPIC: &str = "topic";
+const VALUE: &str = "value";
+
+fn invalid(property: &str, reason: impl Into<String>) -> Error {
+    Error::InvalidAssociation { property: property.to_owned(), reason: reason.into() }
+}
+
+fn filter(ask: &Ask) -> Result<Filter, Error> {
+    let given = |name: &str| ask.param(name).filter(|text| !text.is_empty());
+    let lifecycle = given("lifecycle").map(|text| serde_json::from_value(text.to_ascii_uppercase().into()));
+    let lifecycle: Option<Lifecycle> =
+        lifecycle.transpose().map_err(|_| invalid("lifecycle", "it is STRONG or WEAK"))?;
+    Ok(Filter {
+        resource_type: given("resourceType").unwrap_or(TOPIC).to_owned(),
+        association_types: ask.params("associationType"),
+        lifecycle,
+    })
+}
+
+fn listed(ask: &Ask, found: impl FnOnce(&Filter) -> Vec<Association>) -> Answer {
+    Answer(
+        filter(ask).map(|filter| ask.page(found(&filter), SCHEMAS_COUNT_MAX).map(|one| json!(one)).collect()),
+    )
+}
+
+pub(super) async fn of_subject(State(journal): Shared, ask: Ask) -> Answer {
+    let subject = ask.subject(&journal);
+    listed(&ask, |filter| journal.read(|state| state.associations_of_subject(&subject, filter)))
+}
+
+pub(super) async fn of_id(State(journal): Shared, ask: Ask) -> Answer {
+    let id = ask.text("resource");
+    listed(&ask, |filter| journal.read(|state| state.associations_of_id(id, filter)))
+}
+
+/// Here the resource is a namespace, which `-` leaves open.
+pub(super) async fn of_name(State(journal): Shared, ask: Ask) -> Answer {
+    let (namespace, name) = (ask.text("resource"), ask.text("name"));
+    listed(&ask, |filter| journal.read(|state| state.associations_of_name(namespace, name, filter)))
+}
+
+/// What is there already may only be the same.
+pub(super) async fn create(State(journal): Shared, ask: Ask, body: Bytes) -> Answer {
+    Answer(associate(&journal, &ask, &body, false).await)
+}
+
+pub(super) async fn create_or_update(State(journal): Shared, ask: Ask, body: Bytes) -> Answer {
+    Answer(associate(&journal, &ask, &body, true).await)
+}
+
+async fn associate(journal: &Journal, ask: &Ask, body: &Bytes, update: bool) -> Result<Json, Error> {
+    let (dry, body) = (ask.is_on("dryRun"), object(body)?);
+    let request = request(ask, &body, dry)?;
+    let mut answer =
+        json!({ "resourceName": request.resource_name, "resourceNamespace": request.resource_namespace });
+    if !request.resource_id.is_empty() {
+        answer["resourceId"] = request.resource_id.clone().into();
+    }
+    answer["resourceType"] = request.resource_type.clone().into();
+    if dry {
+        journal.read(|state| state.associate(&request, update).map(drop))?;
+        return Ok(answer);
+    }
+    let associated = journal.change(|state| state.associate(&request, update)).await?;
+    answer["associations"] = associated.into_iter().map(|one| told(journal, one)).collect();
+    Ok(answer)
+}
+
+fn told(journal: &Journal, associated: Associated) -> Json {
+    let Associated { association, registered } = associated;
+    let Association { subject, association_type, lifecycle, frozen, .. } = association;
+    let schema = registered.and_then(|registered| {
+        let mut members = journal.read(|state| state.by_id(registered.id, &subject)).ok()?.shown(None);
+        members.insert("subject".to_owned(), json!(subject));
+        members.insert("id".to_owned(), registered.id.into());
+        Some(members)
+    });
+    let mut told = json!({
+        "subject": subject, "associationType": association_type, "lifecycle": lifecycle, "frozen": frozen,
+    });
+    if let Some(schema) = schema {
+        told["schema"] = schema.into();
+    }
+    told
+}
+
+/// A name that must be there and hold nothing that a path could not.
+fn name(body: &Json, property: &str) -> Result<String, Error> {
+    let name: Option<String> = member(body, property)?;
+    let name =
+        name.filter(|name| !name.is_empty()).ok_or_else(|| invalid(property, "it is missing or empty"))?;
+    match name.chars().any(char::is_control) {
+        true => Err(invalid(property, "it has control characters")),
+        false => Ok(name),
+    }
+}
+
+fn request(ask: &Ask, body: &Json, dry: bool) -> Result<Request, Error> {
+    let of_path = Some(ask.text("resource")).filter(|id| !id.is_empty());
+    let resource_id: Option<String> = member(body, "resourceId")?;
+    let resource_id = match (resource_id.filter(|id| !id.is_empty()), of_path) {
+        (Some(id), Some(of_path)) if id != of_path => {
+            return Err(invalid("resourceId", "it is another one than the path's"));
+        }
+        (None, None) if !dry => return Err(invalid("resourceId", "it is missing or empty")),
+        (id, of_path) => id.or_else(|| of_path.map(str::to_owned)).unwrap_or_default(),
+    };
+    let resource_type: Option<String> = member(body, "resourceType")?;
+    let resource_type = resource_type.filter(|kind| !kind.is_empty()).unwrap_or_else(|| TOPIC.to_owned());
+    if resource_type != TOPIC {
+        return Err(invalid("resourceType", format!("it is not '{TOPIC}'")));
+    }
+    let (resource_name, resource_namespace) = (name(body, "resourceName")?, name(body, "resourceNamespace")?);
+    let given: Vec<Json> = member(body, "associations")?.unwrap_or_default();
+    let mut associations: Vec<Wish> = Vec::with_capacity(given.len());
+    for one in &given {
+        let wish = wish(ask, one, &resource_namespace, &resource_name)?;
+        if associations.iter().any(|other| other.association_type == wish.association_type) {
+            return Err(invalid("associationType", format!("'{}' comes twice", wish.association_type)));
+        }
+        associations.push(wish);
+    }
+    if associations.is_empty() {
+        return Err(invalid("associations", "it is missing or empty"));
+    }
+    Ok(Request { resource_name, resource_namespace, resource_id, resource_type, associations })
+}
+
+/// Without a subject it is the one of the topic's name, in the context of the namespace's.
+fn wish(ask: &Ask, body: &Json, namespace: &str, topic: &str) -> Result<Wish, Error> {
+    let kind: Option<String> = member(body, "associationType")?;
+    let association_type = kind.filter(|kind| !kind.is_empty()).unwrap_or_else(|| VALUE.to_owned());
+    let subject: Option<String> = member(body, "subject")?;
+    let subject = match (subject.filter(|subject| !subject.is_empty()), ask.param("context")) {
+        (None, _) => qualified(&context_from(namespace), &format!("{topic}-{association_type}")),
+        (Some(subject), Some(context)) if !subject.starts_with(":.") => {
+            qualified(&context_from(context), &subject)
+        }
+        (Some(subject), _) => normalized(&subject),
+    };
+    let schema: Option<Json> = member(body, "schema")?;
+    let schema = schema.map(|schema| asked(&subject, &schema)).transpose()?;
+    Ok(Wish {
+        association_type,
+        lifecycle: member(body, "lifecycle")?,
+        frozen: member(body, "frozen")?,
+        schema,
+        normalize: member(body, "normalize")?.unwrap_or(false),
+        subject,
+    })
+}
+
+/// `?cascadeLifecycle`: subjects of strong associations go with them.
+pub(super) async fn delete(State(journal): Shared, ask: Ask) -> Response {
+    match dissociate(&journal, &ask).await {
+        Ok(()) => StatusCode::NO_CONTENT.into_response(),
+        Err(error) => Answer(Err(error)).into_response(),
+    }
+}
+
+async fn dissociate(journal: &Journal, ask: &Ask) -> Result<(), Error> {
+    let (id, filter, cascade) = (ask.text("resource"), filter(ask)?, ask.is_on("cascadeLifecycle"));
+    match ask.is_on("dryRun") {
+        true => journal.read(|state| state.dissociate(id, &filter, cascade).map(drop)),
+        false => journal.change(|state| Ok(((), state.dissociate(id, &filter, cascade)?))).await,
+    }
+}
