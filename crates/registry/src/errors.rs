@@ -1,10 +1,14 @@
 //! What the registry refuses or cannot do: for the API Confluent's status, `error_code` and sentences, for people code
 //! and help.
 
+mod associations;
+
 use std::{io, net::SocketAddr};
 
 use base::{Code, Problem, Spot, code};
 use cloud::answers::Refused;
+
+pub use associations::Unassociated;
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -72,20 +76,8 @@ pub enum Error {
     ContextNotEmpty { context: String },
     #[error("{reason}")]
     NotPermitted { reason: String },
-    #[error("Association for '{resource}' not found.")]
-    NoAssociation { resource: String },
-    #[error("An association of type '{kind}' already exists for resource '{resource}'")]
-    ResourceAssociated { kind: String, resource: String },
-    #[error("An association already exists for subject '{subject}'")]
-    SubjectAssociated { subject: String },
-    #[error("A strong association already exists for subject '{subject}'")]
-    StronglyAssociated { subject: String },
-    #[error("No active (non-deleted) version exists for subject '{subject}'")]
-    NoLivingVersion { subject: String },
-    #[error("The association of type '{kind}' is frozen for subject '{subject}'")]
-    AssociationFrozen { kind: String, subject: String },
-    #[error("The association has an invalid value for the property '{property}': {reason}")]
-    InvalidAssociation { property: String, reason: String },
+    #[error(transparent)]
+    Association(Unassociated),
     #[error(
         "Schema being registered is incompatible with an earlier schema for subject \"{subject}\", details: [{}]",
         messages.join(", ")
@@ -137,13 +129,7 @@ impl Error {
             Error::InvalidLevel => (422, 42203),
             Error::InvalidMode => (422, 42204),
             Error::NotPermitted { .. } => (422, 42205),
-            Error::NoAssociation { .. } => (404, 40410),
-            Error::ResourceAssociated { .. } => (409, 40903),
-            Error::SubjectAssociated { .. } => (409, 40904),
-            Error::StronglyAssociated { .. } => (409, 40905),
-            Error::NoLivingVersion { .. } => (409, 40907),
-            Error::AssociationFrozen { .. } => (409, 40908),
-            Error::InvalidAssociation { .. } => (422, 42212),
+            Error::Association(refused) => refused.answer(),
             Error::NoReference { .. } => (422, 42201),
             Error::Referenced { .. } => (422, 42206),
             Error::InvalidSubject { .. } => (422, 42208),
@@ -201,8 +187,6 @@ impl Problem for Error {
             | Error::GuidNotFound { .. }
             | Error::NoSubjectLevel { .. }
             | Error::ContextNotFound { .. }
-            | Error::NoAssociation { .. }
-            | Error::NoLivingVersion { .. }
             | Error::NoSubjectMode { .. } => code::TM0404,
             Error::SubjectSoftDeleted { .. }
             | Error::ContextNotEmpty { .. }
@@ -215,16 +199,12 @@ impl Problem for Error {
             | Error::InvalidMode
             | Error::InvalidSubject { .. }
             | Error::Body { .. }
-            | Error::InvalidAssociation { .. }
             | Error::Http(_) => code::TM0407,
             Error::NoReference { .. } => code::TM0414,
             Error::Referenced { .. } => code::TM0415,
             Error::NoLeader { .. } | Error::Forward { .. } => code::TM0416,
             Error::OtherKind { .. } => code::TM0417,
-            Error::ResourceAssociated { .. }
-            | Error::SubjectAssociated { .. }
-            | Error::StronglyAssociated { .. }
-            | Error::AssociationFrozen { .. } => code::TM0418,
+            Error::Association(refused) => refused.code(),
             Error::NotPermitted { .. } => code::TM0408,
             Error::Incompatible { .. } | Error::CheckFailed { .. } => code::TM0409,
             Error::Unreachable { .. } => code::TM0410,
@@ -294,14 +274,7 @@ impl Problem for Error {
             Error::InvalidLevel => "give one of the levels named",
             Error::InvalidMode => "give one of the modes named",
             Error::NotPermitted { .. } => "change the mode first: PUT /mode",
-            Error::NoAssociation { .. } => "see what a subject belongs to: GET /associations/subjects/SUBJECT",
-            Error::ResourceAssociated { .. } => "change it: PUT /associations/resources/ID",
-            Error::SubjectAssociated { .. } | Error::StronglyAssociated { .. } => {
-                "let it be weak, and so the other one; or delete the other one first"
-            }
-            Error::NoLivingVersion { .. } => "register a schema there first, or send it with the association",
-            Error::AssociationFrozen { .. } => "delete it with cascadeLifecycle=true, and its subject with it",
-            Error::InvalidAssociation { .. } => "mend the property named",
+            Error::Association(refused) => refused.help(),
             Error::Incompatible { .. } => "give new fields a default, or see: tidemill schema check SUBJECT",
             Error::Body { .. } => "send a JSON object",
             Error::Unreachable { .. } => "start it (tidemill up), or give its address with --url",

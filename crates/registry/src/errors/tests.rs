@@ -41,16 +41,6 @@ fn all() -> Vec<Error> {
         Error::ContextNotFound { context: ".staging".to_owned() },
         Error::ContextNotEmpty { context: ".staging".to_owned() },
         Error::NotPermitted { reason: "Subject flights-value is in read-only mode".to_owned() },
-        Error::NoAssociation { resource: "7".to_owned() },
-        Error::ResourceAssociated { kind: "value".to_owned(), resource: "7".to_owned() },
-        Error::SubjectAssociated { subject: subject() },
-        Error::StronglyAssociated { subject: subject() },
-        Error::NoLivingVersion { subject: subject() },
-        Error::AssociationFrozen { kind: "value".to_owned(), subject: subject() },
-        Error::InvalidAssociation {
-            property: "resourceType".to_owned(),
-            reason: "it is not 'topic'".to_owned(),
-        },
         Error::Incompatible { subject: subject(), messages: vec!["{oldSchemaVersion: 1}".to_owned()] },
         Error::Store { reason: "Message timed out".to_owned() },
         Error::StoreTimeout { timeout_ms: 10_000 },
@@ -83,10 +73,24 @@ fn all() -> Vec<Error> {
     ]
 }
 
+fn associations() -> Vec<Error> {
+    let (subject, resource, kind) = (|| "flights-value".to_owned(), || "7".to_owned(), || "value".to_owned());
+    let all = [
+        Unassociated::NotFound { resource: resource() },
+        Unassociated::ResourceTaken { kind: kind(), resource: resource() },
+        Unassociated::SubjectTaken { subject: subject() },
+        Unassociated::StronglyTaken { subject: subject() },
+        Unassociated::NoLivingVersion { subject: subject() },
+        Unassociated::Frozen { kind: kind(), subject: subject() },
+        Unassociated::Invalid { property: "resourceType".to_owned(), reason: "it is not 'topic'".to_owned() },
+    ];
+    all.into_iter().map(Error::Association).collect()
+}
+
 #[test]
 fn errors_tell_what_to_do_and_answer_as_confluents() {
     let mut text = String::new();
-    for error in &all() {
+    for error in &all().into_iter().chain(associations()).collect::<Vec<_>>() {
         let (status, error_code) = error.answer();
         writeln!(text, "HTTP {status} {error_code}: {}\n{}", error.message(), plain(error)).unwrap();
     }

@@ -15,6 +15,7 @@ use super::{
 use crate::{
     Error,
     entities::{Association, Lifecycle},
+    errors::Unassociated,
     journal::Journal,
     names::{context_from, normalized, qualified},
     state::{Associated, Filter, Request, Wish},
@@ -25,7 +26,7 @@ const TOPIC: &str = "topic";
 const VALUE: &str = "value";
 
 fn invalid(property: &str, reason: impl Into<String>) -> Error {
-    Error::InvalidAssociation { property: property.to_owned(), reason: reason.into() }
+    Error::Association(Unassociated::Invalid { property: property.to_owned(), reason: reason.into() })
 }
 
 fn filter(ask: &Ask) -> Result<Filter, Error> {

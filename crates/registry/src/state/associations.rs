@@ -9,6 +9,7 @@ use super::{Asked, Registered, State, Wanted, as_uuid};
 use crate::{
     Error,
     entities::{Association, Lifecycle},
+    errors::Unassociated,
     names::check_subject,
     records::{AssociationKey, Entry},
 };
@@ -168,7 +169,10 @@ impl State {
             Some(before) if update => self.changed_association(before, wish)?,
             Some(_) => {
                 let resource = request.resource_id.clone();
-                return Err(Error::ResourceAssociated { kind: wish.association_type.clone(), resource });
+                return Err(Error::Association(Unassociated::ResourceTaken {
+                    kind: wish.association_type.clone(),
+                    resource,
+                }));
             }
             None => self.new_association(request, wish)?,
         };
@@ -191,7 +195,7 @@ impl State {
         let association = request.association(wish, lifecycle, frozen);
         check_frozen(&association)?;
         if wish.schema.is_none() && self.version(&wish.subject, Wanted::Latest, false).is_err() {
-            return Err(Error::NoLivingVersion { subject: wish.subject.clone() });
+            return Err(Error::Association(Unassociated::NoLivingVersion { subject: wish.subject.clone() }));
         }
         self.check_alone(&association)?;
         Ok(association)
@@ -201,7 +205,7 @@ impl State {
         let kind = || before.association_type.clone();
         if wish.subject != before.subject {
             let reason = format!("the association of type '{}' has the subject '{}'", kind(), before.subject);
-            return Err(Error::InvalidAssociation { property: "subject".to_owned(), reason });
+            return Err(Error::Association(Unassociated::Invalid { property: "subject".to_owned(), reason }));
         }
         let after = Association {
             lifecycle: wish.lifecycle.unwrap_or(before.lifecycle),
@@ -209,7 +213,10 @@ impl State {
             ..before.clone()
         };
         if before.frozen {
-            return Err(Error::AssociationFrozen { kind: kind(), subject: before.subject.clone() });
+            return Err(Error::Association(Unassociated::Frozen {
+                kind: kind(),
+                subject: before.subject.clone(),
+            }));
         }
         check_frozen(&after)?;
         self.check_alone(&after)?;
@@ -224,10 +231,10 @@ impl State {
         let mut others = others.map(|(_, other)| other);
         match association.lifecycle {
             Lifecycle::Strong if others.next().is_some() => {
-                Err(Error::SubjectAssociated { subject: subject.clone() })
+                Err(Error::Association(Unassociated::SubjectTaken { subject: subject.clone() }))
             }
             Lifecycle::Weak if others.any(|other| other.lifecycle == Lifecycle::Strong) => {
-                Err(Error::StronglyAssociated { subject: subject.clone() })
+                Err(Error::Association(Unassociated::StronglyTaken { subject: subject.clone() }))
             }
             Lifecycle::Strong | Lifecycle::Weak => Ok(()),
         }
@@ -242,14 +249,17 @@ impl State {
     ) -> Result<Vec<Entry>, Error> {
         let gone = self.associations_of_id(resource_id, filter);
         if gone.is_empty() {
-            return Err(Error::NoAssociation { resource: resource_id.to_owned() });
+            return Err(Error::Association(Unassociated::NotFound { resource: resource_id.to_owned() }));
         }
         let mut entries = Vec::new();
         for association in gone {
             let Association { subject, association_type: kind, lifecycle, frozen, .. } = &association;
             self.check_writable(subject)?;
             if *frozen && !cascade {
-                return Err(Error::AssociationFrozen { kind: kind.clone(), subject: subject.clone() });
+                return Err(Error::Association(Unassociated::Frozen {
+                    kind: kind.clone(),
+                    subject: subject.clone(),
+                }));
             }
             if cascade && *lifecycle == Lifecycle::Strong {
                 entries.extend(self.forget_subject(subject)?);
@@ -276,7 +286,7 @@ fn check_frozen(association: &Association) -> Result<(), Error> {
     match association.frozen && association.lifecycle == Lifecycle::Weak {
         true => {
             let reason = "an association with the lifecycle WEAK cannot be frozen".to_owned();
-            Err(Error::InvalidAssociation { property: "frozen".to_owned(), reason })
+            Err(Error::Association(Unassociated::Invalid { property: "frozen".to_owned(), reason }))
         }
         false => Ok(()),
     }
