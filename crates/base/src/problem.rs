@@ -42,6 +42,20 @@ pub fn plain(problem: &dyn Problem) -> String {
     text + &format!("\n  help: {}\n", problem.help())
 }
 
+/// An error and its causes in one line, each said once.
+pub fn line(error: &(dyn Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let said = error.to_string();
+        if !text.contains(&said) {
+            text += &format!(": {said}");
+        }
+        cause = error.source();
+    }
+    text
+}
+
 /// Where it happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Spot {

@@ -13,7 +13,7 @@ use object_store::{
 };
 use url::Url;
 
-use crate::Error;
+use crate::{Error, errors::at};
 
 /// Answers larger than this are not ours: 1,000 uploads with keys of 1 KiB are 2 MiB.
 const ANSWER_BYTES_MAX: usize = 8 << 20;
@@ -132,7 +132,8 @@ impl S3Calls {
             let authorizer = AwsAuthorizer::new(&credential, "s3", &self.region);
             authorizer.try_authorize(&mut request, None).map_err(|error| settings(error.to_string()))?;
         }
-        let unreachable = |source: base::BoxError| Error::unreachable(&self.endpoint, source);
+        let place = at(&self.address(), &self.endpoint);
+        let unreachable = |source: base::BoxError| Error::unreachable(&place, source);
         let response = self.client.execute(request).await.map_err(|error| unreachable(error.into()))?;
         let status = response.status().as_u16();
         let body = response.into_body().bytes().await.map_err(|error| unreachable(error.into()))?;

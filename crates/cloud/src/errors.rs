@@ -8,7 +8,7 @@ use std::{
 
 use base::{BoxError, Code, Fault, Problem, Spot, code};
 
-use crate::http;
+use crate::{Reason, http};
 
 /// What to do, where it takes long to say.
 const DENIED_BY_GOOGLE: &str = "check which identity is used (GOOGLE_APPLICATION_CREDENTIALS, or gcloud's application default \
@@ -29,7 +29,7 @@ pub enum Error {
     SignInExpired { who: String, login: String, source: BoxError },
     #[error("the AWS credentials of {who} could not be loaded")]
     CredentialsFailed { who: String, source: BoxError },
-    #[error("the object store {place} cannot be reached")]
+    #[error("{place} cannot be reached")]
     Unreachable { place: String, source: BoxError },
     #[error("{place} cannot be trusted")]
     Untrusted { place: String, source: BoxError },
@@ -214,34 +214,45 @@ impl Problem for Error {
 impl Error {
     /// Sorts an error of a store: `place` is the object's and `bucket` the bucket's address for the message.
     pub fn of_store(error: object_store::Error, place: &str, bucket: &str, endpoint: &str) -> Self {
-        let error = match identity_of(error) {
-            Ok(identity) => return identity,
+        let error = match ours_in(error) {
+            Ok(ours) => return ours.at(place, bucket),
             Err(error) => error,
         };
         let text = chain(&error);
         let place = place.to_owned();
+        let whole = || at(bucket, endpoint);
         let absent = |text: &str| text.contains("NoSuchBucket");
         match error {
             error if http::is_untrusted(&error) => {
-                Error::Untrusted { place: endpoint.to_owned(), source: error.into() }
+                Error::Untrusted { place: whole(), source: Reason::of(error) }
             }
             _ if absent(&text) => {
                 Error::NoBucket { bucket: bucket.to_owned(), endpoint: endpoint.to_owned() }
             }
             object_store::Error::NotFound { .. } => Error::NoObject { place },
             object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. } => {
-                Error::Denied { place, source: error.into() }
+                Error::Denied { place, source: Reason::of(error) }
             }
             error if http::is_nowhere(&error) || unreachable(&text) => {
-                Error::Unreachable { place: endpoint.to_owned(), source: error.into() }
+                Error::Unreachable { place: whole(), source: Reason::of(error) }
             }
-            error => Error::Store { place, source: error.into() },
+            error => Error::Store { place, source: Reason::of(error) },
+        }
+    }
+
+    /// What was said of a bucket, where it is known which object it was about.
+    fn at(self, object: &str, bucket: &str) -> Self {
+        let at = |place: String| if place == bucket { object.to_owned() } else { place };
+        match self {
+            Error::Denied { place, source } => Error::Denied { place: at(place), source },
+            Error::Store { place, source } => Error::Store { place: at(place), source },
+            other => other,
         }
     }
 
     /// There is no answer from `place`, whatever keeps it away.
     pub fn unreachable(place: &str, source: impl Into<BoxError>) -> Self {
-        let (place, source) = (place.to_owned(), source.into());
+        let (place, source) = (place.to_owned(), Reason::of(source));
         if http::is_untrusted(&*source) {
             return Error::Untrusted { place, source };
         }
@@ -323,8 +334,17 @@ impl Error {
     }
 }
 
-/// The identity's own error, when the store only passed it on.
-fn identity_of(error: object_store::Error) -> Result<Error, object_store::Error> {
+/// A bucket, and where it is.
+pub(crate) fn at(bucket: &str, endpoint: &str) -> String {
+    if bucket.is_empty() || bucket == endpoint {
+        endpoint.to_owned()
+    } else {
+        format!("{bucket} at {endpoint}")
+    }
+}
+
+/// An error that was ours already, when the store only passed it on.
+fn ours_in(error: object_store::Error) -> Result<Error, object_store::Error> {
     match error {
         object_store::Error::Generic { store, source } => match source.downcast::<Error>() {
             Ok(ours) => Ok(*ours),

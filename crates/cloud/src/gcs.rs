@@ -22,7 +22,7 @@ use serde_json::{Value, json};
 use tokio::sync::{Mutex, watch};
 use url::Url;
 
-use crate::{Error, gcp::Identity, http::Answered};
+use crate::{Error, errors::at, gcp::Identity, http::Answered};
 
 /// A chunk of a resumable upload is a multiple of this, but the last.
 const CHUNK_BYTES: usize = 256 << 10;
@@ -52,6 +52,10 @@ pub(crate) struct GcsCalls {
 impl GcsCalls {
     fn address(&self) -> String {
         format!("gs://{}", self.bucket)
+    }
+
+    fn unreachable(&self, source: reqwest::Error) -> Error {
+        Error::unreachable(&at(&self.address(), &self.endpoint), source)
     }
 
     fn url(&self, path: &[&str], query: &[(&str, &str)]) -> Result<Url, Error> {
@@ -99,7 +103,7 @@ impl GcsCalls {
         if let Some(identity) = &self.identity {
             request = request.bearer_auth(identity.token().await?.reveal());
         }
-        let unreachable = |source: reqwest::Error| Error::unreachable(&self.endpoint, source);
+        let unreachable = |source: reqwest::Error| self.unreachable(source);
         let response = request.send().await.map_err(unreachable)?;
         self.answered.note();
         Ok(response)
@@ -166,7 +170,7 @@ impl GcsCalls {
     }
 
     async fn stored(&self, response: Response) -> Result<PutResult, Error> {
-        let text = response.text().await.map_err(|source| Error::unreachable(&self.endpoint, source))?;
+        let text = response.text().await.map_err(|source| self.unreachable(source))?;
         let object: Value = serde_json::from_str(&text).unwrap_or_default();
         let word = |name: &str| object[name].as_str().map(str::to_owned);
         Ok(PutResult { e_tag: word("etag"), version: word("generation"), extensions: Default::default() })
@@ -188,7 +192,7 @@ impl GcsCalls {
                 return Err(object_store::Error::NotFound { path: from.to_string(), source });
             }
             let response = self.expect_success(response).await.map_err(generic)?;
-            let unreachable = |source: reqwest::Error| Error::unreachable(&self.endpoint, source);
+            let unreachable = |source: reqwest::Error| self.unreachable(source);
             let text = response.text().await.map_err(unreachable).map_err(generic)?;
             let answer: Value = serde_json::from_str(&text).unwrap_or_default();
             match answer["rewriteToken"].as_str().filter(|_| answer["done"] != true) {

@@ -5,7 +5,7 @@ use std::{
     error::Error as StdError,
     io,
     sync::{
-        Once,
+        Arc, Once,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
     time::Duration,
@@ -13,6 +13,8 @@ use std::{
 
 use async_trait::async_trait;
 use object_store::client::{HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpService};
+
+use crate::Reason;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// What `NO_PROXY` should always hold: a proxy cannot reach the caller's own loopback.
@@ -78,6 +80,9 @@ const UNKNOWN_NAME: &str = "failed to lookup address information";
 fn any_cause(error: &(dyn StdError + 'static), is_it: &dyn Fn(&(dyn StdError + 'static)) -> bool) -> bool {
     let mut cause = Some(error);
     while let Some(error) = cause {
+        if error.downcast_ref::<Reason>().is_some_and(|reason| any_cause(reason.whole(), is_it)) {
+            return true;
+        }
         // What an I/O error was made of is not among its causes.
         let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
         let inner = inner.map(|inner| inner as &(dyn StdError + 'static));
@@ -90,17 +95,21 @@ fn any_cause(error: &(dyn StdError + 'static), is_it: &dyn Fn(&(dyn StdError + '
 }
 
 /// Whether somebody has answered at an address. Until then it is no matter of waiting that nobody is there.
-#[derive(Debug, Default)]
-pub struct Answered(AtomicBool);
+#[derive(Debug, Default, Clone)]
+pub struct Answered(Arc<AtomicBool>);
 
 impl Answered {
     pub fn note(&self) {
         self.0.store(true, Relaxed);
     }
 
+    pub fn is_so(&self) -> bool {
+        self.0.load(Relaxed)
+    }
+
     /// Whether no second try mends it, as far as can be known.
     pub fn is_final(&self, error: &(dyn StdError + 'static)) -> bool {
-        is_untrusted(error) || (!self.0.load(Relaxed) && is_nowhere(error))
+        is_untrusted(error) || (!self.is_so() && is_nowhere(error))
     }
 }
 
@@ -112,8 +121,8 @@ pub(crate) struct Trusting {
 }
 
 impl Trusting {
-    pub(crate) fn new(client: reqwest::Client) -> Self {
-        Self { client, answered: Answered::default() }
+    pub(crate) fn new(client: reqwest::Client, answered: Answered) -> Self {
+        Self { client, answered }
     }
 }
 

@@ -73,16 +73,20 @@ pub struct GcsConfig {
 
 impl GcsConfig {
     /// As Google's own libraries are told: the emulator of `STORAGE_EMULATOR_HOST`, or Google with the identity that these
-    /// options and the environment give.
+    /// options and the environment give, at the address of gcloud's own variable where that is set (Private Service Connect).
     pub fn of_environment(bucket: &str, identity: &gcp::Options) -> Result<Self, Error> {
-        let emulator = std::env::var("STORAGE_EMULATOR_HOST").ok().filter(|host| !host.is_empty());
-        let endpoint =
-            emulator.map(|host| if host.contains("://") { host } else { format!("http://{host}") });
-        let identity = match endpoint {
-            Some(_) => None,
-            None => Some(gcp::Identity::load(identity)?),
-        };
-        Ok(Self { bucket: bucket.to_owned(), endpoint, project: None, identity })
+        let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let bucket = bucket.to_owned();
+        if let Some(host) = set("STORAGE_EMULATOR_HOST") {
+            let endpoint = if host.contains("://") { host } else { format!("http://{host}") };
+            return Ok(Self { bucket, endpoint: Some(endpoint), project: None, identity: None });
+        }
+        let endpoint = set("CLOUDSDK_API_ENDPOINT_OVERRIDES_STORAGE").map(|address| {
+            let address = address.trim_end_matches('/');
+            // gcloud wants the path of the JSON API in it.
+            address.strip_suffix("/storage/v1").unwrap_or(address).to_owned()
+        });
+        Ok(Self { bucket, endpoint, project: None, identity: Some(gcp::Identity::load(identity)?) })
     }
 }
 
@@ -94,6 +98,7 @@ pub struct Bucket {
     /// For messages: `https://s3.eu-west-1.amazonaws.com` or the endpoint as given.
     pub endpoint: String,
     pub(crate) calls: Calls,
+    answered: http::Answered,
 }
 
 #[derive(Debug, Clone)]
@@ -116,6 +121,11 @@ impl Bucket {
     pub fn error(&self, error: object_store::Error, key: &str) -> Error {
         let address = self.address();
         Error::of_store(error, &format!("{address}/{key}"), &address, &self.endpoint)
+    }
+
+    /// Whether anybody has answered at its address: that nobody does passes then.
+    pub fn has_answered(&self) -> bool {
+        self.answered.is_so()
     }
 
     /// Whether the bucket is there and our identity is good.
@@ -194,7 +204,8 @@ pub fn s3(config: &S3Config) -> Result<Bucket, Error> {
     let base = parse_endpoint(&endpoint)?;
     let path_style = config.path_style || !base.host_str().is_some_and(takes_bucket_names);
     let url = bucket_url(&base, &config.bucket, path_style)?;
-    let client = HttpClient::new(http::Trusting::new(request_client()?));
+    let answered = http::Answered::default();
+    let client = HttpClient::new(http::Trusting::new(request_client()?, answered.clone()));
     let mut builder = AmazonS3Builder::new()
         .with_bucket_name(&config.bucket)
         .with_region(&region)
@@ -225,7 +236,7 @@ pub fn s3(config: &S3Config) -> Result<Bucket, Error> {
         credentials,
         client,
     });
-    Ok(Bucket { store, name, endpoint, calls })
+    Ok(Bucket { store, name, endpoint, calls, answered })
 }
 
 /// Builds the client; asks nothing of the network.
@@ -255,25 +266,29 @@ pub fn gcs(config: &GcsConfig) -> Result<Bucket, Error> {
         Some(identity) => identity.clone(),
         None => Arc::new(StaticCredentialProvider::new(GcpCredential { bearer: String::new() })),
     };
+    let answered = http::Answered::default();
     let reads = GoogleCloudStorageBuilder::new()
         .with_bucket_name(&config.bucket)
         .with_base_url(&endpoint)
         .with_credentials(credentials)
         .with_skip_signature(config.identity.is_none())
-        .with_http_connector(Connector(HttpClient::new(http::Trusting::new(client.clone()))))
+        .with_http_connector(Connector(HttpClient::new(http::Trusting::new(
+            client.clone(),
+            answered.clone(),
+        ))))
         .with_retry(retries())
         .build()
         .map_err(|error| settings(error.to_string()))?;
     let calls = Arc::new(GcsCalls {
         client,
-        answered: http::Answered::default(),
+        answered: answered.clone(),
         endpoint: endpoint.clone(),
         bucket: config.bucket.clone(),
         project: config.project.clone(),
         identity: config.identity.clone(),
     });
     let store = Arc::new(GcsStore { reads, calls: calls.clone() });
-    Ok(Bucket { store, name: config.bucket.clone(), endpoint, calls: Calls::Gcs(calls) })
+    Ok(Bucket { store, name: config.bucket.clone(), endpoint, calls: Calls::Gcs(calls), answered })
 }
 
 /// A folder as an object store: writes are atomic (a temporary name, then a rename).

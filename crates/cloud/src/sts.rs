@@ -26,7 +26,7 @@ pub async fn caller(
     *request.uri_mut() = uri.parse().map_err(|error| settings(format!("{uri}: {error}")))?;
     let form = "application/x-www-form-urlencoded".parse().map_err(|_| settings("no header".to_owned()))?;
     request.headers_mut().insert("content-type", form);
-    let client = HttpClient::new(crate::http::Trusting::new(store::request_client()?));
+    let client = HttpClient::new(crate::http::Trusting::new(store::request_client()?, Default::default()));
     if let Some(provider) = store::provider(credentials) {
         let credential = provider.get_credential().await;
         let credential = credential.map_err(|error| Error::of_store(error, &place, "", &place))?;

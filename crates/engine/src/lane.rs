@@ -6,7 +6,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use base::{Backoff, Batch, Fault, Position, Receipt, Reject, Rejects, Split, Writer, crash_point};
+use base::{
+    Backoff, Batch, Fault, Position, Receipt, Reject, Rejects, Split, Writer, crash_point, problem::line,
+};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
@@ -74,7 +76,8 @@ pub(crate) async fn run(
                     let (place, tries) = (split.place.clone(), backoff.tries());
                     return Err(Error::RetriesSpent { place, tries, source }.fatal());
                 };
-                tracing::warn!(split = %split.id, error = %source, wait_ms = wait.as_millis() as u64, "begins again");
+                let (error, wait_ms) = (line(&*source), wait.as_millis() as u64);
+                tracing::warn!(split = %split.id, error, wait_ms, "begins again");
                 shared.progress.add_retries(1);
                 tokio::select! {
                     () = stop.cancelled() => return Ok(Outcome::Stopped),

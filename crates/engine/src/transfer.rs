@@ -9,7 +9,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use base::{Ask, Backoff, BoxError, Budget, Clock, Discovery, Fault, Lease, Load, Sink, Source, Split};
+use base::{
+    Ask, Backoff, BoxError, Budget, Clock, Discovery, Fault, Lease, Load, Sink, Source, Split, problem::line,
+};
 use tokio::{task::JoinSet, time::sleep};
 use tokio_util::sync::CancellationToken;
 
@@ -307,7 +309,7 @@ async fn wait_or_give_up(
     match fault {
         Fault::Transient(source) => {
             let Some(wait) = backoff.next() else { return Err(context(source).fatal()) };
-            tracing::warn!(error = %source, wait_ms = wait.as_millis() as u64, "tries again");
+            tracing::warn!(error = line(&*source), wait_ms = wait.as_millis() as u64, "tries again");
             tokio::select! { () = stop.cancelled() => {}, () = sleep(wait) => {} }
             Ok(())
         }

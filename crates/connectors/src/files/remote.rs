@@ -10,8 +10,9 @@ use std::{
     time::Duration,
 };
 
+use base::problem::line;
 use bytes::Bytes;
-use cloud::http;
+use cloud::{Reason, http};
 use futures::{Stream, StreamExt, TryStreamExt, stream::BoxStream};
 use object_store::{GetOptions, GetRange, ObjectStore, path::Path};
 use reqwest::{StatusCode, header};
@@ -106,15 +107,21 @@ impl Remote {
                 let options = GetOptions { range, if_match: version, ..GetOptions::default() };
                 let got = bucket.store.get_opts(&path, options).await.map_err(|error| {
                     let is_over = matches!(error, object_store::Error::Precondition { .. });
-                    match bucket.error(error, key) {
+                    let error = bucket.error(error, key);
+                    // Where somebody has answered before, that nobody is there passes.
+                    let is_nowhere =
+                        matches!(error, cloud::Error::Unreachable { .. }) && !bucket.has_answered();
+                    match error.is_passing() && !is_nowhere {
                         _ if is_over => Failure::Never(changed()),
-                        error @ cloud::Error::Store { .. } => Failure::Again(io::Error::other(error)),
-                        error => Failure::Never(io::Error::other(error)),
+                        true => Failure::Again(io::Error::other(error)),
+                        false => Failure::Never(io::Error::other(error)),
                     }
                 })?;
                 let known =
                     Known { size: Some(got.meta.size), version: got.meta.e_tag.clone(), takes_ranges: true };
-                let bodies = got.into_stream().map_err(io::Error::other).boxed();
+                let (bucket, key) = (bucket.clone(), key.clone());
+                let broken = move |error| io::Error::other(bucket.error(error, &key));
+                let bodies = got.into_stream().map_err(broken).boxed();
                 Ok(Answer { known, start, bodies })
             }
             Kind::Web(url) => fetch(url, start, end, self.known.get()).await,
@@ -150,7 +157,7 @@ async fn fetch(
         // Where somebody has answered before, that nobody is there passes.
         match http::is_untrusted(&error) || (known.is_none() && http::is_nowhere(&error)) {
             true => Failure::Never(io::Error::other(cloud::Error::unreachable(&place, error))),
-            false => Failure::Again(io::Error::other(error)),
+            false => Failure::Again(io::Error::other(Reason::of(error))),
         }
     })?;
     let status = answer.status();
@@ -175,7 +182,8 @@ async fn fetch(
     };
     let takes_ranges = is_partial || text(header::ACCEPT_RANGES).is_some_and(|unit| unit == "bytes");
     let known = Known { size, version: now, takes_ranges };
-    let bodies = answer.bytes_stream().map_err(|error| io::Error::other(error.without_url())).boxed();
+    let broken = |error: reqwest::Error| io::Error::other(Reason::of(error.without_url()));
+    let bodies = answer.bytes_stream().map_err(broken).boxed();
     // A server that knows no ranges sends everything again.
     Ok(Answer { known, start: if is_partial { start } else { 0 }, bodies })
 }
@@ -253,8 +261,10 @@ impl Read for RangeStream {
                 Err(Failure::Never(error)) => return Err(error),
                 Err(Failure::Again(error)) if self.failed_count + 1 == TRIES_COUNT_MAX => return Err(error),
                 Err(Failure::Again(error)) => {
-                    tracing::warn!(name = %self.remote.name, at = self.at, %error, "asking for the rest again");
-                    thread::sleep(WAIT_MIN * 2u32.pow(self.failed_count));
+                    let wait = WAIT_MIN * 2u32.pow(self.failed_count);
+                    let (name, why, wait_ms) = (&self.remote.name, line(&error), wait.as_millis() as u64);
+                    tracing::warn!(%name, why, wait_ms, "asks for what is behind byte {} again", self.at);
+                    thread::sleep(wait);
                     self.failed_count += 1;
                     self.bodies = None;
                 }

@@ -1,7 +1,7 @@
 //! Which version of an object or an address there is now, so that another life of a load can tell whether it is the same one.
 
 use base::Backoff;
-use cloud::http;
+use cloud::{Reason, http};
 use object_store::{GetOptions, ObjectStore, path::Path};
 use reqwest::header;
 
@@ -54,7 +54,7 @@ impl Input {
                         Err(error) => {
                             let error = error.without_url();
                             let is_final = http::is_untrusted(&error) || http::is_nowhere(&error);
-                            (error.into(), !is_final)
+                            (Reason::of(error), !is_final)
                         }
                     };
                     match backoff.next().filter(|_| is_passing) {

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use base::Backoff;
+use base::{Backoff, problem::line};
 use cloud::http::Answered;
 use futures::StreamExt;
 use reqwest::{Response, StatusCode, header};
@@ -54,7 +54,8 @@ impl Client {
             };
             let Some(wait) = waits.next().filter(|_| passes) else { return Err(error) };
             let wait = asked.unwrap_or(wait).min(RETRY_AFTER_MAX);
-            tracing::warn!(url = %config.name(), %error, wait_ms = wait.as_millis() as u64, "asks again");
+            let (error, wait_ms) = (line(&error), wait.as_millis() as u64);
+            tracing::warn!(error, wait_ms, "asks again");
             tokio::time::sleep(wait).await;
         }
     }
@@ -70,7 +71,7 @@ impl Client {
 
     async fn once(&self, config: &Config, url: &Url) -> Result<Answer, Failed> {
         let unreachable = |source: reqwest::Error| {
-            let (url, source) = (config.name(), Box::new(source.without_url()));
+            let (url, source) = (config.name(), cloud::Reason::of(source.without_url()));
             let error = match cloud::http::is_untrusted(&*source) {
                 true => Error::Untrusted { url, source },
                 false => Error::Unreachable { url, source },

@@ -217,7 +217,7 @@ impl Shared {
         }
         if offset < low {
             let gone_count = low - offset;
-            tracing::warn!(%topic, partition, gone_count, "records went before they were read: the topic keeps them for less long");
+            tracing::warn!(%topic, partition, "{gone_count} records went before they were read: the topic keeps them for less long");
         }
         Ok(offset.max(low))
     }
