@@ -11,6 +11,7 @@ mod environment;
 mod errors;
 mod identities;
 mod memory;
+mod notices;
 mod ports;
 mod reach;
 mod render;

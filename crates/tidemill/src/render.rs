@@ -7,8 +7,16 @@ use std::{
 
 use base::{Problem, Spot, problem::plain};
 use miette::{Diagnostic, GraphicalReportHandler, LabeledSpan, NamedSource, SourceCode};
+use tracing_subscriber::{
+    filter::dynamic_filter_fn,
+    layer::{Layer, SubscriberExt},
+    util::SubscriberInitExt,
+};
 
-use crate::context::Context;
+use crate::{
+    context::Context,
+    notices::{self, Notices},
+};
 
 /// Prints an error to stderr: drawn on a terminal, plain lines elsewhere, an object with `--output json`.
 pub fn failure(problem: &dyn Problem, context: &Context) {
@@ -136,11 +144,11 @@ pub fn start_logs(verbose: u8) {
     let quiet = if verbose == 0 { ",s3s=off,aws_config=off,librdkafka=off,rdkafka=off" } else { "" };
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(format!("{level}{quiet}")));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let log = tracing_subscriber::fmt::layer()
         .with_ansi(std::io::stderr().is_terminal())
         .with_writer(|| Lossy)
-        .init();
+        .with_filter(dynamic_filter_fn(|metadata, _| !notices::is_notice(metadata)));
+    tracing_subscriber::registry().with(filter).with(log).with(Notices).init();
 }
 
 /// Where the log goes to. On a disk that is full a line of it is lost; an error would end the thread that had something to say.
@@ -148,7 +156,7 @@ struct Lossy;
 
 impl Write for Lossy {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        Ok(std::io::stderr().write(bytes).unwrap_or(bytes.len()))
+        notices::beside_the_bar(|| Ok(std::io::stderr().write(bytes).unwrap_or(bytes.len())))
     }
 
     fn flush(&mut self) -> std::io::Result<()> {

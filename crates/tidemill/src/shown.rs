@@ -9,6 +9,8 @@ use std::{
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::notices::{Manner, Showing};
+
 pub struct Shown {
     bar: Option<ProgressBar>,
     is_silent: bool,
@@ -43,6 +45,11 @@ impl Shown {
     /// Draws until `work` is done; `told` gives the bar's place and the text from the seconds that have passed.
     pub async fn until<T>(&self, work: impl Future<Output = T>, told: impl Fn(f64) -> (u64, String)) -> T {
         let mut work = pin!(work);
+        let _showing = Showing::begin(match &self.bar {
+            Some(bar) => Manner::Bar(bar.clone()),
+            None if self.is_silent => Manner::Events,
+            None => Manner::Lines,
+        });
         let every = Duration::from_millis(if self.bar.is_some() { BAR_MS } else { LINE_MS });
         let mut ticks = tokio::time::interval_at(tokio::time::Instant::now() + every, every);
         let done = loop {

@@ -48,7 +48,10 @@ use state::State;
 pub(crate) use state::{Manifest, loads_folder};
 pub(super) use stores::Store;
 
-use crate::context::{Context, Failure};
+use crate::{
+    context::{Context, Failure},
+    notices::Showing,
+};
 
 #[derive(clap::Args)]
 #[command(
@@ -196,6 +199,7 @@ pub async fn run(mut args: Args, context: &Context) -> Result<(), Failure> {
     if args.resume.list {
         return state::list(context);
     }
+    let _showing = Showing::of_command(context.is_json());
     if let Some(id) = &args.resume.resume {
         let (state, mut again, then) = State::reopen(context, id)?;
         generate::adopt(&mut again, &then)?;

@@ -36,7 +36,7 @@ fn told(world: &mut World, host: &str) -> String {
         let words: Vec<&str> = std::iter::once("load").chain(words.iter().map(String::as_str)).collect();
         let ran = world.run(&words);
         assert!(ran.code == Some(5), "{}", ran.shown());
-        assert!(!ran.stderr.contains(" WARN ") && !ran.stderr.contains(" ERROR "), "{}", ran.shown());
+        assert!(!ran.stderr.contains("warning: ") && !ran.stderr.contains(" ERROR "), "{}", ran.shown());
         text += &format!("$ tidemill {}\n{}", words.join(" "), ran.stderr);
     }
     text

@@ -30,6 +30,7 @@ mod load_reading;
 mod load_resumed;
 mod load_stores;
 mod load_streaming;
+mod load_told;
 mod load_typed;
 mod load_writing;
 mod pipelines;

@@ -3,7 +3,10 @@
 //! It is a load whose target is a file, with the arguments that files have, and nothing else.
 
 use super::{Args as LoadArgs, OnBad, Target, objects, reading::ReadingArgs};
-use crate::context::{Context, Failure};
+use crate::{
+    context::{Context, Failure},
+    notices::Showing,
+};
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
@@ -47,6 +50,7 @@ pub struct Args {
 }
 
 pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
+    let _showing = Showing::of_command(context.is_json());
     let mut load = LoadArgs::of_paths(args.paths);
     load.contract = args.contract;
     load.null = args.null;

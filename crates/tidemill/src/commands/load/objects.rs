@@ -14,7 +14,7 @@ use connectors::{
     record::Shape,
     rows::Planned,
 };
-use engine::{Ended, Progress};
+use engine::{DeadLetters, Ended, Progress};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
@@ -27,7 +27,7 @@ use super::{
     look, nulls,
     pace::{Paced, Plan as Pace},
     records,
-    show::Reporter,
+    show::{Announced, Reporter},
     state::State,
 };
 use crate::context::{Context, Failure};
@@ -289,7 +289,9 @@ pub(super) async fn run(
         return look::preview(&input, plan.stages(), count, None, context).await;
     }
     let aside = Aside::begin(args, context, files, (&input, plan.schema.as_deref()), state).await?;
-    let letters = aside.as_ref().map(|aside| aside.letters(&input, planned));
+    let letters = aside.as_ref().map(|aside| -> Arc<dyn DeadLetters> {
+        Arc::new(Announced::new(aside.letters(&input, planned), context))
+    });
     let plan = if letters.is_some() { plan.telling_as_received() } else { plan };
     // A generator counts its records itself.
     let source: Arc<dyn Source> = match args.limit.filter(|_| !input.is_counted()) {
