@@ -220,3 +220,31 @@ fn letters_of_objects_become_objects() {
         }
     }
 }
+
+/// Typed records of Google's objects: the letter's place is `gs://…`, and sent again they are what they were.
+#[test]
+fn typed_records_of_googles_objects_are_sent_again() {
+    let Some(gcs) = testkit::fake_gcs() else { return };
+    let (mut world, bucket) = (world(), name("letters"));
+    gcs.create_bucket(&bucket);
+    world.set("STORAGE_EMULATOR_HOST", &gcs.endpoint);
+    world.write("in.csv", "id,price\n1,1.5\n2,\n");
+    let contract = |price: &str| {
+        format!(
+            r#"{{"type":"record","name":"Row","fields":[{{"name":"id","type":"long"}},{{"name":"price","type":{price}}}]}}"#
+        )
+    };
+    for format in ["avro", "parquet"] {
+        let (object, out) = (format!("gs://{bucket}/in.{format}"), format!("{format}.jsonl"));
+        world.ok(&["convert", "in.csv", &object]);
+        world.write("contracts/row.avsc", contract("\"double\""));
+        load(&world, &[&object, &out, "--contract", "row"]);
+        let shown = world.ok(&["dead-letters", "show", &out, "--output", "json"]);
+        let letter: Value = serde_json::from_str(shown.trim()).unwrap();
+        assert!(letter["place"].as_str().unwrap().starts_with(&object), "{shown}");
+        world.write("contracts/row.avsc", contract("[\"double\",\"null\"]"));
+        retry(&world, &out, 0);
+        assert_eq!(cat(&world, &format!("{format}.retry-00001.jsonl")), ["{\"id\":2,\"price\":null}"]);
+    }
+    assert_eq!(world.ok(&["dead-letters", "list"]), "no record was refused\n");
+}
