@@ -1,16 +1,18 @@
 //! What the clouds ask and answer when somebody signs in, where no emulator has it: AWS's IAM Identity Center, its sign-in service
-//! and the endpoints of containers and instances; Google's OAuth and metadata services; and an S3 that takes just the keys
-//! which those gave out, for as long as they last.
+//! and the endpoints of containers and instances; Google's OAuth and metadata services; and an S3 and a Google
+//! Cloud Storage that take just the keys and tokens which those gave out, for as long as they last.
 //!
 //! Written from the public API models (botocore's `service-2.json` of sso, sso-oidc and signin; Google's pages).
 
 mod gate;
 mod google;
+mod google_gate;
 mod portal;
 mod server;
 
 pub use gate::Gate;
 pub use google::Google;
+pub use google_gate::GoogleGate;
 pub use portal::Portal;
 
 use base::{Clock, SystemClock};

@@ -43,7 +43,7 @@ pub use firestore::{Firestore, firestore_emulator};
 pub use folders::run_folder;
 pub use gcs::{FakeGcs, fake_gcs};
 pub use http::{Answer, http, try_http};
-pub use identity::{Gate, Google, Portal, browse};
+pub use identity::{Gate, Google, GoogleGate, Portal, browse};
 pub use java::{Java, java_tools};
 pub use kafka::{Kafka, kafka};
 pub use mongod::{Mongod, mongod};

@@ -2,7 +2,8 @@
 //! are wanted. Whoever notices it writes a warning into the log; where nothing is shown, it is a line of the log as every other.
 
 use std::{
-    fmt::{Debug, Write},
+    fmt::{Debug, Write as _},
+    io::{self, Write as _},
     sync::{Mutex, PoisonError},
 };
 
@@ -81,14 +82,17 @@ impl<S: Subscriber> Layer<S> for Notices {
         let mut notice = Notice::default();
         event.record(&mut notice);
         let text = notice.text();
+        // Where nobody listens any more the notice is lost, and not the work.
+        let tell = || writeln!(io::stderr(), "warning: {text}").ok();
         match shown() {
-            Some(Manner::Bar(bar)) => bar.suspend(|| eprintln!("warning: {text}")),
-            Some(Manner::Lines) => eprintln!("warning: {text}"),
+            Some(Manner::Bar(bar)) => bar.suspend(tell),
+            Some(Manner::Lines) => tell(),
             Some(Manner::Events) => {
-                println!("{}", json!({ "event": "warning", "message": text, "wait_ms": notice.wait_ms }));
+                let event = json!({ "event": "warning", "message": text, "wait_ms": notice.wait_ms });
+                writeln!(io::stdout(), "{event}").ok()
             }
-            None => {}
-        }
+            None => None,
+        };
     }
 }
 

@@ -4,9 +4,9 @@
 //! AWS Signature Version 4, with the signature in the Authorization header.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
 };
@@ -32,6 +32,8 @@ struct Counts {
     passed: AtomicUsize,
     ended: AtomicUsize,
     forged: AtomicUsize,
+    /// Whose requests were passed on.
+    keys: Mutex<BTreeSet<String>>,
 }
 
 impl Gate {
@@ -47,6 +49,12 @@ impl Gate {
     pub fn counts(&self) -> (usize, usize, usize) {
         let of = |count: &AtomicUsize| count.load(Ordering::SeqCst);
         (of(&self.counts.passed), of(&self.counts.ended), of(&self.counts.forged))
+    }
+
+    /// How many different keys that begin so have come through.
+    pub fn keys(&self, start: &str) -> usize {
+        let keys = self.counts.keys.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        keys.iter().filter(|key| key.starts_with(start)).count()
     }
 }
 
@@ -74,6 +82,9 @@ fn answer(request: &Request, portal: &Portal, behind: &str, counts: &Counts) -> 
         return refuse("ExpiredToken", &counts.ended);
     }
     counts.passed.fetch_add(1, Ordering::SeqCst);
+    let mut keys = counts.keys.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    keys.insert(given.access_key);
+    drop(keys);
     pass_on(request, behind, &given.scope)
 }
 

@@ -33,6 +33,8 @@ struct State {
     /// Access tokens: whose, and when they end.
     tokens: BTreeMap<String, (String, i64)>,
     says_no: bool,
+    /// How long access tokens last, where it is not an hour.
+    token_s: Option<i64>,
 }
 
 #[derive(Debug)]
@@ -62,6 +64,16 @@ impl Google {
     /// The person at the consent page says no from now on.
     pub fn say_no(&self) {
         locked(&self.state).says_no = true;
+    }
+
+    /// How long access tokens last from now on, in seconds.
+    pub fn tokens_last_s(&self, seconds: i64) {
+        locked(&self.state).token_s = Some(seconds);
+    }
+
+    /// Whose an access token is, and when it ends.
+    pub(super) fn token(&self, token: &str) -> Option<(String, i64)> {
+        locked(&self.state).tokens.get(token).cloned()
     }
 
     /// Ends every sign-in.
@@ -97,10 +109,11 @@ fn answer(state: &mut State, request: &Request) -> Response {
         }
         path if path.starts_with("/v1/projects/-/serviceAccounts/") => {
             let account = path.rsplit('/').next().and_then(|last| last.split(':').next()).unwrap_or_default();
-            let token = state.give(account)["access_token"].clone();
+            let given = state.give(account);
+            let ends_ms = now_ms() + given["expires_in"].as_i64().unwrap_or_default() * 1_000;
             Response::json(
                 200,
-                &json!({ "accessToken": token, "expireTime": time_text(now_ms() + 3_600_000) }),
+                &json!({ "accessToken": given["access_token"], "expireTime": time_text(ends_ms) }),
             )
         }
         "/" => metadata(Response::text(200, "computeMetadata/")),
@@ -126,8 +139,9 @@ fn refused(word: &str, text: &str) -> Response {
 impl State {
     fn give(&mut self, account: &str) -> Value {
         let token = format!("ya29.{}", random(40));
-        self.tokens.insert(token.clone(), (account.to_owned(), now_ms() + 3_599_000));
-        json!({ "access_token": token, "expires_in": 3_599, "token_type": "Bearer" })
+        let lasts_s = self.token_s.unwrap_or(3_599);
+        self.tokens.insert(token.clone(), (account.to_owned(), now_ms() + lasts_s * 1_000));
+        json!({ "access_token": token, "expires_in": lasts_s, "token_type": "Bearer" })
     }
 
     fn consent(&mut self, request: &Request) -> Response {

@@ -1,6 +1,8 @@
 //! AWS's services of signing in, as one server: SSO OIDC (RegisterClient, StartDeviceAuthorization, CreateToken with its
 //! three grants, the Authorize page), the SSO portal (GetRoleCredentials, ListAccounts, ListAccountRoles, Logout), Sign-In
-//! (CreateOAuth2Token with its proof), and what containers and instances ask.
+//! (CreateOAuth2Token with its proof), STS (`sts.rs`), and what containers, instances and processes are given.
+
+mod sts;
 
 use std::{
     collections::BTreeMap,
@@ -38,6 +40,8 @@ struct State {
     refresh_tokens: Vec<String>,
     keys: BTreeMap<String, Key>,
     calls: BTreeMap<String, usize>,
+    /// The only one that STS takes for a web identity.
+    web_token: String,
     token_s: i64,
     key_ms: i64,
     slows_down: bool,
@@ -80,6 +84,7 @@ impl Portal {
             refresh_tokens: Vec::new(),
             keys: BTreeMap::new(),
             calls: BTreeMap::new(),
+            web_token: String::new(),
             token_s: 8 * 3_600,
             key_ms: 3_600_000,
             slows_down: false,
@@ -111,6 +116,11 @@ impl Portal {
     /// How long credentials last from now on.
     pub fn keys_last_ms(&self, ms: i64) {
         locked(&self.state).key_ms = ms;
+    }
+
+    /// Another token is a workload's from now on; that of before is over.
+    pub fn web_token_is(&self, token: &str) {
+        token.clone_into(&mut locked(&self.state).web_token);
     }
 
     /// The next poll of a device is answered with `slow_down`.
@@ -149,6 +159,8 @@ fn answer(state: &mut State, request: &Request) -> Response {
         ("POST", "/logout") => "Logout",
         ("POST", "/v1/token") => "CreateOAuth2Token",
         ("GET", "/container") => "Container",
+        ("GET", "/process") => "Process",
+        ("POST", "/") => sts::called(request),
         ("PUT", "/latest/api/token") => "InstanceToken",
         ("GET", "/latest/meta-data/placement/region") => "InstanceRegion",
         ("GET", path) if path.starts_with("/latest/meta-data/iam/security-credentials/") => "Instance",
@@ -162,6 +174,9 @@ fn answer(state: &mut State, request: &Request) -> Response {
         "Authorize" => state.authorize(request),
         "CreateOAuth2Token" => state.sign_in_token(request),
         "Container" => state.container(),
+        "Process" => state.process(),
+        "AssumeRole" => state.assume_role(request),
+        "AssumeRoleWithWebIdentity" => state.assume_role_with_web_identity(request),
         "InstanceToken" => {
             let mut response = Response::text(200, "instance-token");
             let name = "x-aws-ec2-metadata-token-ttl-seconds";
@@ -354,6 +369,16 @@ impl State {
     fn container(&mut self) -> Response {
         let (access_key, key) = self.give_out("ASIACONT");
         Response::json(200, &given(&access_key, &key))
+    }
+
+    /// What a `credential_process` has to write.
+    fn process(&mut self) -> Response {
+        let (access_key, key) = self.give_out("ASIAPROC");
+        let body = json!({
+            "Version": 1, "AccessKeyId": access_key, "SecretAccessKey": key.secret, "SessionToken": key.token,
+            "Expiration": time_text(key.ends_ms),
+        });
+        Response::json(200, &body)
     }
 
     fn instance(&mut self, request: &Request) -> Response {

@@ -2,6 +2,7 @@
 
 mod chain;
 mod google;
+mod renewed;
 mod running;
 mod sso;
 mod terminal;

@@ -273,14 +273,20 @@ fn home() -> Option<Home> {
     home.world.write("web-token", "a.web.token");
     home.sign_in_by_device(&["--sso-session", "corp"]);
     home.sign_in_by_device(&["--profile", "legacy"]);
-    let made = Command::new("openssl").args(["ecparam", "-name", "prime256v1", "-genkey", "-noout"]).output();
-    let Ok(made) = made else { return testkit::absent("openssl") };
-    let key = String::from_utf8(made.stdout).unwrap();
-    // What `aws login` leaves: one session that has to be renewed, and one that need not.
+    // One session that has to be renewed, and one that need not.
     let sessions = [
         ("ada", "ASIAOLDLOGIN00000001", "2020-01-01T00:00:00Z"),
         ("grace", "ASIAGRACE00000000001", "2100-01-01T00:00:00Z"),
     ];
+    leave_login_sessions(&home, &sessions)?;
+    Some(home)
+}
+
+/// What `aws login` leaves: of whom, the access key, and when that ends.
+pub(super) fn leave_login_sessions(home: &Home, sessions: &[(&str, &str, &str)]) -> Option<()> {
+    let made = Command::new("openssl").args(["ecparam", "-name", "prime256v1", "-genkey", "-noout"]).output();
+    let Ok(made) = made else { return testkit::absent("openssl") };
+    let key = String::from_utf8(made.stdout).unwrap();
     for (name, access_key, ends) in sessions {
         let session = format!("arn:aws:iam::123456789012:user/{name}");
         let token = json!({
@@ -294,7 +300,7 @@ fn home() -> Option<Home> {
         let name = format!(".aws/login/cache/{}.json", sha256(&session));
         home.world.write(&name, token.to_string());
     }
-    Some(home)
+    Some(())
 }
 
 fn sha256(text: &str) -> String {

@@ -24,19 +24,19 @@ told = requests.post(sys.argv[1] + "/tokeninfo", data={"access_token": credentia
 print(type(credentials).__module__.split(".")[-1], project, credentials.quota_project_id, told.get("email"), sep="|")
 "#;
 
-struct Home {
-    world: World,
-    google: Google,
+pub(super) struct Home {
+    pub world: World,
+    pub google: Google,
 }
 
 impl Home {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let home = Self { world: world(), google: Google::start() };
         home.world.write("client.json", home.google.client_file());
         home
     }
 
-    fn command(&self, args: &[&str]) -> Command {
+    pub fn command(&self, args: &[&str]) -> Command {
         let mut command = self.world.command(args);
         command.env("GCE_METADATA_HOST", self.google.endpoint.trim_start_matches("http://"));
         // gcloud's own name for where the browser goes.
@@ -49,11 +49,42 @@ impl Home {
     }
 
     /// Signs in in the browser, with these flags; what it said, and how it ended.
-    fn sign_in(&self, flags: &[&str], code: i32) -> String {
+    pub fn sign_in(&self, flags: &[&str], code: i32) -> String {
         let going: Going = start(&self.world, self.command(&[&["auth", "login", "gcp"], flags].concat()));
         let url = going.said("the address", |text| address(text, "/o/oauth2/auth"));
         browse(&url);
         going.ended(code)
+    }
+
+    /// Files of the kinds that nobody signs in with: a service account's key, workload identity, and acting as an account by
+    /// the sign-in that is there.
+    pub fn files(&self) -> Option<[String; 3]> {
+        let endpoint = &self.google.endpoint;
+        let mut made = Command::new("openssl");
+        made.args(["genpkey", "-quiet", "-algorithm", "RSA"]);
+        let Ok(key) = made.output() else { return testkit::absent("openssl") };
+        let service_account = json!({
+            "type": "service_account", "project_id": "lake", "private_key_id": "1",
+            "private_key": String::from_utf8(key.stdout).unwrap(), "client_email": "writer@lake.example.org",
+            "client_id": "1", "token_uri": format!("{endpoint}/token"),
+        });
+        let workload = json!({
+            "type": "external_account", "audience": "//iam.googleapis.com/pool",
+            "subject_token_type": "urn:ietf:params:oauth:token-type:jwt", "token_url": format!("{endpoint}/sts"),
+            "credential_source": { "file": self.world.write("subject", "workload") },
+        });
+        let impersonated = json!({
+            "type": "impersonated_service_account", "source_credentials": self.adc(),
+            "service_account_impersonation_url": format!("{endpoint}/v1/projects/-/serviceAccounts/loader@lake.example.org:generateAccessToken"),
+        });
+        let write = |name: &str, json: &Value| {
+            self.world.write(name, json.to_string()).to_string_lossy().into_owned()
+        };
+        Some([
+            write("service.json", &service_account),
+            write("workload.json", &workload),
+            write("impersonated.json", &impersonated),
+        ])
     }
 
     fn google_auth(&self, variables: &[(&str, &str)]) -> Option<String> {
@@ -67,7 +98,7 @@ impl Home {
         Some(testkit::ran(command.envs(variables.iter().copied()), 60).expect_success())
     }
 
-    fn adc(&self) -> Value {
+    pub fn adc(&self) -> Value {
         serde_json::from_str(&fs::read_to_string(self.world.path(ADC)).unwrap()).unwrap()
     }
 }
@@ -181,41 +212,11 @@ fn a_sign_in_that_is_refused_or_has_ended_is_told() {
 fn every_kind_of_file_is_who_googles_library_says() {
     let home = Home::new();
     home.sign_in(&["--client-id-file", "client.json"], 0);
-    let endpoint = &home.google.endpoint;
-    let mut made = Command::new("openssl");
-    made.args(["genpkey", "-quiet", "-algorithm", "RSA"]);
-    let Ok(key) = made.output() else {
-        testkit::absent::<()>("openssl");
-        return;
-    };
-    let service_account = json!({
-        "type": "service_account", "project_id": "lake", "private_key_id": "1",
-        "private_key": String::from_utf8(key.stdout).unwrap(), "client_email": "writer@lake.example.org",
-        "client_id": "1", "token_uri": format!("{endpoint}/token"),
-    });
-    let workload = json!({
-        "type": "external_account", "audience": "//iam.googleapis.com/pool",
-        "subject_token_type": "urn:ietf:params:oauth:token-type:jwt", "token_url": format!("{endpoint}/sts"),
-        "credential_source": { "file": home.world.write("subject", "workload") },
-    });
-    let impersonated = json!({
-        "type": "impersonated_service_account", "source_credentials": home.adc(),
-        "service_account_impersonation_url": format!("{endpoint}/v1/projects/-/serviceAccounts/loader@lake.example.org:generateAccessToken"),
-    });
-    let write =
-        |name: &str, json: &Value| home.world.write(name, json.to_string()).to_string_lossy().into_owned();
+    let Some([service_account, workload, impersonated]) = home.files() else { return };
     let files = [
-        ("service account", write("service.json", &service_account), "service_account|lake|None|"),
-        (
-            "workload identity",
-            write("workload.json", &workload),
-            "identity_pool|None|None|principal://workload",
-        ),
-        (
-            "impersonated account",
-            write("impersonated.json", &impersonated),
-            "impersonated_credentials|None|None|loader@lake.example.org",
-        ),
+        ("service account", service_account, "service_account|lake|None|"),
+        ("workload identity", workload, "identity_pool|None|None|principal://workload"),
+        ("impersonated account", impersonated, "impersonated_credentials|None|None|loader@lake.example.org"),
     ];
     let mut all = String::new();
     for (kind, path, wanted) in &files {

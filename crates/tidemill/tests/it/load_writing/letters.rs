@@ -8,7 +8,7 @@ use testkit::World;
 
 use crate::{
     load_streaming::letters::edit,
-    shared::{name, shared, world},
+    shared::{beside, name, shared, world},
     snapshot,
 };
 
@@ -221,7 +221,76 @@ fn letters_of_objects_become_objects() {
     }
 }
 
-/// Typed records of Google's objects: the letter's place is `gs://…`, and sent again they are what they were.
+/// A letter's place is an object of Google's: sent again with the columns that it had, into files, objects, a topic and a collection, when the
+/// object is gone.
+#[test]
+fn letters_of_googles_objects_know_their_place() {
+    let Some(gcs) = testkit::fake_gcs() else { return };
+    let (mut world, parts) = beside();
+    let (bucket, topic) = (name("letters"), name("letters"));
+    gcs.create_bucket(&bucket);
+    world.set("STORAGE_EMULATOR_HOST", &gcs.endpoint);
+    for object in ["a.csv", "b.csv"] {
+        let upload =
+            format!("{}/upload/storage/v1/b/{bucket}/o?uploadType=media&name=in/{object}", gcs.endpoint);
+        testkit::http("POST", &upload, CSV).expect(200);
+    }
+    let from = format!("gs://{bucket}/in/*.csv");
+    let mut targets = vec![
+        ("out.jsonl".to_owned(), "out.jsonl".to_owned(), vec![]),
+        (format!("gs://{bucket}/out/"), "out".to_owned(), vec![]),
+        (format!("kafka://{}/{topic}", parts.kafka()), topic.clone(), vec!["--create"]),
+    ];
+    if let Some(server) = testkit::mongod() {
+        let address = format!("mongodb://{}/letters/{topic}-c?replicaSet=tests", server.address);
+        targets.push((address, format!("{topic}-c"), vec![]));
+    }
+    for (target, _, more) in &targets {
+        let args = [&["load", &from, target, "--output", "json"], &more[..], &ASIDE].concat();
+        let said = world.ok(&args);
+        let mut rejected: Vec<String> = said
+            .lines()
+            .map(|line| serde_json::from_str::<Value>(line).unwrap())
+            .filter(|event| event["event"] == "rejected")
+            .map(|event| event["place"].as_str().unwrap().to_owned())
+            .collect();
+        rejected.sort();
+        let places = [("a", 3), ("a", 5), ("b", 3), ("b", 5)]
+            .map(|(object, line)| format!("gs://{bucket}/in/{object}.csv:{line}"));
+        assert_eq!(rejected, places, "{said}");
+    }
+    // Columns are as wide as names are long.
+    let narrow = |line: &str| {
+        let parts: Vec<&str> = line.split("  ").map(str::trim).filter(|part| !part.is_empty()).collect();
+        parts.join("  ") + "\n"
+    };
+    let shown = |words: &[&str]| -> String {
+        world.ok(&[&["dead-letters"], words].concat()).lines().map(narrow).collect()
+    };
+    let mut text = [shown(&["list"]), shown(&["show", "out.jsonl"])].concat();
+    for object in ["a.csv", "b.csv"] {
+        testkit::http("DELETE", &format!("{}/storage/v1/b/{bucket}/o/in%2F{object}", gcs.endpoint), "")
+            .expect(200);
+    }
+    for (_, of, _) in &targets {
+        edit(&world, of, "\"value\":\"2\"", "\"value\":\"2,7,2013-03-01\"");
+        text += &retry(&world, of, 6);
+        edit(&world, of, "\"value\":\"4\"", "\"value\":\"4,8.5,2013-03-02\"");
+        text += &retry(&world, of, 0);
+    }
+    text += &shown(&["list"]);
+    let replaced = text.replace(&bucket, "BUCKET").replace(&topic, "TOPIC");
+    snapshot!(&world, "of google", replaced);
+    let beside = [1, 2].map(|number| cat(&world, &format!("out.retry-0000{number}.jsonl"))).concat();
+    let row =
+        |id: u32, price: &str, day: &str| format!("{{\"id\":{id},\"price\":{price},\"day\":\"{day}\"}}");
+    let mended = [row(2, "7.0", "2013-03-01"), row(4, "8.5", "2013-03-02")];
+    assert_eq!(beside, [0, 0, 1, 1].map(|which: usize| mended[which].clone()));
+    assert_eq!(cat(&world, &format!("gs://{bucket}/out/")).len(), 8);
+    assert_eq!(loads_count(&world), 0);
+}
+
+/// The same of records that were typed when they came.
 #[test]
 fn typed_records_of_googles_objects_are_sent_again() {
     let Some(gcs) = testkit::fake_gcs() else { return };
