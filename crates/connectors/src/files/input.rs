@@ -19,7 +19,7 @@ pub struct Input {
 pub(super) enum Kind {
     File(PathBuf),
     Stdin,
-    Object { bucket: Bucket, key: String },
+    Object { bucket: Box<Bucket>, key: String },
     Web(Url),
 }
 
@@ -33,7 +33,7 @@ impl Input {
 
     pub fn object(bucket: Bucket, key: String) -> Self {
         let name = format!("{}/{key}", bucket.address()).into();
-        Self { name, kind: Kind::Object { bucket, key } }
+        Self { name, kind: Kind::Object { bucket: Box::new(bucket), key } }
     }
 
     /// An `http://` or `https://` address. What stands behind `?` may be a signature, and is part of no name.
