@@ -11,7 +11,8 @@ fn settings(user: &str, password: &str, mechanism: &str) -> String {
     let secured = secured();
     let (address, ca) = (&secured.sasl_ssl, secured.file("ca.pem"));
     format!(
-        "broker:\n  external: {address}\n  properties:\n    security.protocol: SASL_SSL\n    ssl.ca.location: {ca}\n    \
+        "rest:\n  listen: 127.0.0.1:0\nbroker:\n  external: {address}\n  properties:\n    \
+         security.protocol: SASL_SSL\n    ssl.ca.location: {ca}\n    \
          sasl.mechanism: {mechanism}\n    sasl.username: {user}\n    sasl.password: {password}\n"
     )
 }
