@@ -69,16 +69,16 @@ fn var(name: &'static str, value: impl Into<String>) -> (&'static str, String) {
 mod aws {
     use super::*;
 
-    const RECORDS: u64 = 200;
+    const RECORDS: u64 = 400;
     const CONFIG: &str = "[profile process]\ncredential_process = curl -s [START]/process\n\
         [profile chained]\nrole_arn = arn:aws:iam::123456789012:role/Lake\nsource_profile = middle\n\
         [profile middle]\nrole_arn = arn:aws:iam::123456789012:role/Middle\nsource_profile = keys\n\
         [profile keys]\naws_access_key_id = AKIASTANDING00000001\naws_secret_access_key = standing-secret\n\
         [profile login]\nlogin_session = arn:aws:iam::123456789012:user/ada\n";
 
-    /// Keys of four seconds, for loads of ten.
+    /// Keys of eight seconds, which are renewed after six, for loads of twenty.
     fn ways(home: &Home) -> Vec<Way> {
-        let into = |table| ["generate:users?count=200&seed=1", table, "--key", "email", "--create"];
+        let into = |table| ["generate:users?count=400&seed=1", table, "--key", "email", "--create"];
         let objects = |place| ["-", place, "--format", "jsonl", "--file-rows", "20"];
         let token = home.world.write("web-token", "token-1");
         let web = [
@@ -102,7 +102,7 @@ mod aws {
         ]
     }
 
-    /// Twenty records in each of ten objects, each opened when its turn comes.
+    /// Twenty records in each of twenty objects, each opened when its turn comes.
     fn fill(home: &Home) {
         let lines: String = (0..RECORDS).map(|number| format!("{{\"n\":{number}}}\n")).collect();
         home.world.write("in.jsonl", lines);
@@ -139,7 +139,7 @@ mod aws {
         if chain::leave_login_sessions(&home, &session).is_none() {
             return;
         }
-        home.portal.keys_last_ms(4_000);
+        home.portal.keys_last_ms(8_000);
         home.portal.web_token_is("token-1");
         home.world.set("TIDEMILL_S3_BUCKETS", "lake");
         let parts = home.world.up_with(&["--only", "s3,dynamodb"]);
