@@ -19,7 +19,7 @@ use crate::{
     journal::Journal,
     names::{DEFAULT_CONTEXT, EVERY_CONTEXT, context_from, normalized, qualified},
     records::type_of,
-    state::{Asked, Retagged, Tags, Wanted},
+    state::{Asked, Retagged, State, Tags, Wanted},
 };
 
 /// Path and query of a request; a path below `/contexts/{context}` means that context's subjects.
@@ -81,9 +81,8 @@ impl Ask {
     }
 
     /// The subject that a query names to say in which context an id is meant; may be a context alone.
-    pub(super) fn subject_param(&self, journal: &Journal) -> String {
-        let subject = self.within_context(self.param("subject").unwrap_or_default());
-        journal.read(|state| state.aliased(subject))
+    pub(super) fn subject_param(&self, state: &State) -> String {
+        state.aliased(self.within_context(self.param("subject").unwrap_or_default()))
     }
 
     /// What settings are asked for: a subject, a context, or everything. Its alias is one of them, and not followed.

@@ -18,16 +18,17 @@ pub(super) async fn types() -> Answer {
 pub(super) async fn by_id(State(journal): Shared, ask: Ask) -> Response {
     let format = ask.param("format").filter(|format| !format.is_empty());
     if format.is_none() && !ask.is_on("fetchMaxId") && ask.param("findTags").is_none() {
-        let subject = ask.subject_param(&journal);
-        let answer = ask.id().and_then(|id| journal.read(|state| state.answer(id, &subject)));
+        let answer =
+            ask.id().and_then(|id| journal.read(|state| state.answer(id, &ask.subject_param(state))));
         return answer.map_or_else(|error| Answer(Err(error)).into_response(), text);
     }
     Answer(by_id_with(&journal, &ask, format)).into_response()
 }
 
 fn by_id_with(journal: &Journal, ask: &Ask, format: Option<&str>) -> Result<Json, Error> {
-    let (id, subject) = (ask.id()?, ask.subject_param(journal));
+    let id = ask.id()?;
     journal.read(|state| {
+        let subject = ask.subject_param(state);
         let content = state.by_id(id, &subject)?;
         let tags = ask.params("findTags");
         let document = match format.is_some() || !tags.is_empty() {
@@ -69,9 +70,9 @@ pub(super) async fn ids_of_guid(State(journal): Shared, ask: Ask) -> Answer {
 
 /// The schema itself, not as a text within JSON.
 pub(super) async fn text_by_id(State(journal): Shared, ask: Ask) -> Response {
-    let subject = ask.subject_param(&journal);
     let content = ask.id().and_then(|id| {
         journal.read(|state| {
+            let subject = ask.subject_param(state);
             let content = state.by_id(id, &subject)?;
             let format = ask.param("format").filter(|format| !format.is_empty());
             let formatted = format.map(|format| Ok(state.document(&subject, &content)?.formatted(format)));
@@ -82,8 +83,7 @@ pub(super) async fn text_by_id(State(journal): Shared, ask: Ask) -> Response {
 }
 
 fn uses(journal: &Journal, ask: &Ask, id: i32) -> Result<Vec<(String, i32)>, Error> {
-    let subject = ask.subject_param(journal);
-    journal.read(|state| state.uses(id, &subject, ask.is_on("deleted")))
+    journal.read(|state| state.uses(id, &ask.subject_param(state), ask.is_on("deleted")))
 }
 
 /// `?subject&deleted&offset&limit`
