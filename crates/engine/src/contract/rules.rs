@@ -7,7 +7,7 @@ use std::{
 
 use base::{
     Backoff, Batch, Body, Budget, Contract, ContractKind, Envelope, Extent, Fault, Header, Kind, Lease, Load,
-    Place, Position, Saved, Schema, Shared, Sink, Split, SystemClock, Value,
+    Place, Position, Saved, Schema, Shared, Sink, Split, SystemClock, Value, problem::line,
 };
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -135,7 +135,7 @@ impl<'a> Run<'a> {
         let run = self.transfer(sink).run(CancellationToken::new());
         let ended = tokio::time::timeout(Duration::from_millis(RULE_MS), run).await;
         let ended = ended.map_err(|_| format!("it hangs: {RULE_MS} ms were not enough"))?;
-        ended.map_err(|fault| chain(&fault))
+        ended.map_err(|fault| line(&fault))
     }
 
     /// A life that has to be killed.
@@ -167,19 +167,6 @@ impl<'a> Run<'a> {
     async fn shows_all(&self) -> Result<(), String> {
         self.shows(self.records.iter()).await
     }
-}
-
-fn chain(fault: &Fault) -> String {
-    let mut text = fault.to_string();
-    let mut next = std::error::Error::source(fault);
-    while let Some(error) = next {
-        let more = error.to_string();
-        if !text.ends_with(&more) {
-            text += &format!(": {more}");
-        }
-        next = error.source();
-    }
-    text
 }
 
 async fn check(fixture: &SinkFixture, rule: Rule, number: i32) -> Result<(), String> {
@@ -259,16 +246,16 @@ async fn headers(mut run: Run<'_>) -> Result<(), String> {
 async fn begin_twice(run: Run<'_>) -> Result<(), String> {
     let sink = (run.fixture.open)();
     let load = Load { id: "contract".into(), transfer: "contract".into() };
-    sink.begin(&load).await.map_err(|fault| chain(&fault))?;
+    sink.begin(&load).await.map_err(|fault| line(&fault))?;
     run.live_with(sink.clone()).await?;
-    sink.finish(&load).await.map_err(|fault| chain(&fault))?;
+    sink.finish(&load).await.map_err(|fault| line(&fault))?;
     run.shows_all().await
 }
 
 async fn empty_batch(run: &Run<'_>) -> Result<(), String> {
     let sink = (run.fixture.open)();
     let load = Load { id: "contract".into(), transfer: "contract".into() };
-    let told = |fault: Fault| chain(&fault);
+    let told = |fault: Fault| line(&fault);
     sink.begin(&load).await.map_err(told)?;
     let mut writer = sink.writer(&run.split).await.map_err(told)?;
     writer.recover(&Saved::default()).await.map_err(told)?;
@@ -303,7 +290,7 @@ async fn every_type(run: &Run<'_>) -> Result<(), String> {
     ];
     let sink = (run.fixture.open)();
     let load = Load { id: "contract".into(), transfer: "contract".into() };
-    let told = |fault: Fault| chain(&fault);
+    let told = |fault: Fault| line(&fault);
     sink.begin(&load).await.map_err(told)?;
     let mut writer = sink.writer(&run.split).await.map_err(told)?;
     writer.recover(&Saved::default()).await.map_err(told)?;
@@ -366,7 +353,7 @@ async fn cancelled(run: &Run<'_>) -> Result<(), String> {
         tokio::task::yield_now().await;
     }
     stop.cancel();
-    running.await.map_err(|error| error.to_string())?.map_err(|fault| chain(&fault))?;
+    running.await.map_err(|error| error.to_string())?.map_err(|fault| line(&fault))?;
     run.live().await?;
     run.shows_all().await
 }
@@ -377,7 +364,7 @@ async fn denied(run: &Run<'_>) -> Result<(), String> {
     };
     match run.transfer(open()).run(CancellationToken::new()).await {
         Err(Fault::Denied(_)) => Ok(()),
-        Err(other) => Err(format!("another fault than Denied: {}", chain(&other))),
+        Err(other) => Err(format!("another fault than Denied: {}", line(&other))),
         Ok(_) => Err("it was let in".to_owned()),
     }
 }
