@@ -2,7 +2,7 @@
 //!
 //! The one list of codes is here; `docs/errors/` has a page for each, and a test compares the two. Only the binary draws.
 
-use std::{error::Error, fmt, sync::Arc};
+use std::{error::Error, fmt, iter, sync::Arc};
 
 use crate::Origin;
 
@@ -34,10 +34,8 @@ pub fn plain(problem: &dyn Problem) -> String {
             text += &format!(": {label}");
         }
     }
-    let mut cause = problem.source();
-    while let Some(error) = cause {
-        text += &format!("\n  because {error}");
-        cause = error.source();
+    for cause in causes(problem) {
+        text += &format!("\n  because {cause}");
     }
     text + &format!("\n  help: {}\n", problem.help())
 }
@@ -45,15 +43,24 @@ pub fn plain(problem: &dyn Problem) -> String {
 /// An error and its causes in one line, each said once.
 pub fn line(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let said = error.to_string();
+    for cause in causes(error) {
+        let said = cause.to_string();
         if !text.contains(&said) {
             text += &format!(": {said}");
         }
-        cause = error.source();
     }
     text
+}
+
+/// Why an error came, and why that did, down to the root.
+pub fn causes<'a>(error: &'a (impl Error + ?Sized)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    iter::successors(error.source(), |error| error.source())
+}
+
+/// The cause that has none, which may be the error itself. Of what clients put around it most is their own: `Connection refused
+/// (os error 111)` is what a person needs.
+pub fn root<'a>(error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) {
+    causes(error).last().unwrap_or(error)
 }
 
 /// Where it happened.

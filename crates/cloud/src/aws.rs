@@ -25,7 +25,7 @@ use async_trait::async_trait;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::{Credentials, provider::error::CredentialsError};
 use aws_smithy_http_client::{Builder, tls};
-use base::{BoxError, Clock, SystemClock};
+use base::{BoxError, Clock, SystemClock, problem::line};
 use object_store::{CredentialProvider, aws::AwsCredential};
 use tokio::sync::Mutex;
 use zeroize::Zeroize;
@@ -37,7 +37,7 @@ pub use files::Place;
 pub use provide::AskCode;
 use provide::{Asked, Failed};
 
-use crate::{Environment, Error, errors::chain};
+use crate::{Environment, Error};
 
 /// How long before their end credentials are renewed; those that last for a short time, in their last quarter.
 const RENEW_BEFORE_MS: i64 = 5 * 60_000;
@@ -235,7 +235,7 @@ impl Identity {
             Ok(renewed) => Ok(held.insert(renewed).clone()),
             Err(error) => match &mut *held {
                 Some(current) if current.ends_ms.is_some_and(|ends_ms| ends_ms > now_ms) => {
-                    let why = chain(&error);
+                    let why = line(&error);
                     tracing::warn!(
                         why,
                         "AWS credentials could not be renewed yet; the current ones still hold"
@@ -336,7 +336,7 @@ impl Identity {
             Failed::Ours(error) => return error,
             Failed::Source(error, session) => (error, session),
         };
-        let text = chain(&error).to_ascii_lowercase();
+        let text = line(&error).to_ascii_lowercase();
         let who = self.who();
         let is_nothing = matches!(error, CredentialsError::CredentialsNotLoaded(_));
         let source: BoxError = error.into();
@@ -361,7 +361,7 @@ impl Identity {
     }
 
     fn caller_error(&self, error: aws_sdk_sts::Error) -> Error {
-        let text = chain(&error);
+        let text = line(&error);
         let ended = ["ExpiredToken", "token included in the request is expired"];
         if ended.iter().any(|word| text.contains(word)) {
             return Error::CredentialsExpired { who: self.who(), ago_ms: 0 };

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use base::{BoxError, Code, Fault, Problem, Spot, code};
+use base::{BoxError, Code, Fault, Problem, Spot, code, problem::line};
 
 use crate::{Reason, http};
 
@@ -218,7 +218,7 @@ impl Error {
             Ok(ours) => return ours.at(place, bucket),
             Err(error) => error,
         };
-        let text = chain(&error);
+        let text = line(&error);
         let place = place.to_owned();
         let whole = || at(bucket, endpoint);
         let absent = |text: &str| text.contains("NoSuchBucket");
@@ -352,18 +352,6 @@ fn ours_in(error: object_store::Error) -> Result<Error, object_store::Error> {
         },
         other => Err(other),
     }
-}
-
-/// An error and its causes as one line, for looking into.
-pub(crate) fn chain(error: &(dyn StdError + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text += ": ";
-        text += &error.to_string();
-        cause = error.source();
-    }
-    text
 }
 
 fn unreachable(text: &str) -> bool {

@@ -13,7 +13,7 @@ pub mod sources;
 use std::{fs, path::PathBuf, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use base::{BoxError, Secret, SystemClock};
+use base::{BoxError, Secret, SystemClock, problem::line};
 use google_cloud_auth::{
     build_errors,
     credentials::{
@@ -28,7 +28,7 @@ use tokio::sync::Mutex;
 use introspect::Asked;
 pub use introspect::Introspected;
 
-use crate::{Error, errors::chain};
+use crate::Error;
 
 /// The longest a lookup may take: an executable of workload identity may ask a person.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(60);
@@ -196,7 +196,7 @@ impl Identity {
     /// Sorts what the exchange says: a sign-in that ended, a role that is missing, nobody there, or something broken.
     fn error_of(&self, is_transient: bool, source: BoxError) -> Error {
         let who = self.who();
-        let text = chain(&*source).to_ascii_lowercase();
+        let text = line(&*source).to_ascii_lowercase();
         if text.contains("invalid_grant") || text.contains("invalid_rapt") {
             return Error::GoogleSignInExpired { who, login: LOGIN.to_owned(), source };
         }

@@ -3,7 +3,7 @@
 
 use std::{error::Error as StdError, fmt};
 
-use base::BoxError;
+use base::{BoxError, problem::root};
 use serde_json::Value;
 
 use crate::calls::element;
@@ -49,11 +49,7 @@ impl fmt::Debug for Reason {
 impl StdError for Reason {}
 
 fn text_of(error: &(dyn StdError + 'static)) -> String {
-    let mut last = error;
-    while let Some(cause) = last.source() {
-        last = cause;
-    }
-    let text = last.to_string();
+    let text = root(error).to_string();
     if let Some(answer) = ANSWERS.iter().find_map(|start| text.strip_prefix(start)) {
         return answered(answer);
     }

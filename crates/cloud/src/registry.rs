@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, fs, future::Future, pin::Pin, time::Duration};
 
-use base::{Code, Problem, Secret, code};
+use base::{Code, Problem, Secret, code, problem::line};
 use serde_json::Value as Json;
 
 use crate::Error;
@@ -171,7 +171,7 @@ impl Registry {
     async fn ask_at(&self, url: &str, path: &str, body: Option<&Json>) -> Result<Json, Failed> {
         let silent = |error: reqwest::Error| {
             let error = error.without_url();
-            let (url, reason) = (without_user(url), chain(&error));
+            let (url, reason) = (without_user(url), line(&error));
             match crate::http::is_untrusted(&error) {
                 true => Failed::Untrusted { url, reason },
                 false => Failed::Silent { url, reason },
@@ -259,7 +259,7 @@ impl Access {
                 pem.push(b'\n');
                 pem.append(&mut of_key);
                 let identity =
-                    reqwest::Identity::from_pem(&pem).map_err(|error| refuse(key, chain(&error)))?;
+                    reqwest::Identity::from_pem(&pem).map_err(|error| refuse(key, line(&error)))?;
                 builder = builder.identity(identity);
             }
             (Some((key, _)), None) | (None, Some((key, _))) => {
@@ -267,7 +267,7 @@ impl Access {
             }
             (None, None) => {}
         }
-        let client = builder.build().map_err(|error| refuse("ssl.ca.location", chain(&error)))?;
+        let client = builder.build().map_err(|error| refuse("ssl.ca.location", line(&error)))?;
         Ok(Self { authority: Authority::of(properties), client })
     }
 
@@ -283,17 +283,6 @@ impl Access {
             Authority::Bearer(token) => request.bearer_auth(token.reveal()),
         }
     }
-}
-
-/// An error with its causes in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text += &format!(": {error}");
-        cause = error.source();
-    }
-    text
 }
 
 /// An address as it may be shown.

@@ -2,6 +2,7 @@
 
 use std::{sync::OnceLock, time::Duration};
 
+use base::problem::root;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -74,7 +75,7 @@ enum Answer {
 
 async fn http(address: &str, path: &str, wanted: Answer) -> Result<(), String> {
     let url = format!("{}{path}", url(address));
-    let response = client().get(url).send().await.map_err(|error| root_cause(&error))?;
+    let response = client().get(url).send().await.map_err(|error| root(&error).to_string())?;
     match wanted {
         Answer::Success if !response.status().is_success() => {
             Err(format!("HTTP {}", response.status().as_u16()))
@@ -92,13 +93,4 @@ pub fn url(address: &str) -> String {
 pub(crate) fn client() -> &'static reqwest::Client {
     static CLIENT: OnceLock<reqwest::Client> = OnceLock::new();
     CLIENT.get_or_init(cloud::http::client)
-}
-
-/// The innermost reason: `Connection refused (os error 111)`.
-pub(crate) fn root_cause(error: &dyn std::error::Error) -> String {
-    let mut cause = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    cause.to_string()
 }

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration, time::Instant};
 
+use base::problem::root;
 use rdkafka::consumer::BaseConsumer;
 use serde::Serialize;
 use serde_json::Value;
@@ -10,7 +11,7 @@ use tokio::{sync::Mutex, task::JoinSet};
 use crate::{
     Options, Part, kafka,
     kafka::Ends,
-    probe::{client, probe, root_cause, url},
+    probe::{client, probe, url},
 };
 
 /// So long a snapshot serves everyone who asks: many open pages cost no more than one.
@@ -214,9 +215,9 @@ pub(crate) fn lag(offsets: &Value, ends: &Ends) -> Option<i64> {
 
 async fn get(url: &str) -> Result<Value, String> {
     let response =
-        client().get(url).timeout(ANSWER_TIMEOUT).send().await.map_err(|error| root_cause(&error))?;
+        client().get(url).timeout(ANSWER_TIMEOUT).send().await.map_err(|error| root(&error).to_string())?;
     if !response.status().is_success() {
         return Err(format!("HTTP {}", response.status().as_u16()));
     }
-    response.json().await.map_err(|error| root_cause(&error))
+    response.json().await.map_err(|error| root(&error).to_string())
 }

@@ -5,7 +5,10 @@ use std::{
     io::{IsTerminal, Write},
 };
 
-use base::{Problem, Spot, problem::plain};
+use base::{
+    Problem, Spot,
+    problem::{causes, plain},
+};
 use miette::{Diagnostic, GraphicalReportHandler, LabeledSpan, NamedSource, SourceCode};
 use tracing_subscriber::{
     filter::dynamic_filter_fn,
@@ -33,12 +36,7 @@ pub fn failure(problem: &dyn Problem, context: &Context) {
 
 /// `{"code", "message", "place", "causes", "help"}` in one line.
 pub fn json(problem: &dyn Problem) -> String {
-    let mut causes = Vec::new();
-    let mut cause = problem.source();
-    while let Some(error) = cause {
-        causes.push(error.to_string());
-        cause = error.source();
-    }
+    let causes: Vec<String> = causes(problem).map(ToString::to_string).collect();
     let object = serde_json::json!({
         "code": problem.code().id,
         "message": problem.to_string(),

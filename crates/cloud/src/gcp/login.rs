@@ -125,7 +125,7 @@ pub async fn log_out() -> Result<Option<PathBuf>, Error> {
     };
     // One that has ended cannot be revoked, and need not be.
     if let Err(error) = post(&uri, &[("token", token)]).await {
-        tracing::debug!(why = crate::errors::chain(&error), "Google did not revoke a token");
+        tracing::debug!(why = base::problem::line(&error), "Google did not revoke a token");
     }
     fs::remove_file(&file).map_err(|source| Error::FileUnwritable { path: file.clone(), source })?;
     Ok(Some(file))

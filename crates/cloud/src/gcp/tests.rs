@@ -117,10 +117,7 @@ async fn a_key_may_be_given_without_a_file_and_is_not_printed() {
     assert!(
         matches!(&error, Error::GoogleCredentialsFailed { who, .. } if who == "the key of the connection")
     );
-    assert!(
-        !chain(&error).contains("hunter2") && !format!("{identity:?}").contains("secret"),
-        "{identity:?}"
-    );
+    assert!(!line(&error).contains("hunter2") && !format!("{identity:?}").contains("secret"), "{identity:?}");
 }
 
 async fn token(identity: &Identity) -> String {
@@ -151,11 +148,7 @@ async fn an_expired_sign_in_says_how_to_renew_it_and_a_renewed_one_is_taken() {
     let (folder, provider) = (tempfile::tempdir().unwrap(), Provider::start());
     let identity = load(&folder, &user(&provider, "old"), &[]).unwrap();
     let error = identity.token().await.unwrap_err();
-    assert!(
-        matches!(&error, Error::GoogleSignInExpired { login, .. } if login == LOGIN),
-        "{}",
-        chain(&error)
-    );
+    assert!(matches!(&error, Error::GoogleSignInExpired { login, .. } if login == LOGIN), "{}", line(&error));
     fs::write(folder.path().join("credentials.json"), user(&provider, "good")).unwrap();
     assert!(token(&identity).await.starts_with("user-"));
 }
@@ -197,7 +190,7 @@ async fn acting_as_a_service_account_is_a_second_exchange() {
     assert!(token(&identity).await.starts_with("loader-"));
     let identity = load(&folder, &json("stranger@lake.test"), &[]).unwrap();
     let error = identity.token().await.unwrap_err();
-    assert!(matches!(error, Error::ImpersonationRefused { .. }), "{}", chain(&error));
+    assert!(matches!(error, Error::ImpersonationRefused { .. }), "{}", line(&error));
 }
 
 #[tokio::test]
@@ -228,7 +221,7 @@ async fn what_is_no_credentials_file_is_refused_and_a_dead_service_is_told() {
     assert!(matches!(gone, Err(Error::GoogleCredentialsFailed { .. })));
     let dead = Provider { address: "http://127.0.0.1:1".to_owned(), calls: Arc::default() };
     let error = load(&folder, &user(&dead, "good"), &[]).unwrap().token().await.unwrap_err();
-    assert!(matches!(error, Error::TokenUnreachable { .. }), "{}", chain(&error));
+    assert!(matches!(error, Error::TokenUnreachable { .. }), "{}", line(&error));
     let unknown = load(&folder, "{\"type\":\"magic\"}", &[]).unwrap().token().await.unwrap_err();
-    assert!(matches!(unknown, Error::GoogleCredentialsFailed { .. }), "{}", chain(&unknown));
+    assert!(matches!(unknown, Error::GoogleCredentialsFailed { .. }), "{}", line(&unknown));
 }

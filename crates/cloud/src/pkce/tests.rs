@@ -30,7 +30,7 @@ async fn a_no_is_an_error() {
     let waiting = tokio::spawn(async move { listener.code("ours", "Google Cloud").await });
     get(&address, "error=access_denied&error_description=no&state=ours").await;
     let error = waiting.await.unwrap().unwrap_err();
-    assert_eq!(crate::errors::chain(&error), "the sign-in to Google Cloud was refused: access_denied: no");
+    assert_eq!(base::problem::line(&error), "the sign-in to Google Cloud was refused: access_denied: no");
 }
 
 #[test]

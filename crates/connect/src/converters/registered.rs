@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use base::{Contract, ContractKind, Fault, Value};
+use base::{Contract, ContractKind, Fault, Value, problem::line};
 use contracts::{
     Document, Referenced,
     protobuf::{Mapping, MessageReader},
@@ -65,7 +65,7 @@ impl Reader {
 
     fn read(&self, payload: &[u8]) -> Result<(Arc<Contract>, Value), Refusal> {
         let id = self.id();
-        let bytes = |error| Refusal::bytes(format!("the bytes do not match schema {id}: {}", told(error)));
+        let bytes = |error| Refusal::bytes(format!("the bytes do not match schema {id}: {}", line(&error)));
         match &self.decoder {
             Decoder::Avro(contract, decoder) => {
                 decoder.decode(payload).map(|value| (contract.clone(), value)).map_err(bytes)
@@ -80,7 +80,8 @@ impl Reader {
                     return Ok((contract.clone(), value));
                 }
                 let subject = subject(*id);
-                let schema = reader.schema(&subject, number).map_err(|error| Refusal::schema(told(error)))?;
+                let schema =
+                    reader.schema(&subject, number).map_err(|error| Refusal::schema(line(&error)))?;
                 let (kind, subject, text) = (ContractKind::Protobuf, subject.into(), text.clone());
                 let contract = Contract { kind, subject, id: Some(*id), text, schema: Arc::new(schema) };
                 let contract = contracts.entry(number).or_insert(Arc::new(contract));
@@ -100,16 +101,6 @@ impl Reader {
 /// What errors call a schema.
 fn subject(id: i32) -> String {
     format!("schema {id}")
-}
-
-fn told(error: contracts::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(&error);
-    while let Some(error) = cause {
-        text += &format!(": {error}");
-        cause = error.source();
-    }
-    text
 }
 
 /// Converts one framed record.

@@ -18,6 +18,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post, put},
 };
+use base::problem::line;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
@@ -87,13 +88,7 @@ fn failure(status: StatusCode, message: &str) -> Response {
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let mut message = self.to_string();
-        let mut cause = std::error::Error::source(&self);
-        while let Some(error) = cause {
-            message += &format!(": {error}");
-            cause = error.source();
-        }
-        failure(status, &message)
+        failure(status, &line(&self))
     }
 }
 

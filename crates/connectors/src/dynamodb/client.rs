@@ -5,7 +5,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use base::{Backoff, BoxError};
+use base::{Backoff, BoxError, problem::root};
 use bytes::Bytes;
 use cloud::aws::Identity;
 use object_store::{
@@ -98,10 +98,13 @@ impl Client {
         };
         let unreachable = |source: BoxError| match cloud::http::is_untrusted(&*source) {
             true => {
-                let (place, source) = (target.endpoint.clone(), innermost(source));
+                let (place, source) = (target.endpoint.clone(), root(&*source).to_string().into());
                 Error::Identity(cloud::Error::Untrusted { place, source })
             }
-            false => Error::Unreachable { endpoint: target.endpoint.clone(), source: innermost(source) },
+            false => Error::Unreachable {
+                endpoint: target.endpoint.clone(),
+                source: root(&*source).to_string().into(),
+            },
         };
         let request = signed(target, &credential, operation, body)
             .map_err(|source| Error::setting("endpoint", &target.endpoint, &source.to_string()))?;
@@ -188,15 +191,4 @@ struct Told<'a> {
     kind: std::borrow::Cow<'a, str>,
     #[serde(alias = "Message", default, borrow)]
     message: std::borrow::Cow<'a, str>,
-}
-
-/// The reason at the bottom: `Connection refused (os error 111)`.
-fn innermost(error: BoxError) -> BoxError {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        text = inner.to_string();
-        cause = inner.source();
-    }
-    text.into()
 }

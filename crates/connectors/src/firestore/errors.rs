@@ -1,6 +1,6 @@
 //! What goes wrong with Firestore, and the one table that sorts its statuses into faults.
 
-use base::{BoxError, Code, Fault, Problem, code};
+use base::{BoxError, Code, Fault, Problem, code, problem::root};
 use tonic::{Code as Grpc, Status};
 
 #[derive(Debug, thiserror::Error)]
@@ -47,7 +47,7 @@ impl Error {
     /// Sorts the status of a call about a collection.
     pub(super) fn of_status(status: &Status, address: &str, database: &str, collection: &str) -> Self {
         let source: BoxError = match std::error::Error::source(status) {
-            Some(cause) => Refusal::new(status.code(), &deepest(cause)).into(),
+            Some(cause) => Refusal::new(status.code(), &root(cause).to_string()).into(),
             None => Refusal::new(status.code(), status.message()).into(),
         };
         let (address, database) = (address.to_owned(), database.to_owned());
@@ -146,14 +146,6 @@ pub(super) fn is_passing(code: Grpc) -> bool {
             | Grpc::Cancelled
             | Grpc::Unknown
     )
-}
-
-fn deepest(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut deepest = error;
-    while let Some(cause) = deepest.source() {
-        deepest = cause;
-    }
-    deepest.to_string()
 }
 
 /// The code as Google's documents write it.

@@ -18,6 +18,7 @@ mod values;
 
 use std::{borrow::Cow, sync::Arc};
 
+use base::problem::causes;
 use chrono::{DateTime, Utc};
 use indexmap::IndexMap;
 use minijinja::{Environment, Value};
@@ -265,10 +266,8 @@ impl<'a> Rendering<'a> {
         {
             reason += &format!(", in `{snippet}`");
         }
-        let mut cause = std::error::Error::source(error);
-        while let Some(inner) = cause {
-            reason += &format!(": {inner}");
-            cause = inner.source();
+        for cause in causes(error) {
+            reason += &format!(": {cause}");
         }
         Error::Render {
             dag_id: self.context.dag.dag_id.clone(),

@@ -2,7 +2,7 @@
 
 use std::{error::Error, fmt};
 
-use base::{Code, Problem, Spot};
+use base::{Code, Problem, Spot, problem::causes};
 
 /// A mistake, or a warning where things may still work.
 #[derive(Debug)]
@@ -53,12 +53,7 @@ impl Finding {
 
     /// Another crate's problem, as it is.
     pub(super) fn of(problem: &dyn Problem) -> Self {
-        let mut reasons = Vec::new();
-        let mut cause = problem.source();
-        while let Some(error) = cause {
-            reasons.push(error.to_string());
-            cause = error.source();
-        }
+        let reasons: Vec<String> = causes(problem).map(ToString::to_string).collect();
         let finding = Self::mistake(problem.code(), problem.to_string(), problem.spot(), problem.help());
         if reasons.is_empty() { finding } else { finding.because(reasons.join(": ")) }
     }

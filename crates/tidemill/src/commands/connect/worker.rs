@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use base::problem::root;
 use connect::{Error, Reason};
 use serde_json::Value;
 
@@ -122,12 +123,7 @@ impl Worker {
     ) -> Result<(u16, Value), Failure> {
         let unreachable = |error: reqwest::Error| -> Failure {
             let error = error.without_url();
-            let mut reason = error.to_string();
-            let mut cause = std::error::Error::source(&error);
-            while let Some(error) = cause {
-                reason = error.to_string();
-                cause = error.source();
-            }
+            let reason = root(&error).to_string();
             Box::new(Error::WorkerUnreachable { url: self.url.clone(), source: Reason(reason) })
         };
         let mut url = reqwest::Url::parse(&self.url).map_err(|error| {

@@ -2,7 +2,7 @@
 
 use std::{error::Error as StdError, time::Duration};
 
-use base::{BoxError, Code, Problem, Spot, code};
+use base::{BoxError, Code, Problem, Spot, code, problem::root};
 use cloud::store::Credentials;
 use mongodb::bson::doc;
 use project::Connection;
@@ -84,10 +84,7 @@ async fn timely(trial: impl Future<Output = Result<String, BoxError>>) -> Result
 
 /// The deepest cause says it best; what clients put around it is their own.
 fn fails(connection: &Connection, error: &(dyn StdError + 'static)) -> Failure {
-    let mut deepest = error;
-    while let Some(cause) = deepest.source() {
-        deepest = cause;
-    }
+    let deepest = root(error);
     let id = connection.id.clone();
     if deepest.is::<Nowhere>() {
         return Box::new(Error::Nowhere { id, spot: spot(connection) });

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use base::{Secret, code};
+use base::{Secret, code, problem::root};
 use reqwest::{Method, StatusCode, Url};
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
@@ -164,11 +164,7 @@ impl Client {
     ) -> Result<(StatusCode, Value), Failure> {
         let unreachable = |error: reqwest::Error| {
             let error = error.without_url();
-            let mut deepest: &dyn std::error::Error = &error;
-            while let Some(cause) = deepest.source() {
-                deepest = cause;
-            }
-            let source = deepest.to_string().into();
+            let source = root(&error).to_string().into();
             Box::new(DagError::Unreachable { url: self.url.clone(), source }) as Failure
         };
         let mut request = self.http.request(method, url).timeout(ANSWER_TIMEOUT);

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use base::problem::root;
 use cloud::registry::Access;
 use registry::Error;
 use reqwest::Method;
@@ -60,9 +61,9 @@ impl Registry {
                 .header("content-type", "application/vnd.schemaregistry.v1+json")
                 .body(body.to_string());
         }
-        let response = request.send().await.map_err(|error| unreachable(root_cause(&error)))?;
+        let response = request.send().await.map_err(|error| unreachable(root(&error).to_string()))?;
         let status = response.status();
-        let text = response.text().await.map_err(|error| unreachable(root_cause(&error)))?;
+        let text = response.text().await.map_err(|error| unreachable(root(&error).to_string()))?;
         let body: Value = serde_json::from_str(&text).unwrap_or(Value::String(text));
         if status.is_success() {
             return Ok(body);
@@ -84,14 +85,4 @@ fn without_old_schema(message: &str) -> String {
         Some((start, end)) => format!("{}{}", &message[..start], &message[end..]),
         None => message.to_owned(),
     }
-}
-
-fn root_cause(error: &reqwest::Error) -> String {
-    let mut reason = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        reason = error.to_string();
-        cause = error.source();
-    }
-    reason
 }

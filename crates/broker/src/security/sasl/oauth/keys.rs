@@ -9,6 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use base::problem::line;
 use parking_lot::{Mutex, RwLock};
 use tokio_util::sync::CancellationToken;
 
@@ -146,7 +147,7 @@ impl Source {
         }
         let client = cloud::http::client_builder().timeout(REQUEST_TIMEOUT).build();
         let client =
-            client.map_err(|error| Error::Keys { address: place.to_owned(), reason: causes(&error) })?;
+            client.map_err(|error| Error::Keys { address: place.to_owned(), reason: line(&error) })?;
         Ok(Source::Address { url: place.to_owned(), client })
     }
 
@@ -169,7 +170,7 @@ impl Source {
 async fn fetch(client: &reqwest::Client, url: &str) -> Result<Vec<u8>, String> {
     let failed = |error: reqwest::Error| {
         let error = error.without_url();
-        causes(&error)
+        line(&error)
     };
     let mut answer = client.get(url).header("accept", "application/json").send().await.map_err(failed)?;
     if !answer.status().is_success() {
@@ -183,17 +184,6 @@ async fn fetch(client: &reqwest::Client, url: &str) -> Result<Vec<u8>, String> {
         document.extend_from_slice(&chunk);
     }
     Ok(document)
-}
-
-/// An error with what is behind it: reqwest's own words stop at "error sending request".
-fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text += &format!(": {error}");
-        source = error.source();
-    }
-    text
 }
 
 #[cfg(test)]
