@@ -1,32 +1,22 @@
 //! Consumes with a client that is not itself the limit: what it is sent it reads into one buffer, and of that only the headers of
 //! the batches. It asks as a client does, for the next records once an answer has come, over one connection for each consumer.
 
-use std::{
-    io::{Read, Write},
-    net::TcpStream,
-    time::Instant,
-};
+use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
-use bytes::{Bytes, BytesMut};
-use kafka_protocol::{
-    messages::{
-        BrokerId, FetchRequest, FetchResponse, MetadataRequest, MetadataResponse, RequestHeader,
-        ResponseHeader, TopicName,
-        fetch_request::{FetchPartition, FetchTopic},
-        metadata_request::MetadataRequestTopic,
-    },
-    protocol::{Decodable, Encodable, HeaderVersion, Request, StrBytes},
+use kafka_protocol::messages::{
+    BrokerId, FetchRequest, FetchResponse,
+    fetch_request::{FetchPartition, FetchTopic},
 };
-use wire::{batch::batches, frame};
+use wire::batch::batches;
 
-use crate::Target;
+use crate::{
+    Target,
+    lean::{Connection, name},
+};
 
-/// Topics by their names; what came later says nothing of one broker alone.
+/// The last one that has topics by their names.
 const FETCH_VERSION: i16 = 12;
-const METADATA_VERSION: i16 = 9;
-/// Larger answers are wrong.
-const ANSWER_BYTES_MAX: usize = 128 << 20;
 
 /// What is read. The defaults are those of the clients.
 #[derive(clap::Args)]
@@ -150,65 +140,4 @@ fn take(answer: FetchResponse, places: &mut [Place], came: &mut Came) -> Result<
         }
     }
     Ok(())
-}
-
-/// One connection, and the last answer, in whose memory the next one is put.
-struct Connection {
-    stream: TcpStream,
-    last: Bytes,
-    requests_count: i32,
-}
-
-impl Connection {
-    fn to(target: &Target) -> Result<Self> {
-        let stream = TcpStream::connect(&target.bootstrap)?;
-        stream.set_nodelay(true)?;
-        Ok(Self { stream, last: Bytes::new(), requests_count: 0 })
-    }
-
-    fn ask<Q: Request>(&mut self, request: &Q, version: i16) -> Result<Q::Response> {
-        self.requests_count += 1;
-        let header = RequestHeader::default()
-            .with_request_api_key(Q::KEY)
-            .with_request_api_version(version)
-            .with_correlation_id(self.requests_count)
-            .with_client_id(Some(StrBytes::from_static_str("perf")));
-        let mut sent = BytesMut::new();
-        frame::put_frame(&mut sent, |sent| {
-            header.encode(sent, Q::header_version(version))?;
-            request.encode(sent, version)
-        })??;
-        self.stream.write_all(&sent)?;
-        let mut body = self.answer()?;
-        let header = ResponseHeader::decode(&mut body, Q::Response::header_version(version))?;
-        ensure!(header.correlation_id == self.requests_count, "an answer to another request");
-        Q::Response::decode(&mut body, version)
-    }
-
-    /// The next frame without its length.
-    fn answer(&mut self) -> Result<Bytes> {
-        let mut length = [0; frame::LENGTH_BYTES];
-        self.stream.read_exact(&mut length)?;
-        let length = frame::frame_length(&length, ANSWER_BYTES_MAX)?.context("four bytes are a length")?;
-        let mut answer = std::mem::take(&mut self.last).try_into_mut().map_or_else(|_| Vec::new(), Vec::from);
-        answer.clear();
-        answer.reserve(length);
-        (&mut self.stream).take(length as u64).read_to_end(&mut answer)?;
-        ensure!(answer.len() == length, "the broker has gone");
-        self.last = Bytes::from(answer);
-        Ok(self.last.clone())
-    }
-
-    fn partitions(&mut self, topic: &str) -> Result<Vec<i32>> {
-        let wanted = MetadataRequestTopic::default().with_name(Some(name(topic)));
-        let request = MetadataRequest::default().with_topics(Some(vec![wanted]));
-        let answer: MetadataResponse = self.ask(&request, METADATA_VERSION)?;
-        let topic = answer.topics.into_iter().next().context("no topic in the answer")?;
-        ensure!(topic.error_code == 0, "Metadata: error {}", topic.error_code);
-        Ok(topic.partitions.iter().map(|partition| partition.partition_index).collect())
-    }
-}
-
-fn name(topic: &str) -> TopicName {
-    TopicName(StrBytes::from_string(topic.to_owned()))
 }

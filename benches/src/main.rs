@@ -1,12 +1,15 @@
-//! Loads for `cargo xtask bench` that are nobody's product: a Kafka client by librdkafka, a lean one for Fetch alone, and an HTTP client.
+//! Loads for `cargo xtask bench` that are nobody's product: a Kafka client by librdkafka, a lean one for Produce and Fetch, and an HTTP client.
 //!
 //! Each command prints one line of JSON, so that it can be put beside what Kafka's own perf tools say.
 
+mod append;
 mod fetch;
 mod groups;
 mod http;
 mod latency;
+mod lean;
 mod load;
+mod ready;
 mod topics;
 mod walk;
 
@@ -21,6 +24,8 @@ enum Command {
     Produce(load::Args),
     /// Consumes as fast as it goes
     Consume(load::Args),
+    /// Produces as fast as the broker takes: batches are made ready before
+    Append(append::Args),
     /// Consumes as fast as the broker gives: batches are counted by their headers
     Fetch(fetch::Args),
     /// Produces at a steady rate and takes the time until each record is consumed
@@ -65,6 +70,7 @@ fn main() -> Result<()> {
     let said = match Command::parse() {
         Command::Produce(args) => load::produce(&args)?,
         Command::Consume(args) => load::consume(&args)?,
+        Command::Append(args) => append::run(&args)?,
         Command::Fetch(args) => fetch::run(&args)?,
         Command::Latency(args) => latency::run(&args)?,
         Command::Groups(args) => groups::run(&args)?,
