@@ -54,7 +54,7 @@ pub fn line(error: &(dyn Error + 'static)) -> String {
 
 /// Why an error came, and why that did, down to the root.
 pub fn causes<'a>(error: &'a (impl Error + ?Sized)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
-    iter::successors(error.source(), |error| error.source())
+    iter::successors(error.source(), |&error| error.source())
 }
 
 /// The cause that has none, which may be the error itself. Of what clients put around it most is their own: `Connection refused

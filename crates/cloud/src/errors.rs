@@ -1,7 +1,6 @@
 //! What goes wrong with identities and object stores, and the one table that sorts a store's errors into faults.
 
 use std::{
-    error::Error as StdError,
     io,
     path::{Path, PathBuf},
 };

@@ -65,7 +65,7 @@ impl Reader {
 
     fn read(&self, payload: &[u8]) -> Result<(Arc<Contract>, Value), Refusal> {
         let id = self.id();
-        let bytes = |error| Refusal::bytes(format!("the bytes do not match schema {id}: {}", line(&error)));
+        let bytes = |error| Refusal::bytes(format!("the bytes do not match schema {id}: {}", told(error)));
         match &self.decoder {
             Decoder::Avro(contract, decoder) => {
                 decoder.decode(payload).map(|value| (contract.clone(), value)).map_err(bytes)
@@ -81,7 +81,7 @@ impl Reader {
                 }
                 let subject = subject(*id);
                 let schema =
-                    reader.schema(&subject, number).map_err(|error| Refusal::schema(line(&error)))?;
+                    reader.schema(&subject, number).map_err(|error| Refusal::schema(told(error)))?;
                 let (kind, subject, text) = (ContractKind::Protobuf, subject.into(), text.clone());
                 let contract = Contract { kind, subject, id: Some(*id), text, schema: Arc::new(schema) };
                 let contract = contracts.entry(number).or_insert(Arc::new(contract));
@@ -101,6 +101,10 @@ impl Reader {
 /// What errors call a schema.
 fn subject(id: i32) -> String {
     format!("schema {id}")
+}
+
+fn told(error: contracts::Error) -> String {
+    line(&error)
 }
 
 /// Converts one framed record.
