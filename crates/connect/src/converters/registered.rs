@@ -80,8 +80,7 @@ impl Reader {
                     return Ok((contract.clone(), value));
                 }
                 let subject = subject(*id);
-                let schema =
-                    reader.schema(&subject, number).map_err(|error| Refusal::schema(told(error)))?;
+                let schema = reader.schema(&subject, number).map_err(|error| Refusal::schema(told(error)))?;
                 let (kind, subject, text) = (ContractKind::Protobuf, subject.into(), text.clone());
                 let contract = Contract { kind, subject, id: Some(*id), text, schema: Arc::new(schema) };
                 let contract = contracts.entry(number).or_insert(Arc::new(contract));
