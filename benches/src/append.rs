@@ -7,7 +7,8 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail, ensure};
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
+use crc32c::{crc32c, crc32c_combine};
 use kafka_protocol::{
     messages::{
         EndTxnRequest, FindCoordinatorRequest, InitProducerIdRequest, ProduceRequest, ProduceResponse,
@@ -35,11 +36,11 @@ const TRANSACTION_KEY: i8 = 1;
 const CONCURRENT_TRANSACTIONS: i16 = 51;
 /// Bits of a batch's attributes.
 const TRANSACTIONAL: i16 = 0x10;
-/// A batch's checksum, and where that begins which it is of.
-const CRC_AT: usize = 17;
+/// Where that begins which a batch's checksum is of.
 const CRC_FROM: usize = 21;
 /// As Java's producer has it.
 const RETRY_BACKOFF: Duration = Duration::from_millis(20);
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What is sent. The defaults are those of the clients.
 #[derive(clap::Args)]
@@ -76,6 +77,15 @@ struct Producer {
     id: i64,
     epoch: i16,
     sequences: Vec<i32>,
+    /// Memory of batches that were sent.
+    spare: Vec<BytesMut>,
+}
+
+/// A batch, and the checksum of what follows its header.
+struct Ready {
+    bytes: Bytes,
+    header: BatchHeader,
+    body_crc: u32,
 }
 
 struct Sender<'a> {
@@ -84,15 +94,15 @@ struct Sender<'a> {
     partitions: Vec<i32>,
     producer: Option<Producer>,
     transactional_id: Option<TransactionalId>,
-    ready: std::iter::Cycle<std::slice::Iter<'a, Bytes>>,
+    ready: std::iter::Cycle<std::slice::Iter<'a, Ready>>,
     /// Whose turn it is.
     at: usize,
 }
 
 pub fn run(args: &Args) -> Result<serde_json::Value> {
-    let batches = args.contents.batches()?;
+    let ready = args.contents.batches()?.into_iter().map(Ready::of).collect::<Result<Vec<_>>>()?;
     let start = Instant::now();
-    let mut sender = Sender::new(args, &batches)?;
+    let mut sender = Sender::new(args, &ready)?;
     let mut sent = Sent::default();
     let every = args.transaction_records.unwrap_or(args.records);
     while sent.records < args.records {
@@ -108,8 +118,16 @@ pub fn run(args: &Args) -> Result<serde_json::Value> {
     }))
 }
 
+impl Ready {
+    fn of(bytes: Bytes) -> Result<Self> {
+        let header = Batch::first(&bytes)?.header;
+        let body_crc = crc32c(&bytes[BATCH_HEADER_BYTES..]);
+        Ok(Self { bytes, header, body_crc })
+    }
+}
+
 impl<'a> Sender<'a> {
-    fn new(args: &'a Args, batches: &'a [Bytes]) -> Result<Self> {
+    fn new(args: &'a Args, ready: &'a [Ready]) -> Result<Self> {
         let mut connection = Connection::to(&args.target)?;
         let partitions = connection.partitions(&args.target.topic)?;
         ensure!(!partitions.is_empty(), "the topic has no partitions");
@@ -120,7 +138,7 @@ impl<'a> Sender<'a> {
         } else {
             None
         };
-        let ready = batches.iter().cycle();
+        let ready = ready.iter().cycle();
         Ok(Self { args, connection, partitions, producer, transactional_id, ready, at: 0 })
     }
 
@@ -141,7 +159,19 @@ impl<'a> Sender<'a> {
     fn send(&mut self, sent: &mut Sent) -> Result<()> {
         self.wait(self.args.in_flight - 1)?;
         let request = self.request(sent)?;
-        self.connection.send(&request, PRODUCE_VERSION)
+        self.connection.send(&request, PRODUCE_VERSION)?;
+        self.recycle(request);
+        Ok(())
+    }
+
+    /// A request's memory is that of the next one's.
+    fn recycle(&mut self, request: ProduceRequest) {
+        let Some(producer) = &mut self.producer else { return };
+        for records in
+            request.topic_data.into_iter().flat_map(|topic| topic.partition_data).map(|data| data.records)
+        {
+            producer.spare.extend(records.and_then(|records| records.try_into_mut().ok()));
+        }
     }
 
     /// Waits for all answers, and commits what there is to commit.
@@ -175,13 +205,13 @@ impl<'a> Sender<'a> {
     fn request(&mut self, sent: &mut Sent) -> Result<ProduceRequest> {
         let (mut data, mut bytes) = (Vec::new(), 0);
         while data.len() < self.partitions.len() && (data.is_empty() || bytes < self.args.request_bytes) {
-            let mut batch = self.ready.next().context("batches are made ready")?.clone();
-            let header = Batch::first(&batch)?.header;
-            if let Some(producer) = &mut self.producer {
-                batch = producer.stamp(self.at, header, &batch, self.transactional_id.is_some());
-            }
+            let ready = self.ready.next().context("batches are made ready")?;
+            let batch = match &mut self.producer {
+                Some(producer) => producer.stamp(self.at, ready, self.transactional_id.is_some()),
+                None => ready.bytes.clone(),
+            };
             bytes += batch.len();
-            sent.records += header.records_count as u64;
+            sent.records += ready.header.records_count as u64;
             let partition = PartitionProduceData::default().with_index(self.partitions[self.at]);
             data.push(partition.with_records(Some(batch)));
             self.at = (self.at + 1) % self.partitions.len();
@@ -208,42 +238,54 @@ impl Producer {
             .with_transaction_timeout_ms(60_000)
             .with_producer_id(ProducerId(-1))
             .with_producer_epoch(-1);
-        let answer = connection.ask(&request, INIT_PRODUCER_ID_VERSION)?;
-        ensure!(answer.error_code == 0, "InitProducerId: error {}", answer.error_code);
-        Ok(Self { id: answer.producer_id.0, epoch: answer.producer_epoch, sequences: vec![0; partitions] })
+        let (id, epoch) = patiently(|| {
+            let answer = connection.ask(&request, INIT_PRODUCER_ID_VERSION)?;
+            Ok(((answer.producer_id.0, answer.producer_epoch), answer.error_code))
+        })?;
+        Ok(Self { id, epoch, sequences: vec![0; partitions], spare: Vec::new() })
     }
 
     /// The batch as this producer's next one in the `at`th partition.
-    fn stamp(&mut self, at: usize, header: BatchHeader, batch: &[u8], is_transactional: bool) -> Bytes {
-        let header = BatchHeader {
-            attributes: header.attributes | if is_transactional { TRANSACTIONAL } else { 0 },
+    fn stamp(&mut self, at: usize, ready: &Ready, is_transactional: bool) -> Bytes {
+        let mut header = BatchHeader {
+            attributes: ready.header.attributes | if is_transactional { TRANSACTIONAL } else { 0 },
             producer_id: self.id,
             producer_epoch: self.epoch,
             base_sequence: self.sequences[at],
-            ..header
+            ..ready.header
         };
         self.sequences[at] += header.records_count;
-        let mut stamped = batch.to_vec();
-        stamped[..BATCH_HEADER_BYTES].copy_from_slice(&header.to_bytes());
-        let crc = crc32c::crc32c(&stamped[CRC_FROM..]);
-        stamped[CRC_AT..CRC_FROM].copy_from_slice(&crc.to_be_bytes());
-        stamped.into()
+        let body = &ready.bytes[BATCH_HEADER_BYTES..];
+        header.crc = crc32c_combine(crc32c(&header.to_bytes()[CRC_FROM..]), ready.body_crc, body.len());
+        let mut stamped = self.spare.pop().unwrap_or_default();
+        stamped.clear();
+        stamped.extend_from_slice(&header.to_bytes());
+        stamped.extend_from_slice(body);
+        stamped.freeze()
     }
 }
 
-/// Asks until there is one: by this Kafka makes its topic of transactions.
+/// By this Kafka makes its topic of transactions.
 fn find_coordinator(connection: &mut Connection, id: &TransactionalId) -> Result<()> {
     let request = FindCoordinatorRequest::default()
         .with_key_type(TRANSACTION_KEY)
         .with_coordinator_keys(vec![id.0.clone()]);
-    for _ in 0..500 {
+    patiently(|| {
         let answer = connection.ask(&request, FIND_COORDINATOR_VERSION)?;
-        if answer.coordinators.iter().all(|coordinator| coordinator.error_code == 0) {
-            return Ok(());
+        Ok(((), answer.coordinators.first().map_or(0, |coordinator| coordinator.error_code)))
+    })
+}
+
+/// Asks until the answer is no error; which a new broker's first ones are, for a while.
+fn patiently<T>(mut ask: impl FnMut() -> Result<(T, i16)>) -> Result<T> {
+    let start = Instant::now();
+    loop {
+        match ask()? {
+            (answer, 0) => return Ok(answer),
+            (_, code) if start.elapsed() > PATIENCE => bail!("error {code} for {PATIENCE:?}"),
+            _ => thread::sleep(RETRY_BACKOFF),
         }
-        thread::sleep(RETRY_BACKOFF);
     }
-    bail!("no coordinator of transactions within ten seconds")
 }
 
 /// The first partition that did not take its batch, and why.
