@@ -1,10 +1,7 @@
 //! Produces with a client that is not itself the limit: batches are made ready before, and sent over one connection with as many
 //! requests in flight as clients have by default. Of an idempotent producer's batches it makes the header and the checksum.
 
-use std::{
-    thread,
-    time::{Duration, Instant},
-};
+use std::{thread, time::Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use bytes::{Bytes, BytesMut};
@@ -21,7 +18,7 @@ use wire::batch::{BATCH_HEADER_BYTES, Batch, BatchHeader};
 
 use crate::{
     Target,
-    lean::{Connection, name},
+    lean::{Connection, RETRY_BACKOFF, name, patiently},
     ready::Contents,
 };
 
@@ -38,9 +35,6 @@ const CONCURRENT_TRANSACTIONS: i16 = 51;
 const TRANSACTIONAL: i16 = 0x10;
 /// Where that begins which a batch's checksum is of.
 const CRC_FROM: usize = 21;
-/// As Java's producer has it.
-const RETRY_BACKOFF: Duration = Duration::from_millis(20);
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What is sent. The defaults are those of the clients.
 #[derive(clap::Args)]
@@ -101,8 +95,9 @@ struct Sender<'a> {
 
 pub fn run(args: &Args) -> Result<serde_json::Value> {
     let ready = args.contents.batches()?.into_iter().map(Ready::of).collect::<Result<Vec<_>>>()?;
+    let partitions = Connection::to(&args.target)?.ready(&args.target.topic)?;
     let start = Instant::now();
-    let mut sender = Sender::new(args, &ready)?;
+    let mut sender = Sender::new(args, &ready, partitions)?;
     let mut sent = Sent::default();
     let every = args.transaction_records.unwrap_or(args.records);
     while sent.records < args.records {
@@ -127,9 +122,8 @@ impl Ready {
 }
 
 impl<'a> Sender<'a> {
-    fn new(args: &'a Args, ready: &'a [Ready]) -> Result<Self> {
+    fn new(args: &'a Args, ready: &'a [Ready], partitions: Vec<i32>) -> Result<Self> {
         let mut connection = Connection::to(&args.target)?;
-        let partitions = connection.partitions(&args.target.topic)?;
         ensure!(!partitions.is_empty(), "the topic has no partitions");
         let id = StrBytes::from_string(format!("perf-{}", args.target.topic));
         let transactional_id = args.transaction_records.map(|_| TransactionalId(id));
@@ -274,18 +268,6 @@ fn find_coordinator(connection: &mut Connection, id: &TransactionalId) -> Result
         let answer = connection.ask(&request, FIND_COORDINATOR_VERSION)?;
         Ok(((), answer.coordinators.first().map_or(0, |coordinator| coordinator.error_code)))
     })
-}
-
-/// Asks until the answer is no error; which a new broker's first ones are, for a while.
-fn patiently<T>(mut ask: impl FnMut() -> Result<(T, i16)>) -> Result<T> {
-    let start = Instant::now();
-    loop {
-        match ask()? {
-            (answer, 0) => return Ok(answer),
-            (_, code) if start.elapsed() > PATIENCE => bail!("error {code} for {PATIENCE:?}"),
-            _ => thread::sleep(RETRY_BACKOFF),
-        }
-    }
 }
 
 /// The first partition that did not take its batch, and why.

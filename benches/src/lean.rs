@@ -3,13 +3,17 @@
 use std::{
     io::{Read, Write},
     net::TcpStream,
+    thread,
+    time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use bytes::{Bytes, BytesMut};
 use kafka_protocol::{
     messages::{
-        MetadataRequest, MetadataResponse, RequestHeader, ResponseHeader, TopicName,
+        BrokerId, ListOffsetsRequest, MetadataRequest, MetadataResponse, RequestHeader, ResponseHeader,
+        TopicName,
+        list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic},
         metadata_request::MetadataRequestTopic,
     },
     protocol::{Decodable, Encodable, HeaderVersion, Request, StrBytes},
@@ -20,6 +24,12 @@ use crate::Target;
 
 /// Topics by their names; what came later says nothing of one broker alone.
 const METADATA_VERSION: i16 = 9;
+const LIST_OFFSETS_VERSION: i16 = 5;
+/// Stands for the offset of the next record.
+const LATEST: i64 = -1;
+/// As Java's producer has it.
+pub const RETRY_BACKOFF: Duration = Duration::from_millis(20);
+const PATIENCE: Duration = Duration::from_secs(10);
 /// Larger answers are wrong.
 const ANSWER_BYTES_MAX: usize = 128 << 20;
 
@@ -88,13 +98,47 @@ impl Connection {
         Ok(self.last.clone())
     }
 
+    /// The partitions of a topic.
     pub fn partitions(&mut self, topic: &str) -> Result<Vec<i32>> {
         let wanted = MetadataRequestTopic::default().with_name(Some(name(topic)));
         let request = MetadataRequest::default().with_topics(Some(vec![wanted]));
-        let answer: MetadataResponse = self.ask(&request, METADATA_VERSION)?;
-        let topic = answer.topics.into_iter().next().context("no topic in the answer")?;
-        ensure!(topic.error_code == 0, "Metadata: error {}", topic.error_code);
+        let topic = patiently(|| {
+            let answer: MetadataResponse = self.ask(&request, METADATA_VERSION)?;
+            let topic = answer.topics.into_iter().next().context("no topic in the answer")?;
+            let code = topic.error_code;
+            Ok((topic, code))
+        })?;
         Ok(topic.partitions.iter().map(|partition| partition.partition_index).collect())
+    }
+
+    /// The partitions of a topic that may be new, once each of them can be asked.
+    pub fn ready(&mut self, topic: &str) -> Result<Vec<i32>> {
+        let partitions = self.partitions(topic)?;
+        let asked = |&partition: &i32| {
+            ListOffsetsPartition::default().with_partition_index(partition).with_timestamp(LATEST)
+        };
+        let asked = ListOffsetsTopic::default()
+            .with_name(name(topic))
+            .with_partitions(partitions.iter().map(asked).collect());
+        let request = ListOffsetsRequest::default().with_replica_id(BrokerId(-1)).with_topics(vec![asked]);
+        patiently(|| {
+            let answer = self.ask(&request, LIST_OFFSETS_VERSION)?;
+            let mut told = answer.topics.iter().flat_map(|topic| &topic.partitions);
+            Ok(((), told.find_map(|told| (told.error_code != 0).then_some(told.error_code)).unwrap_or(0)))
+        })?;
+        Ok(partitions)
+    }
+}
+
+/// Asks until the answer is no error; which the first ones of a new broker or topic are, for a while.
+pub fn patiently<T>(mut ask: impl FnMut() -> Result<(T, i16)>) -> Result<T> {
+    let start = Instant::now();
+    loop {
+        match ask()? {
+            (answer, 0) => return Ok(answer),
+            (_, code) if start.elapsed() > PATIENCE => bail!("error {code} for {PATIENCE:?}"),
+            _ => thread::sleep(RETRY_BACKOFF),
+        }
     }
 }
 

@@ -28,7 +28,8 @@ pub struct Args {
     /// Rounds of `load`
     #[arg(long, default_value_t = 5)]
     rounds: usize,
-    /// Only these rows of `load`, printed and not kept: mongodb, kafka, dynamodb, firestore, convert, generate
+    /// Only these rows of `load`: mongodb, kafka-json-schema, kafka-avro, dynamodb, firestore, convert-json-lines, convert-parquet,
+    /// generate
     #[arg(long, value_delimiter = ',')]
     rows: Vec<String>,
     /// The debug binaries as they lie there; figures are printed and not kept. For `load` alone

@@ -13,41 +13,38 @@ use crate::bench::{measure::whole, parts, report::Line};
 /// About 10 GB.
 const ROWS: u64 = 80_000_000;
 
-pub(super) fn run(plan: &Plan) -> Result<Vec<Line>> {
+pub(super) fn json_lines(plan: &Plan) -> Result<Vec<Line>> {
+    run(plan, "JSON Lines.gz", "jsonl.gz")
+}
+
+pub(super) fn parquet(plan: &Plan) -> Result<Vec<Line>> {
+    run(plan, "Parquet", "parquet")
+}
+
+fn run(plan: &Plan, name: &str, ending: &str) -> Result<Vec<Line>> {
     let world = parts::world();
     let count = plan.of(ROWS);
     let file = world.path("payments.csv");
     data::payments(&file, count)?;
     let file = file.to_str().context("a path in UTF-8")?;
-    let mut lines = Vec::new();
-    for (name, ending) in [("JSON Lines.gz", "jsonl.gz"), ("Parquet", "parquet")] {
-        let target = |side: &str| world.path(&format!("{side}.{ending}")).to_string_lossy().into_owned();
-        let ours = |_| {
-            let to = target("ours");
-            fs::remove_file(&to).ok();
-            whole(&mut world.command(&["convert", file, &to]))
-        };
-        let polars = |_| whole(&mut script(&python(), "convert_polars.py", &[file, &target("polars")]));
-        let duckdb = |_| whole(&mut script(&python(), "convert_duckdb.py", &[file, &target("duckdb")]));
-        let runs = sides::run(
-            plan,
-            vec![
-                side("tidemill", count, ours),
-                side("polars streaming", count, polars),
-                side("duckdb", count, duckdb),
-            ],
-        )?;
-        let mut counted = script(&python(), "convert_duckdb.py", &[&target("ours"), "count"]);
-        let said = whole(&mut counted)?.stdout;
-        ensure!(said.trim() == count.to_string(), "our {ending} has {said} rows");
-        lines.extend(sides::lines(
-            &format!("CSV to {name}"),
-            "rows/s",
-            &runs,
-            &[">= 0.8x", ">= 0.8x"],
-            "<= 150 MB",
-        ));
-        ["ours", "polars", "duckdb"].iter().for_each(|side| drop(fs::remove_file(target(side))));
-    }
-    Ok(lines)
+    let target = |side: &str| world.path(&format!("{side}.{ending}")).to_string_lossy().into_owned();
+    let ours = |_| {
+        let to = target("ours");
+        fs::remove_file(&to).ok();
+        whole(&mut world.command(&["convert", file, &to]))
+    };
+    let polars = |_| whole(&mut script(&python(), "convert_polars.py", &[file, &target("polars")]));
+    let duckdb = |_| whole(&mut script(&python(), "convert_duckdb.py", &[file, &target("duckdb")]));
+    let runs = sides::run(
+        plan,
+        vec![
+            side("tidemill", count, ours),
+            side("polars streaming", count, polars),
+            side("duckdb", count, duckdb),
+        ],
+    )?;
+    let mut counted = script(&python(), "convert_duckdb.py", &[&target("ours"), "count"]);
+    let said = whole(&mut counted)?.stdout;
+    ensure!(said.trim() == count.to_string(), "our {ending} has {said} rows");
+    Ok(sides::lines(&format!("CSV to {name}"), "rows/s", &runs, &[">= 0.8x", ">= 0.8x"], "<= 150 MB"))
 }
