@@ -32,11 +32,25 @@ pub struct Firestore {
 
 static FIRESTORE: OnceLock<Option<Firestore>> = OnceLock::new();
 
+/// Java that starts soon and stays small.
+const SMALL: &[&str] = &["-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"];
+/// Java with room for some hundred thousand documents, that makes the most of its code.
+const ROOMY: &[&str] = &["-Xmx4g"];
+
 /// Starts it at the first call.
 pub fn firestore_emulator() -> Option<&'static Firestore> {
+    emulator(SMALL)
+}
+
+/// The same for what is measured: the emulator is then as fast as it can be.
+pub fn roomy_firestore_emulator() -> Option<&'static Firestore> {
+    emulator(ROOMY)
+}
+
+fn emulator(java: &[&str]) -> Option<&'static Firestore> {
     FIRESTORE
         .get_or_init(|| {
-            start().unwrap_or_else(|error| absent(&format!("Firestore emulator that starts: {error}")))
+            start(java).unwrap_or_else(|error| absent(&format!("Firestore emulator that starts: {error}")))
         })
         .as_ref()
 }
@@ -57,17 +71,17 @@ fn jar() -> Option<PathBuf> {
     Some(sdk.join(JAR)).filter(|jar| jar.is_file())
 }
 
-fn start() -> io::Result<Option<Firestore>> {
-    let java = env::split_paths(&env::var_os("PATH").unwrap_or_default())
+fn start(java: &[&str]) -> io::Result<Option<Firestore>> {
+    let is_there = env::split_paths(&env::var_os("PATH").unwrap_or_default())
         .any(|folder| folder.join("java").is_file());
-    let Some(jar) = jar().filter(|_| java) else {
+    let Some(jar) = jar().filter(|_| is_there) else {
         return Ok(absent("Firestore emulator (java, google-cloud-cli-firestore-emulator)"));
     };
     let folder = run_folder("firestore")?;
     let rules = folder.join("deny.rules");
     fs::write(&rules, RULES)?;
     let port = ports::free_port();
-    let mut process = tied_to_us(command(&jar, port, &rules, &folder)?)?;
+    let mut process = tied_to_us(command(java, &jar, port, &rules, &folder)?)?;
     let address = format!("127.0.0.1:{port}");
     poll::until("the Firestore emulator answers", 90_000, || {
         if let Some(status) = process.ended() {
@@ -79,10 +93,10 @@ fn start() -> io::Result<Option<Firestore>> {
     Ok(Some(Firestore { address, _process: process }))
 }
 
-fn command(jar: &Path, port: u16, rules: &Path, folder: &Path) -> io::Result<Command> {
+fn command(java: &[&str], jar: &Path, port: u16, rules: &Path, folder: &Path) -> io::Result<Command> {
     let log = fs::File::create(folder.join("emulator.log"))?;
     let mut command = Command::new("java");
-    command.args(["-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Duser.language=en", "-cp"]);
+    command.args(java).args(["-Duser.language=en", "-cp"]);
     command.arg(jar).arg(MAIN).args(["--host=127.0.0.1", &format!("--port={port}")]);
     command.arg(format!("--rules={}", rules.display()));
     command.current_dir(folder).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);

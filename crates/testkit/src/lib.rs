@@ -39,7 +39,7 @@ pub use certificates::certificates;
 pub use children::{Child, kill_marked, tied_to_us};
 pub use clients::{avro_tools, clients_python, go_program, kafka_2_tools, node, old_librdkafka};
 pub use crash_points::crash_points;
-pub use firestore::{Firestore, firestore_emulator};
+pub use firestore::{Firestore, firestore_emulator, roomy_firestore_emulator};
 pub use folders::run_folder;
 pub use gcs::{FakeGcs, fake_gcs};
 pub use http::{Answer, http, try_http};

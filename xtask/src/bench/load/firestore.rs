@@ -15,7 +15,7 @@ use crate::bench::{
 const DOCUMENTS: u64 = 200_000;
 
 pub(super) fn run(plan: &Plan) -> Result<Vec<Line>> {
-    let Some(server) = testkit::firestore_emulator() else { return Ok(Vec::new()) };
+    let Some(server) = testkit::roomy_firestore_emulator() else { return Ok(Vec::new()) };
     let mut world = parts::world();
     world.set("FIRESTORE_EMULATOR_HOST", &server.address);
     let count = plan.of(DOCUMENTS);
