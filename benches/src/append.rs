@@ -141,10 +141,10 @@ impl<'a> Sender<'a> {
         let request = self.request(sent)?;
         loop {
             self.connection.send(&request, PRODUCE_VERSION)?;
-            match error_of(&self.connection.answer::<ProduceRequest>(PRODUCE_VERSION)?) {
+            let answer = self.connection.answer::<ProduceRequest>(PRODUCE_VERSION)?;
+            match error_of(&answer) {
                 Some((_, CONCURRENT_TRANSACTIONS)) => thread::sleep(RETRY_BACKOFF),
-                Some((partition, code)) => bail!("partition {partition}: error {code}"),
-                None => return Ok(()),
+                _ => return taken(&answer),
             }
         }
     }
@@ -187,10 +187,7 @@ impl<'a> Sender<'a> {
     /// Until no more than so many requests are in flight.
     fn wait(&mut self, in_flight: i32) -> Result<()> {
         while self.connection.in_flight() > in_flight {
-            let answer = self.connection.answer::<ProduceRequest>(PRODUCE_VERSION)?;
-            if let Some((partition, code)) = error_of(&answer) {
-                bail!("partition {partition}: error {code}");
-            }
+            taken(&self.connection.answer::<ProduceRequest>(PRODUCE_VERSION)?)?;
         }
         Ok(())
     }
@@ -268,6 +265,14 @@ fn find_coordinator(connection: &mut Connection, id: &TransactionalId) -> Result
         let answer = connection.ask(&request, FIND_COORDINATOR_VERSION)?;
         Ok(((), answer.coordinators.first().map_or(0, |coordinator| coordinator.error_code)))
     })
+}
+
+/// Whether every partition took its batch.
+fn taken(answer: &ProduceResponse) -> Result<()> {
+    match error_of(answer) {
+        Some((partition, code)) => bail!("partition {partition}: error {code}"),
+        None => Ok(()),
+    }
 }
 
 /// The first partition that did not take its batch, and why.
