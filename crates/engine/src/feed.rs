@@ -10,7 +10,7 @@ use base::{Ask, Batch, Fault, Position, Read, Reader, Rejects};
 use tokio::{sync::mpsc, task::JoinHandle, time::sleep};
 use tokio_util::sync::CancellationToken;
 
-use crate::{OnError, Stage, extent::body_bytes, transfer::Shared};
+use crate::{OnError, extent::body_bytes, stage::apply_all, transfer::Shared};
 
 /// What the writing half receives, in order.
 pub(crate) enum Fed {
@@ -158,19 +158,4 @@ fn apply(shared: &Arc<Shared>, batch: Batch) -> Next {
         Ok((batches, rejects)) => Fed::Batches { batches, rejects, end, received },
         Err(fault) => Fed::Fault(fault),
     }))
-}
-
-fn apply_all(stages: &[Arc<dyn Stage>], batch: Batch) -> Result<(Vec<Batch>, Rejects), Fault> {
-    let (mut batches, mut rejects) = (vec![batch], Rejects::default());
-    for stage in stages {
-        let mut next = Vec::with_capacity(batches.len());
-        for batch in batches {
-            let (more, refused) = stage.apply(batch)?;
-            next.extend(more.into_iter().filter(|batch| !batch.is_empty()));
-            rejects.append(refused);
-        }
-        batches = next;
-    }
-    rejects.0.sort_by_key(|reject| reject.origin.mark);
-    Ok((batches, rejects))
 }

@@ -26,5 +26,5 @@ pub use errors::Error;
 pub use extent::body_bytes;
 pub use histogram::Histogram;
 pub use progress::Progress;
-pub use stage::{Stage, as_received};
+pub use stage::{Stage, apply_all, as_received};
 pub use transfer::{Ended, OnError, Summary, Transfer};

@@ -33,6 +33,25 @@ pub trait Stage: Send + Sync {
     }
 }
 
+/// A batch through all stages, one after the other: what is left of it, and what was refused in the order in which it came.
+///
+/// # Errors
+/// The first stage's that fails.
+pub fn apply_all(stages: &[Arc<dyn Stage>], batch: Batch) -> Result<(Vec<Batch>, Rejects), Fault> {
+    let (mut batches, mut rejects) = (vec![batch], Rejects::default());
+    for stage in stages {
+        let mut next = Vec::with_capacity(batches.len());
+        for batch in batches {
+            let (more, refused) = stage.apply(batch)?;
+            next.extend(more.into_iter().filter(|batch| !batch.is_empty()));
+            rejects.append(refused);
+        }
+        batches = next;
+    }
+    rejects.0.sort_by_key(|reject| reject.origin.mark);
+    Ok((batches, rejects))
+}
+
 /// Makes of what was refused behind these stages what came to the first of them, as far as `received` has it.
 pub fn as_received(stages: &[Arc<dyn Stage>], received: &Batch, rejects: &mut Rejects) {
     let Some(first) = stages.first() else { return };

@@ -8,9 +8,9 @@ use std::{
 
 use arrow_array::Array;
 use base::{Ask, Batch, Body, BoxError, Discovery, Fault, Lease, Position, Read, Source, Split, Value};
-use engine::Stage;
+use engine::{Stage, apply_all};
 
-use super::{Error, Seen, run::apply_all};
+use super::{Error, Seen};
 
 /// Read at once while looking.
 const LOOK_BYTES: u64 = 1 << 20;

@@ -8,7 +8,7 @@ use std::{
 use base::{
     Ask, Batch, Body, Extent, Fault, Lease, Position, Read, Reader, Rejects, Source, Split, crash_point,
 };
-use engine::{DeadLetters, Ended, Progress, Stage, Summary, as_received, body_bytes};
+use engine::{DeadLetters, Ended, Progress, Summary, apply_all, as_received, body_bytes};
 use formats::{Joiner, Part};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, mpsc},
@@ -259,21 +259,6 @@ fn pieces(batch: &Batch) -> impl Iterator<Item = Batch> {
     let count = usize::try_from(bytes.div_ceil(STAGED_BYTES)).unwrap_or(usize::MAX);
     let rows = batch.len().div_ceil(count.max(1)).max(1);
     (0..batch.len()).step_by(rows).map(move |start| batch.slice(start..batch.len().min(start + rows)))
-}
-
-/// All stages, one after the other.
-pub(super) fn apply_all(stages: &[Arc<dyn Stage>], batch: Batch) -> Result<(Vec<Batch>, Rejects), Fault> {
-    let (mut batches, mut rejects) = (vec![batch], Rejects::default());
-    for stage in stages {
-        let mut next = Vec::with_capacity(batches.len());
-        for batch in batches {
-            let (more, refused) = stage.apply(batch)?;
-            next.extend(more.into_iter().filter(|batch| !batch.is_empty()));
-            rejects.append(refused);
-        }
-        batches = next;
-    }
-    Ok((batches, rejects))
 }
 
 /// The writing half: one file is open at a time.
