@@ -3,6 +3,7 @@
 
 use std::{
     fs,
+    os::unix::fs::MetadataExt,
     path::Path,
     process::Command,
     time::{Duration, Instant},
@@ -102,7 +103,22 @@ pub fn run() -> Result<()> {
                 counts by the headers of batches. \
                 Latency: 10,000 records a second of 100 B on 6 partitions for 10 s, from the producer's call to the consumer's. \
                 Groups: the client's own times (heartbeats of 3 s with the classic protocol, of 5 s with the new one) are in both figures.";
-    publish("broker", "what a broker is asked for", note, &lines)
+    let ahead = match read_ahead_kib(&sides[0].data) {
+        Some(kib) => format!(" The system reads {kib} KiB ahead from this disk (Linux's default: 128)."),
+        None => String::new(),
+    };
+    publish("broker", "what a broker is asked for", &format!("{note}{ahead}"), &lines)
+}
+
+/// What cold reads depend on, besides the disk itself: how far the system reads ahead on the one that has this folder.
+fn read_ahead_kib(folder: &Path) -> Option<u64> {
+    let device = fs::metadata(folder).ok()?.dev();
+    let at = format!("/sys/dev/block/{}:{}", libc::major(device), libc::minor(device));
+    // A partition has none of its own, but its disk has.
+    let said = ["queue", "../queue"]
+        .iter()
+        .find_map(|queue| fs::read_to_string(format!("{at}/{queue}/read_ahead_kb")).ok());
+    said?.trim().parse().ok()
 }
 
 /// Runs our client against one side.
