@@ -42,7 +42,7 @@ pub struct Cut {
 }
 
 /// Bytes of the source that become one part: text is packed in as many members, and row groups want to be large. Four of them are under
-/// way on two cores, and what they hold is most of a conversion's memory: 10 GB of CSV took 152 MiB with 6 MiB, and take 136 with 5.
+/// way on two cores, and what they hold is most of a conversion's memory: 7.4 GB of CSV took 152 MiB with 6 MiB, and take 136 with 5.
 const UNIT_BYTES: u64 = 2 << 20;
 const GROUP_UNIT_BYTES: u64 = 5 << 20;
 const UNIT_RECORDS: usize = 65_536;
