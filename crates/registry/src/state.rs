@@ -28,7 +28,7 @@ use crate::{
     records::{AssociationKey, Entry, SchemaValue, type_name, type_of},
 };
 
-pub(crate) use associations::{Associated, Filter, Request, Wish};
+pub(crate) use associations::{Associated, Filter, Operation, Request, Wish};
 pub(crate) use register::{Asked, Registered};
 pub(crate) use settings::Mode;
 pub(crate) use tags::{Retagged, Tags};

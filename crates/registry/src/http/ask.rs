@@ -129,13 +129,18 @@ impl IntoResponse for Answer {
         match self.0 {
             Ok(body) => text(body.to_string()),
             Err(error) => {
-                let (status, error_code) = error.answer();
-                let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-                let body = json!({ "error_code": error_code, "message": error.message() });
-                (status, [(header::CONTENT_TYPE, CONTENT_TYPE)], body.to_string()).into_response()
+                let status = StatusCode::from_u16(error.answer().0);
+                let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+                let body = refusal(&error).to_string();
+                (status, [(header::CONTENT_TYPE, CONTENT_TYPE)], body).into_response()
             }
         }
     }
+}
+
+/// Confluent's body of an error.
+pub(super) fn refusal(error: &Error) -> Json {
+    json!({ "error_code": error.answer().1, "message": error.message() })
 }
 
 /// A body that is made already: an answer kept by its id, a schema's own text.

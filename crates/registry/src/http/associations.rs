@@ -1,4 +1,9 @@
-//! `/associations`: which subjects belong to a topic. `?resourceType&associationType&lifecycle`, `context`, `dryRun`
+//! `/associations`: which subjects belong to a topic. `?resourceType&associationType&lifecycle`, `context`, `dryRun`;
+//! of several topics at once in `batch`.
+
+mod batch;
+
+use std::sync::Arc;
 
 use axum::{
     body::Bytes,
@@ -18,11 +23,14 @@ use crate::{
     errors::Unassociated,
     journal::Journal,
     names::{context_from, normalized, qualified},
-    state::{Associated, Filter, Request, Wish},
+    state::{Associated, Content, Filter, Operation, Request, Wish},
 };
+
+pub(super) use batch::{get as batch_get, mutate as batch_mutate};
 
 /// The one kind of resource that there is.
 const TOPIC: &str = "topic";
+const KEY: &str = "key";
 const VALUE: &str = "value";
 
 fn invalid(property: &str, reason: impl Into<String>) -> Error {
@@ -74,7 +82,13 @@ pub(super) async fn create_or_update(State(journal): Shared, ask: Ask, body: Byt
 
 async fn associate(journal: &Journal, ask: &Ask, body: &Bytes, update: bool) -> Result<Json, Error> {
     let (dry, body) = (ask.is_on("dryRun"), object(body)?);
-    let request = request(ask, &body, dry)?;
+    let operation = |wish| if update { Operation::Upsert(wish) } else { Operation::Create(wish) };
+    let read = |one: &Json, of: &Resource| wish(ask, one, of, !update).map(operation);
+    carry_out(journal, &request(ask, &body, dry, read)?, dry).await
+}
+
+/// What a request asks for, and how the associations are then; of one that was only tried, nothing but whose they would be.
+async fn carry_out(journal: &Journal, request: &Request, dry: bool) -> Result<Json, Error> {
     let mut answer =
         json!({ "resourceName": request.resource_name, "resourceNamespace": request.resource_namespace });
     if !request.resource_id.is_empty() {
@@ -82,28 +96,34 @@ async fn associate(journal: &Journal, ask: &Ask, body: &Bytes, update: bool) -> 
     }
     answer["resourceType"] = request.resource_type.clone().into();
     if dry {
-        journal.read(|state| state.associate(&request, update).map(drop))?;
+        journal.read(|state| state.associate(request).map(drop))?;
         return Ok(answer);
     }
-    let associated = journal.change(|state| state.associate(&request, update)).await?;
+    let associated = journal.change(|state| state.associate(request)).await?;
     answer["associations"] = associated.into_iter().map(|one| told(journal, one)).collect();
     Ok(answer)
 }
 
 fn told(journal: &Journal, associated: Associated) -> Json {
     let Associated { association, registered } = associated;
-    let Association { subject, association_type, lifecycle, frozen, .. } = association;
     let schema = registered.and_then(|registered| {
-        let mut members = journal.read(|state| state.by_id(registered.id, &subject)).ok()?.shown(None);
-        members.insert("subject".to_owned(), json!(subject));
-        members.insert("id".to_owned(), registered.id.into());
-        Some(members)
+        let content = journal.read(|state| state.by_id(registered.id, &association.subject)).ok()?;
+        Some((registered.id, content))
     });
+    with_schema(&association, schema)
+}
+
+/// An association without what says whose it is.
+fn with_schema(association: &Association, schema: Option<(i32, Arc<Content>)>) -> Json {
+    let Association { subject, association_type, lifecycle, frozen, .. } = association;
     let mut told = json!({
         "subject": subject, "associationType": association_type, "lifecycle": lifecycle, "frozen": frozen,
     });
-    if let Some(schema) = schema {
-        told["schema"] = schema.into();
+    if let Some((id, content)) = schema {
+        let mut members = content.shown(None);
+        members.insert("subject".to_owned(), json!(subject));
+        members.insert("id".to_owned(), id.into());
+        told["schema"] = members.into();
     }
     told
 }
@@ -119,7 +139,25 @@ fn name(body: &Json, property: &str) -> Result<String, Error> {
     }
 }
 
-fn request(ask: &Ask, body: &Json, dry: bool) -> Result<Request, Error> {
+/// Whose associations a request is about.
+struct Resource<'a> {
+    namespace: &'a str,
+    name: &'a str,
+}
+
+impl Resource<'_> {
+    /// The subject of the topic's name, in the context of the namespace's: all that a frozen association may have.
+    fn own_subject(&self, association_type: &str) -> String {
+        qualified(&context_from(self.namespace), &format!("{}-{association_type}", self.name))
+    }
+}
+
+fn request(
+    ask: &Ask,
+    body: &Json,
+    dry: bool,
+    read: impl Fn(&Json, &Resource) -> Result<Operation, Error>,
+) -> Result<Request, Error> {
     let of_path = Some(ask.text("resource")).filter(|id| !id.is_empty());
     let resource_id: Option<String> = member(body, "resourceId")?;
     let resource_id = match (resource_id.filter(|id| !id.is_empty()), of_path) {
@@ -135,43 +173,73 @@ fn request(ask: &Ask, body: &Json, dry: bool) -> Result<Request, Error> {
         return Err(invalid("resourceType", format!("it is not '{TOPIC}'")));
     }
     let (resource_name, resource_namespace) = (name(body, "resourceName")?, name(body, "resourceNamespace")?);
+    let resource = Resource { namespace: &resource_namespace, name: &resource_name };
     let given: Vec<Json> = member(body, "associations")?.unwrap_or_default();
-    let mut associations: Vec<Wish> = Vec::with_capacity(given.len());
+    let mut operations: Vec<Operation> = Vec::with_capacity(given.len());
     for one in &given {
-        let wish = wish(ask, one, &resource_namespace, &resource_name)?;
-        if associations.iter().any(|other| other.association_type == wish.association_type) {
-            return Err(invalid("associationType", format!("'{}' comes twice", wish.association_type)));
+        let operation = read(one, &resource)?;
+        let kind = operation.association_type();
+        if operations.iter().any(|other| other.association_type() == kind) {
+            return Err(invalid("associationType", format!("'{kind}' comes twice")));
         }
-        associations.push(wish);
+        operations.push(operation);
     }
-    if associations.is_empty() {
+    if operations.is_empty() {
         return Err(invalid("associations", "it is missing or empty"));
     }
-    Ok(Request { resource_name, resource_namespace, resource_id, resource_type, associations })
+    Ok(Request { resource_name, resource_namespace, resource_id, resource_type, operations })
 }
 
-/// Without a subject it is the one of the topic's name, in the context of the namespace's.
-fn wish(ask: &Ask, body: &Json, namespace: &str, topic: &str) -> Result<Wish, Error> {
+fn association_type(body: &Json) -> Result<String, Error> {
     let kind: Option<String> = member(body, "associationType")?;
-    let association_type = kind.filter(|kind| !kind.is_empty()).unwrap_or_else(|| VALUE.to_owned());
+    match kind.filter(|kind| !kind.is_empty()) {
+        None => Ok(VALUE.to_owned()),
+        Some(kind) if [KEY, VALUE].contains(&kind.as_str()) => Ok(kind),
+        Some(kind) => Err(invalid("associationType", format!("it is '{KEY}' or '{VALUE}', not '{kind}'"))),
+    }
+}
+
+/// With a schema a new association is strong and frozen. Without a subject it is the one of the topic's name, which only such
+/// a one has by itself.
+fn wish(ask: &Ask, body: &Json, resource: &Resource, is_new: bool) -> Result<Wish, Error> {
+    let association_type = association_type(body)?;
+    let own_subject = resource.own_subject(&association_type);
     let subject: Option<String> = member(body, "subject")?;
     let subject = match (subject.filter(|subject| !subject.is_empty()), ask.param("context")) {
-        (None, _) => qualified(&context_from(namespace), &format!("{topic}-{association_type}")),
+        (None, _) => None,
         (Some(subject), Some(context)) if !subject.starts_with(":.") => {
-            qualified(&context_from(context), &subject)
+            Some(qualified(&context_from(context), &subject))
         }
-        (Some(subject), _) => normalized(&subject),
+        (Some(subject), _) => Some(normalized(&subject)),
     };
     let schema: Option<Json> = member(body, "schema")?;
+    let mut lifecycle: Option<Lifecycle> = member(body, "lifecycle")?;
+    let mut frozen: Option<bool> = member(body, "frozen")?;
+    if schema.is_some() {
+        match (lifecycle, frozen) {
+            (Some(Lifecycle::Weak), _) => {
+                return Err(invalid("lifecycle", "with a schema it cannot be WEAK"));
+            }
+            (_, Some(false)) if is_new => {
+                return Err(invalid("frozen", "with a schema a new association is frozen"));
+            }
+            _ if is_new => (lifecycle, frozen) = (Some(Lifecycle::Strong), Some(true)),
+            _ => {}
+        }
+    }
+    match &subject {
+        None if is_new && frozen != Some(true) => {
+            return Err(invalid("subject", "it is missing or empty, and the association not frozen"));
+        }
+        Some(subject) if frozen == Some(true) && *subject != own_subject => {
+            return Err(invalid("subject", format!("a frozen association has the subject '{own_subject}'")));
+        }
+        _ => {}
+    }
+    let subject = subject.unwrap_or(own_subject);
     let schema = schema.map(|schema| asked(&subject, &schema)).transpose()?;
-    Ok(Wish {
-        association_type,
-        lifecycle: member(body, "lifecycle")?,
-        frozen: member(body, "frozen")?,
-        schema,
-        normalize: member(body, "normalize")?.unwrap_or(false),
-        subject,
-    })
+    let normalize = member(body, "normalize")?.unwrap_or(false);
+    Ok(Wish { association_type, lifecycle, frozen, schema, normalize, subject })
 }
 
 /// `?cascadeLifecycle`: subjects of strong associations go with them.

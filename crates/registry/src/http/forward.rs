@@ -42,7 +42,8 @@ fn is_write(request: &Request) -> bool {
     match *request.method() {
         Method::PUT | Method::DELETE => !path.is_empty(),
         Method::POST => {
-            let ends = ["/subjects/{subject}/versions", "/tags", "/associations"];
+            let ends =
+                ["/subjects/{subject}/versions", "/tags", "/associations", "/associations:batchMutate"];
             ends.iter().any(|end| path.ends_with(end)) && !path.contains("/compatibility/")
         }
         _ => false,

@@ -80,6 +80,8 @@ fn of_a_context() -> Router<Arc<Journal>> {
         .route("/compatibility/subjects/{subject}/versions", post(compatibility::with_all))
         .route("/compatibility/subjects/{subject}/versions/{version}", post(compatibility::with_one))
         .route("/associations", post(associations::create))
+        .route("/associations:batchGet", post(associations::batch_get))
+        .route("/associations:batchMutate", post(associations::batch_mutate))
         .route("/associations/subjects/{subject}", get(associations::of_subject))
         .route(
             "/associations/resources/{resource}",

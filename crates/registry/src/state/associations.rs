@@ -24,7 +24,28 @@ pub(crate) struct Request {
     pub(crate) resource_namespace: String,
     pub(crate) resource_id: String,
     pub(crate) resource_type: String,
-    pub(crate) associations: Vec<Wish>,
+    pub(crate) operations: Vec<Operation>,
+}
+
+#[derive(Debug)]
+pub(crate) enum Operation {
+    /// What is there already may only be the same.
+    Create(Wish),
+    /// What is there already becomes so.
+    Upsert(Wish),
+    Delete {
+        association_type: String,
+        cascade: bool,
+    },
+}
+
+impl Operation {
+    pub(crate) fn association_type(&self) -> &str {
+        match self {
+            Operation::Create(wish) | Operation::Upsert(wish) => &wish.association_type,
+            Operation::Delete { association_type, .. } => association_type,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -62,6 +83,15 @@ impl Filter {
 }
 
 impl Request {
+    /// The resource's associations of a type.
+    fn only(&self, association_type: &str) -> Filter {
+        Filter {
+            resource_type: self.resource_type.clone(),
+            association_types: vec![association_type.to_owned()],
+            lifecycle: None,
+        }
+    }
+
     fn association(&self, wish: &Wish, lifecycle: Lifecycle, frozen: bool) -> Association {
         let mut digest = Md5::new();
         for part in [&self.resource_id, &self.resource_type, &wish.association_type, &wish.subject] {
@@ -129,25 +159,44 @@ impl State {
         all.cloned().collect()
     }
 
-    /// Associates subjects with a resource; `update` lets those that are there become others. All of it or nothing.
-    pub(crate) fn associate(
-        &self,
-        request: &Request,
-        update: bool,
-    ) -> Result<(Vec<Associated>, Vec<Entry>), Error> {
+    /// Associates subjects with a resource, or ends that: all of it or nothing. What was not ended is given back.
+    pub(crate) fn associate(&self, request: &Request) -> Result<(Vec<Associated>, Vec<Entry>), Error> {
         let (mut associated, mut entries) = (Vec::new(), Vec::new());
         // What the state will be: of two schemas in one request the second one gets the next id.
         let mut ahead: Option<State> = None;
-        for wish in &request.associations {
-            let (one, made) = ahead.as_ref().unwrap_or(self).associate_one(request, wish, update)?;
-            associated.push(one);
-            if !made.is_empty() && associated.len() < request.associations.len() {
+        for (place, operation) in request.operations.iter().enumerate() {
+            let state = ahead.as_ref().unwrap_or(self);
+            let (one, made) = match operation {
+                Operation::Create(wish) => state.associate_one(request, wish, false)?,
+                Operation::Upsert(wish) => state.associate_one(request, wish, true)?,
+                Operation::Delete { association_type, cascade } => {
+                    let filter = request.only(association_type);
+                    (None, state.dissociate(&request.resource_id, &filter, *cascade)?)
+                }
+            };
+            associated.extend(one);
+            if !made.is_empty() && place + 1 < request.operations.len() {
                 let next = ahead.get_or_insert_with(|| self.clone());
                 made.iter().cloned().for_each(|entry| next.apply(entry));
             }
             entries.extend(made);
         }
+        self.check_all_frozen(request, &associated)?;
         Ok((associated, entries))
+    }
+
+    /// Of a resource's associations all are frozen or none is.
+    fn check_all_frozen(&self, request: &Request, associated: &[Associated]) -> Result<(), Error> {
+        let filter = Filter { resource_type: request.resource_type.clone(), ..Filter::default() };
+        let mut frozen = self.associations_of_id(&request.resource_id, &filter);
+        frozen.retain(|one| {
+            request.operations.iter().all(|other| other.association_type() != one.association_type)
+        });
+        frozen.extend(associated.iter().map(|one| one.association.clone()));
+        match frozen.windows(2).all(|pair| pair[0].frozen == pair[1].frozen) {
+            true => Ok(()),
+            false => Err(not_to_freeze("of a resource's associations all are frozen or none is")),
+        }
     }
 
     fn associate_one(
@@ -155,14 +204,10 @@ impl State {
         request: &Request,
         wish: &Wish,
         update: bool,
-    ) -> Result<(Associated, Vec<Entry>), Error> {
+    ) -> Result<(Option<Associated>, Vec<Entry>), Error> {
         check_subject(&wish.subject)?;
         self.check_writable(&wish.subject)?;
-        let filter = Filter {
-            resource_type: request.resource_type.clone(),
-            association_types: vec![wish.association_type.clone()],
-            lifecycle: None,
-        };
+        let filter = request.only(&wish.association_type);
         let before = self.associations_of_id(&request.resource_id, &filter).into_iter().next();
         let association = match before {
             Some(before) if wish.is_met_by(&before) => before,
@@ -186,7 +231,7 @@ impl State {
         if self.associations.get(&AssociationKey::of(&association)) != Some(&association) {
             entries.push(Entry::Association(Box::new(association.clone())));
         }
-        Ok((Associated { association, registered }, entries))
+        Ok((Some(Associated { association, registered }), entries))
     }
 
     fn new_association(&self, request: &Request, wish: &Wish) -> Result<Association, Error> {
@@ -284,10 +329,12 @@ impl State {
 
 fn check_frozen(association: &Association) -> Result<(), Error> {
     match association.frozen && association.lifecycle == Lifecycle::Weak {
-        true => {
-            let reason = "an association with the lifecycle WEAK cannot be frozen".to_owned();
-            Err(Error::Association(Unassociated::Invalid { property: "frozen".to_owned(), reason }))
-        }
+        true => Err(not_to_freeze("an association with the lifecycle WEAK cannot be frozen")),
         false => Ok(()),
     }
+}
+
+fn not_to_freeze(reason: &str) -> Error {
+    let (property, reason) = ("frozen".to_owned(), reason.to_owned());
+    Error::Association(Unassociated::Invalid { property, reason })
 }

@@ -165,3 +165,141 @@ async fn a_request_that_says_nonsense_is_refused() {
     steps.push(("POST", "/associations", unknown, 400, json!(400)));
     play(&registry, &steps).await;
 }
+
+#[tokio::test]
+async fn what_is_frozen_has_its_own_subject_and_no_other_beside_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let broker = broker(folder.path()).await;
+    let registry = registry(&broker).await;
+    let schema_of = |kind: &str| json!({ "associationType": kind, "schema": { "schema": "\"int\"" } });
+    let told = |kind: &str| {
+        let subject = format!(":.lkc-1:t-{kind}");
+        json!({
+            "subject": subject, "associationType": kind, "lifecycle": "STRONG", "frozen": true,
+            "schema": { "subject": subject, "id": 1, "schema": "\"int\"" },
+        })
+    };
+    let with = |mut info: Json, member: &str, value: Json| {
+        info[member] = value;
+        info
+    };
+    let mut steps = vec![("POST", "/subjects/s/versions", schema("\"int\""), 200, json!({ "id": 1 }))];
+    for info in [
+        json!({ "associationType": "value" }),
+        json!({ "associationType": "header", "subject": "s" }),
+        json!({ "associationType": "key", "subject": "s", "frozen": true }),
+        with(schema_of("key"), "lifecycle", "WEAK".into()),
+        with(schema_of("key"), "frozen", false.into()),
+        with(schema_of("key"), "subject", "s".into()),
+    ] {
+        steps.push(("POST", "/associations", request("t", "1", json!([info])), 422, json!(42212)));
+    }
+    let mixed = request("t", "1", json!([schema_of("key"), info("s", "value", "STRONG")]));
+    steps.push(("POST", "/associations", mixed, 422, json!(42212)));
+    let frozen = request("t", "1", json!([schema_of("key")]));
+    steps.push(("POST", "/associations", frozen, 200, request("t", "1", json!([told("key")]))));
+    let beside = request("t", "1", json!([info("s", "value", "STRONG")]));
+    steps.push(("PUT", "/associations/resources/1", beside, 422, json!(42212)));
+    play(&registry, &steps).await;
+}
+
+#[tokio::test]
+async fn several_topics_are_told_of_at_once_and_each_is_answered() {
+    let folder = tempfile::tempdir().unwrap();
+    let broker = broker(folder.path()).await;
+    let registry = registry(&broker).await;
+    let (mutate, get) = ("/associations:batchMutate", "/associations:batchGet");
+    let all = |requests: Json| json!({ "requests": requests });
+    let results = |results: Json| json!({ "results": results });
+    let op = |kind: &str, mut info: Json| {
+        info["opType"] = kind.into();
+        info
+    };
+    let (weak, strong) = (info("s", "value", "WEAK"), info("s", "value", "STRONG"));
+    let create = |topic: &str, id: &str, info: &Json| request(topic, id, json!([op("CREATE", info.clone())]));
+    let done = |topic: &str, id: &str, info: &Json| json!({ "result": request(topic, id, json!([info])) });
+    let refused = |code: i32, message: &str| json!({ "error": { "error_code": code, "message": message } });
+    let none = |mut asked: Json| {
+        asked["resourceType"] = "topic".into();
+        asked["associations"] = json!([]);
+        json!({ "result": asked })
+    };
+    let (id, name) = (
+        |id: &str| json!({ "resourceId": id }),
+        |name: &str| json!({ "resourceNamespace": "lkc-1", "resourceName": name }),
+    );
+    let kept = json!({ "subject": "s", "id": 1, "schema": "\"int\"" });
+    let mut with_schema = weak.clone();
+    with_schema["schema"] = kept;
+    let mut of_values = id("2");
+    of_values["associationTypes"] = json!(["key"]);
+    let ended = json!({ "opType": "DELETE", "associationType": "value" });
+    let steps = [
+        ("POST", "/subjects/s/versions", schema("\"int\""), 200, json!({ "id": 1 })),
+        ("POST", mutate, all(json!([])), 422, json!(42212)),
+        ("POST", get, json!({}), 422, json!(42212)),
+        (
+            "POST",
+            mutate,
+            all(json!([
+                create("t", "1", &weak),
+                create("u", "2", &weak),
+                create("v", "3", &strong),
+                request("w", "4", json!([weak]))
+            ])),
+            207,
+            results(json!([
+                done("t", "1", &weak),
+                done("u", "2", &weak),
+                refused(40904, "An association already exists for subject 's'"),
+                refused(
+                    42212,
+                    "The association has an invalid value for the property 'opType': it is CREATE, UPSERT or DELETE"
+                ),
+            ])),
+        ),
+        (
+            "POST",
+            "/associations:batchGet?includeSchemas=true",
+            all(json!([id("1"), name("x"), of_values.clone(), {}])),
+            207,
+            results(json!([
+                done("t", "1", &with_schema),
+                none(name("x")),
+                none(id("2")),
+                refused(
+                    42212,
+                    "The association has an invalid value for the property 'resourceNamespace': it is missing or empty"
+                ),
+            ])),
+        ),
+        // One request is carried out whole or not at all.
+        (
+            "POST",
+            mutate,
+            all(json!([
+                request(
+                    "u",
+                    "2",
+                    json!([ended, { "opType": "UPSERT", "associationType": "key", "subject": "gone" }])
+                ),
+                request("t", "1", json!([op("UPSERT", weak.clone())])),
+            ])),
+            207,
+            results(json!([
+                refused(40907, "No active (non-deleted) version exists for subject 'gone'"),
+                done("t", "1", &weak),
+            ])),
+        ),
+        ("POST", get, all(json!([name("u")])), 207, results(json!([done("u", "2", &weak)]))),
+        (
+            "POST",
+            mutate,
+            all(json!([request("u", "2", json!([ended]))])),
+            207,
+            results(json!([{ "result": request("u", "2", json!([])) }])),
+        ),
+        ("POST", get, all(json!([id("2")])), 207, results(json!([none(id("2"))]))),
+    ];
+    play(&registry, &steps).await;
+}
