@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, sync::Arc};
 
-use memchr::{memchr, memchr_iter, memchr2, memchr3};
+use memchr::{memchr, memchr2, memchr3};
 
 use super::cut::{Cut, Cutter, Flaw};
 
@@ -152,15 +152,10 @@ pub struct Bad {
 /// # Errors
 /// `Bad`: a quote that is never closed, or text behind a closing quote.
 pub fn split<'a>(record: &'a [u8], dialect: Dialect, fields: &mut Vec<Cow<'a, [u8]>>) -> Result<(), Bad> {
-    // Most records have no quote at all: one search finds all that parts their fields.
+    // Most records have no quote at all: one pass finds all that parts their fields.
     let has_quote = dialect.quote.is_some_and(|quote| memchr(quote, record).is_some());
     if dialect.escape.is_none() && !has_quote {
-        let mut start = 0;
-        for end in memchr_iter(dialect.delimiter, record) {
-            fields.push(Cow::Borrowed(&record[start..end]));
-            start = end + 1;
-        }
-        fields.push(Cow::Borrowed(&record[start..]));
+        split_bare(record, dialect.delimiter, fields);
         return Ok(());
     }
     let mut at = 0;
@@ -172,6 +167,35 @@ pub fn split<'a>(record: &'a [u8], dialect: Dialect, fields: &mut Vec<Cow<'a, [u
             None => return Ok(()),
         }
     }
+}
+
+/// A record in which each delimiter parts two fields. Fields are a few bytes long, so a search that begins anew behind each of them
+/// takes twice as long as to look at eight bytes at a time.
+fn split_bare<'a>(record: &'a [u8], delimiter: u8, fields: &mut Vec<Cow<'a, [u8]>>) {
+    const LOW_BITS: u64 = u64::from_ne_bytes([0x7f; 8]);
+    let delimiters = u64::from_ne_bytes([delimiter; 8]);
+    let mut start = 0;
+    let mut part_at = |end: usize| {
+        fields.push(Cow::Borrowed(&record[start..end]));
+        start = end + 1;
+    };
+    let (words, rest) = record.as_chunks::<8>();
+    for (number, word) in words.iter().enumerate() {
+        let unlike = u64::from_le_bytes(*word) ^ delimiters;
+        // The high bit of each byte that is a delimiter, and no other: nothing is carried from one byte into the next.
+        let mut found = !(((unlike & LOW_BITS) + LOW_BITS) | unlike | LOW_BITS);
+        while found != 0 {
+            part_at(number * 8 + found.trailing_zeros() as usize / 8);
+            found &= found - 1;
+        }
+    }
+    let rest_at = record.len() - rest.len();
+    for (number, byte) in rest.iter().enumerate() {
+        if *byte == delimiter {
+            part_at(rest_at + number);
+        }
+    }
+    part_at(record.len());
 }
 
 /// The byte of a record at which its field `number` (counted from 0) begins.

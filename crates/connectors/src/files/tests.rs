@@ -249,6 +249,18 @@ proptest! {
     }
 
     #[test]
+    fn bare_fields_are_what_lies_between_delimiters(
+        record in prop::collection::vec(prop_oneof![Just(b','), Just(b','.wrapping_sub(1)), Just(b',' | 0x80), any::<u8>()], 0..40),
+        delimiter in prop_oneof![Just(b','), Just(b'\t'), Just(0u8), Just(0xff)],
+    ) {
+        let dialect = Dialect { quote: None, ..Dialect::of(delimiter) };
+        let mut found = Vec::new();
+        split(&record, dialect, &mut found).expect("no quotes, nothing to refuse");
+        let expected: Vec<&[u8]> = record.split(|byte| *byte == delimiter).collect();
+        prop_assert_eq!(found.iter().map(|field| &**field).collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
     fn no_bytes_are_too_strange(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         for escape in [None, Some(b'\\'), Some(b'"')] {
             let dialect = Dialect { escape, ..Dialect::of(b',') };

@@ -89,7 +89,7 @@ impl ProducerContext for Failures {
 /// A question to the cluster.
 const CALL_MS: u64 = 10_000;
 /// How long one wait for acknowledgements lasts before they are counted again: success makes no event.
-const WAIT_MS: u64 = 5;
+const WAIT_MS: u64 = 1;
 /// A connection is up after some of them.
 const ASK_AGAIN_MS: [u64; 6] = [2, 3, 5, 10, 20, 40];
 const ASK_CALL_MS: u64 = 1_000;

@@ -143,7 +143,10 @@ impl Plain {
     fn write(self, text: &[u8], out: &mut Vec<u8>) -> bool {
         let utf8 = || std::str::from_utf8(text).ok();
         let number = match self.what {
-            What::Text => return utf8().is_some() && self.bytes(|out| sized(text, out), out),
+            // Nearly all texts are ASCII, which is seen sooner.
+            What::Text => {
+                return (text.is_ascii() || utf8().is_some()) && self.bytes(|out| sized(text, out), out);
+            }
             What::Double => {
                 return float(text).is_some_and(|number| {
                     self.bytes(|out| out.extend_from_slice(&number.to_le_bytes()), out)
