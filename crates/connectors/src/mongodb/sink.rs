@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use base::{
     Batch, Body, Code, Extent, Fault, Load, Position, Receipt, Rejects, Saved, Sink, Split, Writer, code,
 };
+use engine::body_bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 use mongodb::{
     Collection,
@@ -23,6 +24,9 @@ use super::{
 
 /// Commands on their way at once, where their order does not matter.
 const COMMANDS_AT_ONCE: usize = 3;
+/// Of a batch of inserts, what is built and sent as one; one of them is built while the server works at those before it.
+const PART_BYTES: usize = 512 << 10;
+const PARTS_AT_ONCE: usize = 4;
 const DUPLICATE_KEY: i32 = 11_000;
 
 pub struct MongoSink {
@@ -85,20 +89,39 @@ impl Writer for CollectionWriter {
         if let Body::Columns(_) = &batch.body {
             return Err(fatal(Error::Form));
         }
-        let (shared, split, records) = (self.shared.clone(), self.split.clone(), batch.clone());
-        let bulk = spawn_blocking(move || Builder::build(&shared.config, &split, &records)).await;
-        let mut bulk = bulk.map_err(|panicked| Fault::Fatal(Box::new(panicked)))?;
-        let mut rejects = std::mem::take(&mut bulk.rejects);
-        let refused = self.shared.send(Arc::new(bulk)).await?;
-        rejects.0.extend(
-            refused.into_iter().map(|refusal| bulk::reject(batch, refusal.row, refusal.code, refusal.reason)),
-        );
-        Ok(rejects)
+        let written = self.parts(batch).into_iter().map(|part| self.write_part(part));
+        let parts: Vec<Rejects> = stream::iter(written).buffered(PARTS_AT_ONCE).try_collect().await?;
+        Ok(Rejects(parts.into_iter().flat_map(|part| part.0).collect()))
     }
 
     async fn commit(&mut self, _: &Extent) -> Result<Receipt, Fault> {
         // Each command waited for what the write concern asks.
         Ok(Receipt::default())
+    }
+}
+
+impl CollectionWriter {
+    /// Inserts do not know each other: the server works at those that are sent while the next are built.
+    fn parts(&self, batch: &Batch) -> Vec<Batch> {
+        let config = &self.shared.config;
+        if config.write != Write::Insert || config.is_ordered {
+            return vec![batch.clone()];
+        }
+        let count = usize::try_from(body_bytes(&batch.body)).unwrap_or(usize::MAX).div_ceil(PART_BYTES);
+        let rows = batch.len().div_ceil(count.max(1)).max(1);
+        let starts = (0..batch.len()).step_by(rows);
+        starts.map(|start| batch.slice(start..batch.len().min(start + rows))).collect()
+    }
+
+    async fn write_part(&self, part: Batch) -> Result<Rejects, Fault> {
+        let (shared, split, records) = (self.shared.clone(), self.split.clone(), part.clone());
+        let bulk = spawn_blocking(move || Builder::build(&shared.config, &split, &records)).await;
+        let mut bulk = bulk.map_err(|panicked| Fault::Fatal(Box::new(panicked)))?;
+        let mut rejects = std::mem::take(&mut bulk.rejects);
+        let refused = self.shared.send(Arc::new(bulk)).await?;
+        let refused = refused.into_iter().map(|one| bulk::reject(&part, one.row, one.code, one.reason));
+        rejects.0.extend(refused);
+        Ok(rejects)
     }
 }
 

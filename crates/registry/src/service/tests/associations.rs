@@ -203,103 +203,107 @@ async fn what_is_frozen_has_its_own_subject_and_no_other_beside_it() {
     play(&registry, &steps).await;
 }
 
+const MUTATE: &str = "/associations:batchMutate";
+const GET: &str = "/associations:batchGet";
+
+fn requests(requests: Json) -> Json {
+    json!({ "requests": requests })
+}
+
+fn results(results: Json) -> Json {
+    json!({ "results": results })
+}
+
+fn operation(kind: &str, mut info: Json) -> Json {
+    info["opType"] = kind.into();
+    info
+}
+
+fn done(topic: &str, id: &str, associations: Json) -> Json {
+    json!({ "result": request(topic, id, associations) })
+}
+
+fn refused(code: i32, message: &str) -> Json {
+    json!({ "error": { "error_code": code, "message": message } })
+}
+
+fn invalid(property: &str, reason: &str) -> Json {
+    refused(42212, &format!("The association has an invalid value for the property '{property}': {reason}"))
+}
+
 #[tokio::test]
 async fn several_topics_are_told_of_at_once_and_each_is_answered() {
     let folder = tempfile::tempdir().unwrap();
     let broker = broker(folder.path()).await;
     let registry = registry(&broker).await;
-    let (mutate, get) = ("/associations:batchMutate", "/associations:batchGet");
-    let all = |requests: Json| json!({ "requests": requests });
-    let results = |results: Json| json!({ "results": results });
-    let op = |kind: &str, mut info: Json| {
-        info["opType"] = kind.into();
-        info
-    };
     let (weak, strong) = (info("s", "value", "WEAK"), info("s", "value", "STRONG"));
-    let create = |topic: &str, id: &str, info: &Json| request(topic, id, json!([op("CREATE", info.clone())]));
-    let done = |topic: &str, id: &str, info: &Json| json!({ "result": request(topic, id, json!([info])) });
-    let refused = |code: i32, message: &str| json!({ "error": { "error_code": code, "message": message } });
+    let create =
+        |topic: &str, id: &str, info: &Json| request(topic, id, json!([operation("CREATE", info.clone())]));
+    let first = json!([
+        create("t", "1", &weak),
+        create("u", "2", &weak),
+        create("v", "3", &strong),
+        request("w", "4", json!([weak])),
+    ]);
+    let answers = json!([
+        done("t", "1", json!([weak])),
+        done("u", "2", json!([weak])),
+        refused(40904, "An association already exists for subject 's'"),
+        invalid("opType", "it is CREATE, UPSERT or DELETE"),
+    ]);
+    // One request is carried out whole or not at all.
+    let ended = json!({ "opType": "DELETE", "associationType": "value" });
+    let gone = operation("UPSERT", json!({ "associationType": "key", "subject": "gone" }));
+    let second = json!([
+        request("u", "2", json!([ended, gone])),
+        request("t", "1", json!([operation("UPSERT", weak.clone())])),
+    ]);
+    let second_answers = json!([
+        refused(40907, "No active (non-deleted) version exists for subject 'gone'"),
+        done("t", "1", json!([weak])),
+    ]);
+    let last = json!([request("u", "2", json!([ended]))]);
+    let steps = [
+        ("POST", "/subjects/s/versions", schema("\"int\""), 200, json!({ "id": 1 })),
+        ("POST", MUTATE, requests(json!([])), 422, json!(42212)),
+        ("POST", MUTATE, requests(first), 207, results(answers)),
+        ("POST", MUTATE, requests(second), 207, results(second_answers)),
+        ("GET", "/associations/resources/2", Json::Null, 200, json!([listed("u", "2", weak)])),
+        ("POST", MUTATE, requests(last), 207, results(json!([done("u", "2", json!([]))]))),
+        ("GET", "/associations/resources/2", Json::Null, 200, json!([])),
+    ];
+    play(&registry, &steps).await;
+}
+
+#[tokio::test]
+async fn several_topics_are_asked_for_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let broker = broker(folder.path()).await;
+    let registry = registry(&broker).await;
+    let weak = info("s", "value", "WEAK");
     let none = |mut asked: Json| {
         asked["resourceType"] = "topic".into();
         asked["associations"] = json!([]);
         json!({ "result": asked })
     };
-    let (id, name) = (
-        |id: &str| json!({ "resourceId": id }),
-        |name: &str| json!({ "resourceNamespace": "lkc-1", "resourceName": name }),
-    );
-    let kept = json!({ "subject": "s", "id": 1, "schema": "\"int\"" });
+    let of_id = |id: &str| json!({ "resourceId": id });
+    let of_name = |name: &str| json!({ "resourceNamespace": "lkc-1", "resourceName": name });
+    let of_keys = json!({ "resourceId": "1", "associationTypes": ["key"] });
     let mut with_schema = weak.clone();
-    with_schema["schema"] = kept;
-    let mut of_values = id("2");
-    of_values["associationTypes"] = json!(["key"]);
-    let ended = json!({ "opType": "DELETE", "associationType": "value" });
+    with_schema["schema"] = json!({ "subject": "s", "id": 1, "schema": "\"int\"" });
+    let asked = json!([of_id("1"), of_name("x"), of_keys, {}]);
+    let answers = json!([
+        done("t", "1", json!([with_schema])),
+        none(of_name("x")),
+        none(of_id("1")),
+        invalid("resourceNamespace", "it is missing or empty"),
+    ]);
     let steps = [
         ("POST", "/subjects/s/versions", schema("\"int\""), 200, json!({ "id": 1 })),
-        ("POST", mutate, all(json!([])), 422, json!(42212)),
-        ("POST", get, json!({}), 422, json!(42212)),
-        (
-            "POST",
-            mutate,
-            all(json!([
-                create("t", "1", &weak),
-                create("u", "2", &weak),
-                create("v", "3", &strong),
-                request("w", "4", json!([weak]))
-            ])),
-            207,
-            results(json!([
-                done("t", "1", &weak),
-                done("u", "2", &weak),
-                refused(40904, "An association already exists for subject 's'"),
-                refused(
-                    42212,
-                    "The association has an invalid value for the property 'opType': it is CREATE, UPSERT or DELETE"
-                ),
-            ])),
-        ),
-        (
-            "POST",
-            "/associations:batchGet?includeSchemas=true",
-            all(json!([id("1"), name("x"), of_values.clone(), {}])),
-            207,
-            results(json!([
-                done("t", "1", &with_schema),
-                none(name("x")),
-                none(id("2")),
-                refused(
-                    42212,
-                    "The association has an invalid value for the property 'resourceNamespace': it is missing or empty"
-                ),
-            ])),
-        ),
-        // One request is carried out whole or not at all.
-        (
-            "POST",
-            mutate,
-            all(json!([
-                request(
-                    "u",
-                    "2",
-                    json!([ended, { "opType": "UPSERT", "associationType": "key", "subject": "gone" }])
-                ),
-                request("t", "1", json!([op("UPSERT", weak.clone())])),
-            ])),
-            207,
-            results(json!([
-                refused(40907, "No active (non-deleted) version exists for subject 'gone'"),
-                done("t", "1", &weak),
-            ])),
-        ),
-        ("POST", get, all(json!([name("u")])), 207, results(json!([done("u", "2", &weak)]))),
-        (
-            "POST",
-            mutate,
-            all(json!([request("u", "2", json!([ended]))])),
-            207,
-            results(json!([{ "result": request("u", "2", json!([])) }])),
-        ),
-        ("POST", get, all(json!([id("2")])), 207, results(json!([none(id("2"))]))),
+        ("POST", "/associations", request("t", "1", json!([weak])), 200, request("t", "1", json!([weak]))),
+        ("POST", GET, json!({}), 422, json!(42212)),
+        ("POST", "/associations:batchGet?includeSchemas=true", requests(asked), 207, results(answers)),
+        ("POST", GET, requests(json!([of_name("t")])), 207, results(json!([done("t", "1", json!([weak]))]))),
     ];
     play(&registry, &steps).await;
 }
