@@ -40,6 +40,25 @@ async fn every_type_goes_from_collection_to_collection_as_it_was() {
     }
 }
 
+/// More than a megabyte goes in parts beside each other: of two rows with one `_id` in different parts, either may come first.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_batch_goes_in_parts_and_its_rows_stay_what_they_are() {
+    let Some(world) = world("writing_parts").await else { return };
+    let filler = "x".repeat(400);
+    let document = |id: i64, place: i64| {
+        let fields = [("_id", id), ("place", place)].map(|(name, number)| (name, Value::Int(number)));
+        (None, row(&[&fields[..], &[("filler", Value::string(filler.as_str()))]].concat()))
+    };
+    let mut rows: Vec<_> = (0..3_000).map(|id| document(id, id)).collect();
+    rows.push(document(0, 3_000));
+    let refused = write(&*world.sink("parts", &[("write", "insert")]), &batch(rows)).await;
+    let stored = world.documents("parts").await;
+    let first = stored[0].get_i64("place").or_else(|_| stored[0].get_i32("place").map(i64::from));
+    let lost = 3_000 - first.expect("a place");
+    assert_eq!((stored.len(), refused.len()), (3_000, 1));
+    assert!(refused[0].contains(&format!("{}/0/{lost}:", "orders")), "{} for {lost}", refused[0]);
+}
+
 fn fixture(world: Arc<World>, write: &'static str, cannot: &'static [(Rule, &'static str)]) -> SinkFixture {
     // A collection for each rule: what is read back is that rule's own.
     let rules = Arc::new(AtomicUsize::new(0));
