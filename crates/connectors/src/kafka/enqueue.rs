@@ -1,15 +1,15 @@
-//! Records into librdkafka's queue, many in one call.
+//! Records into librdkafka's queue, many in one call, and out of it at once.
 //!
 //! The safe client takes one record a call: it copies the topic's name, finds the topic by it under a lock of all topics, looks at
 //! the clock three times and locks the partition, for each. This file calls the batch function of the C library instead, with
 //! records of one partition, as `queue.rs` does for reading. Records with headers or a time do not fit it: `sink.rs` sends those.
 
-use std::{ffi::CString, marker::PhantomData, ptr};
+use std::{ffi::CString, marker::PhantomData, ptr, time::Duration};
 
 use rdkafka::{
     bindings::{
-        RD_KAFKA_MSG_F_COPY, rd_kafka_message_s, rd_kafka_produce_batch, rd_kafka_resp_err_t as Response,
-        rd_kafka_topic_destroy, rd_kafka_topic_new, rd_kafka_topic_s,
+        RD_KAFKA_MSG_F_COPY, rd_kafka_flush, rd_kafka_message_s, rd_kafka_produce_batch,
+        rd_kafka_resp_err_t as Response, rd_kafka_topic_destroy, rd_kafka_topic_new, rd_kafka_topic_s,
     },
     error::{IsError, KafkaError},
     producer::{BaseProducer, Producer, ProducerContext},
@@ -112,4 +112,13 @@ impl<'a> Run<'a> {
         }
         done
     }
+}
+
+/// Sends what waits for company, and waits until nothing is on its way any more. The safe client asks for that without waiting, again
+/// and again: the library then hurries for no longer than a call takes, and the last records linger as others do.
+#[expect(unsafe_code, reason = "the safe client flushes with no time to wait")]
+pub(super) fn flush<C: ProducerContext>(producer: &BaseProducer<C>, wait: Duration) {
+    let wait_ms = i32::try_from(wait.as_millis()).unwrap_or(i32::MAX);
+    // SAFETY: the producer is alive. What it answers is seen by what is on its way afterwards.
+    unsafe { rd_kafka_flush(producer.client().native_ptr(), wait_ms) };
 }

@@ -26,7 +26,7 @@ use rdkafka::{
 
 use super::{
     Create, Error, Partitioner, SinkConfig,
-    enqueue::{RUN_RECORDS_MAX, Run, Topic},
+    enqueue::{self, RUN_RECORDS_MAX, Run, Topic},
     errors::{expect_anybody, fault, is_denied},
     identity::partitions_count,
     source::blocking,
@@ -88,8 +88,8 @@ impl ProducerContext for Failures {
 
 /// A question to the cluster.
 const CALL_MS: u64 = 10_000;
-/// How long one wait for acknowledgements lasts before they are counted again: success makes no event.
-const WAIT_MS: u64 = 1;
+/// How long one wait for acknowledgements lasts before what was given up is looked for.
+const WAIT_MS: u64 = 10;
 /// A connection is up after some of them.
 const ASK_AGAIN_MS: [u64; 6] = [2, 3, 5, 10, 20, 40];
 const ASK_CALL_MS: u64 = 1_000;
@@ -348,12 +348,11 @@ impl Shared {
     fn flush(&self) -> Result<(), Fault> {
         let until = Instant::now() + Duration::from_millis(FLUSH_MS_MAX);
         while self.producer.in_flight_count() > 0 {
-            match self.producer.flush(Duration::from_millis(WAIT_MS)) {
-                Ok(()) => {}
-                Err(error)
-                    if error.rdkafka_error_code() == Some(Kafka::OperationTimedOut)
-                        && Instant::now() < until => {}
-                Err(error) => return Err(self.not_delivered(1, &error)),
+            enqueue::flush(&self.producer, Duration::from_millis(WAIT_MS));
+            // What was given up is on its way until it is told.
+            self.producer.poll(Duration::ZERO);
+            if Instant::now() > until {
+                return Err(self.not_delivered(1, &KafkaError::Flush(Kafka::OperationTimedOut)));
             }
         }
         self.check()

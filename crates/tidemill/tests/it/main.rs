@@ -12,6 +12,7 @@ mod connect_http;
 mod connections;
 mod consumer_groups;
 mod crash;
+mod csvw;
 mod dag_commands;
 mod dag_runs;
 mod dynamodb_clients;
