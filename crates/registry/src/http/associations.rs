@@ -89,12 +89,8 @@ async fn associate(journal: &Journal, ask: &Ask, body: &Bytes, update: bool) -> 
 
 /// What a request asks for, and how the associations are then; of one that was only tried, nothing but whose they would be.
 async fn carry_out(journal: &Journal, request: &Request, dry: bool) -> Result<Json, Error> {
-    let mut answer =
-        json!({ "resourceName": request.resource_name, "resourceNamespace": request.resource_namespace });
-    if !request.resource_id.is_empty() {
-        answer["resourceId"] = request.resource_id.clone().into();
-    }
-    answer["resourceType"] = request.resource_type.clone().into();
+    let Request { resource_name, resource_namespace, resource_id, resource_type, .. } = request;
+    let mut answer = whose(resource_name, resource_namespace, resource_id, resource_type);
     if dry {
         journal.read(|state| state.associate(request).map(drop))?;
         return Ok(answer);
@@ -102,6 +98,19 @@ async fn carry_out(journal: &Journal, request: &Request, dry: bool) -> Result<Js
     let associated = journal.change(|state| state.associate(request)).await?;
     answer["associations"] = associated.into_iter().map(|one| told(journal, one)).collect();
     Ok(answer)
+}
+
+/// What says whose associations an answer tells; what is not known is left out.
+fn whose(name: &str, namespace: &str, id: &str, kind: &str) -> Json {
+    let mut answer = json!({});
+    for (property, text) in
+        [("resourceName", name), ("resourceNamespace", namespace), ("resourceId", id), ("resourceType", kind)]
+    {
+        if !text.is_empty() {
+            answer[property] = text.into();
+        }
+    }
+    answer
 }
 
 fn told(journal: &Journal, associated: Associated) -> Json {
@@ -128,11 +137,19 @@ fn with_schema(association: &Association, schema: Option<(i32, Arc<Content>)>) -
     told
 }
 
+/// A text; an empty one is none.
+fn text(body: &Json, property: &str) -> Result<Option<String>, Error> {
+    Ok(member::<String>(body, property)?.filter(|text| !text.is_empty()))
+}
+
+/// A topic, where nothing else is said.
+fn resource_type(body: &Json) -> Result<String, Error> {
+    Ok(text(body, "resourceType")?.unwrap_or_else(|| TOPIC.to_owned()))
+}
+
 /// A name that must be there and hold nothing that a path could not.
 fn name(body: &Json, property: &str) -> Result<String, Error> {
-    let name: Option<String> = member(body, property)?;
-    let name =
-        name.filter(|name| !name.is_empty()).ok_or_else(|| invalid(property, "it is missing or empty"))?;
+    let name = text(body, property)?.ok_or_else(|| invalid(property, "it is missing or empty"))?;
     match name.chars().any(char::is_control) {
         true => Err(invalid(property, "it has control characters")),
         false => Ok(name),
@@ -159,16 +176,14 @@ fn request(
     read: impl Fn(&Json, &Resource) -> Result<Operation, Error>,
 ) -> Result<Request, Error> {
     let of_path = Some(ask.text("resource")).filter(|id| !id.is_empty());
-    let resource_id: Option<String> = member(body, "resourceId")?;
-    let resource_id = match (resource_id.filter(|id| !id.is_empty()), of_path) {
+    let resource_id = match (text(body, "resourceId")?, of_path) {
         (Some(id), Some(of_path)) if id != of_path => {
             return Err(invalid("resourceId", "it is another one than the path's"));
         }
         (None, None) if !dry => return Err(invalid("resourceId", "it is missing or empty")),
         (id, of_path) => id.or_else(|| of_path.map(str::to_owned)).unwrap_or_default(),
     };
-    let resource_type: Option<String> = member(body, "resourceType")?;
-    let resource_type = resource_type.filter(|kind| !kind.is_empty()).unwrap_or_else(|| TOPIC.to_owned());
+    let resource_type = resource_type(body)?;
     if resource_type != TOPIC {
         return Err(invalid("resourceType", format!("it is not '{TOPIC}'")));
     }
@@ -191,8 +206,7 @@ fn request(
 }
 
 fn association_type(body: &Json) -> Result<String, Error> {
-    let kind: Option<String> = member(body, "associationType")?;
-    match kind.filter(|kind| !kind.is_empty()) {
+    match text(body, "associationType")? {
         None => Ok(VALUE.to_owned()),
         Some(kind) if [KEY, VALUE].contains(&kind.as_str()) => Ok(kind),
         Some(kind) => Err(invalid("associationType", format!("it is '{KEY}' or '{VALUE}', not '{kind}'"))),
@@ -204,8 +218,7 @@ fn association_type(body: &Json) -> Result<String, Error> {
 fn wish(ask: &Ask, body: &Json, resource: &Resource, is_new: bool) -> Result<Wish, Error> {
     let association_type = association_type(body)?;
     let own_subject = resource.own_subject(&association_type);
-    let subject: Option<String> = member(body, "subject")?;
-    let subject = match (subject.filter(|subject| !subject.is_empty()), ask.param("context")) {
+    let subject = match (text(body, "subject")?, ask.param("context")) {
         (None, _) => None,
         (Some(subject), Some(context)) if !subject.starts_with(":.") => {
             Some(qualified(&context_from(context), &subject))

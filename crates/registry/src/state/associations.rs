@@ -167,8 +167,11 @@ impl State {
         for (place, operation) in request.operations.iter().enumerate() {
             let state = ahead.as_ref().unwrap_or(self);
             let (one, made) = match operation {
-                Operation::Create(wish) => state.associate_one(request, wish, false)?,
-                Operation::Upsert(wish) => state.associate_one(request, wish, true)?,
+                Operation::Create(wish) | Operation::Upsert(wish) => {
+                    let update = matches!(operation, Operation::Upsert(_));
+                    let (one, made) = state.associate_one(request, wish, update)?;
+                    (Some(one), made)
+                }
                 Operation::Delete { association_type, cascade } => {
                     let filter = request.only(association_type);
                     (None, state.dissociate(&request.resource_id, &filter, *cascade)?)
@@ -204,7 +207,7 @@ impl State {
         request: &Request,
         wish: &Wish,
         update: bool,
-    ) -> Result<(Option<Associated>, Vec<Entry>), Error> {
+    ) -> Result<(Associated, Vec<Entry>), Error> {
         check_subject(&wish.subject)?;
         self.check_writable(&wish.subject)?;
         let filter = request.only(&wish.association_type);
@@ -231,7 +234,7 @@ impl State {
         if self.associations.get(&AssociationKey::of(&association)) != Some(&association) {
             entries.push(Entry::Association(Box::new(association.clone())));
         }
-        Ok((Some(Associated { association, registered }), entries))
+        Ok((Associated { association, registered }, entries))
     }
 
     fn new_association(&self, request: &Request, wish: &Wish) -> Result<Association, Error> {

@@ -15,11 +15,10 @@ use super::{
         Answer, Ask, Shared,
         ask::{member, object, refusal},
     },
-    TOPIC, association_type, carry_out, invalid, name, request, wish, with_schema,
+    association_type, carry_out, invalid, name, request, resource_type, text, whose, wish, with_schema,
 };
 use crate::{
     Error,
-    entities::Association,
     journal::Journal,
     state::{Filter, Operation, Wanted},
 };
@@ -84,34 +83,29 @@ fn operation(ask: &Ask, body: &Json, resource: &super::Resource) -> Result<Opera
 
 /// What one topic has; nothing is no error.
 fn found(journal: &Journal, body: &Json, with_schemas: bool) -> Result<Json, Error> {
-    let text = |property: &str| -> Result<Option<String>, Error> {
-        Ok(member::<String>(body, property)?.filter(|text| !text.is_empty()))
-    };
     let filter = Filter {
-        resource_type: text("resourceType")?.unwrap_or_else(|| TOPIC.to_owned()),
+        resource_type: resource_type(body)?,
         association_types: member(body, "associationTypes")?.unwrap_or_default(),
         lifecycle: member(body, "lifecycle")?,
     };
-    let associations = match text("resourceId")? {
-        Some(id) => journal.read(|state| state.associations_of_id(&id, &filter)),
+    let id = text(body, "resourceId")?;
+    let associations = match &id {
+        Some(id) => journal.read(|state| state.associations_of_id(id, &filter)),
         None => {
             let (namespace, name) = (name(body, "resourceNamespace")?, name(body, "resourceName")?);
             journal.read(|state| state.associations_of_name(&namespace, &name, &filter))
         }
     };
-    let of_first = |of: fn(&Association) -> &String, property: &str| -> Result<Option<String>, Error> {
-        Ok(associations.first().map(of).cloned().or(text(property)?))
-    };
-    let mut answer = json!({ "resourceType": filter.resource_type });
-    for (property, value) in [
-        ("resourceName", of_first(|one| &one.resource_name, "resourceName")?),
-        ("resourceNamespace", of_first(|one| &one.resource_namespace, "resourceNamespace")?),
-        ("resourceId", of_first(|one| &one.resource_id, "resourceId")?),
-    ] {
-        if let Some(value) = value {
-            answer[property] = value.into();
+    let (name, namespace) = (text(body, "resourceName")?, text(body, "resourceNamespace")?);
+    let mut answer = match associations.first() {
+        Some(one) => {
+            whose(&one.resource_name, &one.resource_namespace, &one.resource_id, &filter.resource_type)
         }
-    }
+        None => {
+            let [name, namespace, id] = [name, namespace, id].map(Option::unwrap_or_default);
+            whose(&name, &namespace, &id, &filter.resource_type)
+        }
+    };
     answer["associations"] = associations
         .iter()
         .map(|one| {
