@@ -46,7 +46,7 @@ pub use http::{Answer, http, try_http};
 pub use identity::{Gate, Google, GoogleGate, Portal, browse};
 pub use java::{Java, java_tools};
 pub use kafka::{Kafka, kafka};
-pub use mongod::{Mongod, mongod};
+pub use mongod::{Mongod, lone_mongod, mongod};
 pub use ports::{free_port, free_ports};
 pub use postgres::{Postgres, postgres};
 pub use seaweedfs::{SeaweedFs, seaweedfs};
@@ -56,6 +56,12 @@ pub use world::{ACCESS_KEY, Parts, Ran, SECRET_KEY, World, ran};
 /// Where `cargo xtask services` puts what nobody here wrote.
 pub fn services() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.services").components().collect()
+}
+
+/// The folder of a public suite of cases, by its package's name.
+pub fn suite(package: &str) -> Option<PathBuf> {
+    let folder = services().join("suites").join(package);
+    if folder.is_dir() { Some(folder) } else { absent(package) }
 }
 
 /// Says that this test cannot run here, and for want of what. In CI that is a failure.

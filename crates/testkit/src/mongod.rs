@@ -1,4 +1,4 @@
-//! One mongod for the whole run: a replica set of one node on a free loopback port.
+//! One mongod for the whole run: a replica set of one node on a free loopback port. And one that is no replica set, for who asks.
 
 use std::{
     fs, io,
@@ -19,6 +19,7 @@ use crate::{
 pub struct Mongod {
     /// `127.0.0.1:PORT`
     pub address: String,
+    is_replica_set: bool,
     _process: Child,
 }
 
@@ -26,15 +27,23 @@ static MONGOD: OnceLock<Option<Mongod>> = OnceLock::new();
 
 /// Starts it at the first call; fail points (`configureFailPoint`) are there to make it fail as it does in earnest.
 pub fn mongod() -> Option<&'static Mongod> {
-    MONGOD
-        .get_or_init(|| start().unwrap_or_else(|error| absent(&format!("mongod that starts: {error}"))))
-        .as_ref()
+    MONGOD.get_or_init(|| started(true)).as_ref()
+}
+
+/// Another one, by itself: no replica set, so that nothing is written a second time for those who follow.
+pub fn lone_mongod() -> Option<Mongod> {
+    started(false)
+}
+
+fn started(is_replica_set: bool) -> Option<Mongod> {
+    start(is_replica_set).unwrap_or_else(|error| absent(&format!("mongod that starts: {error}")))
 }
 
 impl Mongod {
     /// `mongodb://127.0.0.1:PORT/DATABASE?replicaSet=tests`
     pub fn uri(&self, database: &str) -> String {
-        format!("mongodb://{}/{database}?replicaSet=tests", self.address)
+        let set = if self.is_replica_set { "?replicaSet=tests" } else { "" };
+        format!("mongodb://{}/{database}{set}", self.address)
     }
 }
 
@@ -51,22 +60,17 @@ fn program() -> Option<PathBuf> {
     })
 }
 
-fn start() -> io::Result<Option<Mongod>> {
+fn start(is_replica_set: bool) -> io::Result<Option<Mongod>> {
     let Some(program) = program() else { return Ok(absent("mongod")) };
-    let folder = run_folder("mongod")?;
+    let folder = run_folder(if is_replica_set { "mongod" } else { "mongod-alone" })?;
     let data = folder.join("data");
     fs::create_dir_all(&data)?;
     let (port, log) = (ports::free_port(), folder.join("mongod.log"));
     let mut command = Command::new(program);
-    command.args([
-        "--bind_ip",
-        "127.0.0.1",
-        "--replSet",
-        "tests",
-        "--nounixsocket",
-        "--wiredTigerCacheSizeGB",
-        "1",
-    ]);
+    command.args(["--bind_ip", "127.0.0.1", "--nounixsocket", "--wiredTigerCacheSizeGB", "1"]);
+    if is_replica_set {
+        command.args(["--replSet", "tests"]);
+    }
     command.args(["--setParameter", "enableTestCommands=1"]).arg("--port").arg(port.to_string());
     command.arg("--dbpath").arg(&data).arg("--logpath").arg(&log);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
@@ -76,9 +80,11 @@ fn start() -> io::Result<Option<Mongod>> {
         if let Some(status) = process.ended() {
             panic!("mongod ended with {status}: {}", fs::read_to_string(&log).unwrap_or_default());
         }
-        initiate(&address).ok()
+        let is_ready =
+            if is_replica_set { initiate(&address).is_ok() } else { is_writable(&address).ok()? };
+        is_ready.then_some(())
     });
-    Ok(Some(Mongod { address, _process: process }))
+    Ok(Some(Mongod { address, is_replica_set, _process: process }))
 }
 
 /// `replSetInitiate`, in the few bytes of the wire protocol that it takes; ends when the node is the primary.
@@ -89,17 +95,19 @@ fn initiate(address: &str) -> io::Result<()> {
     // `already initialized` is an answer too: what counts is the primary.
     call(address, &[nested(0x03, "replSetInitiate", &config), text("$db", "admin")])?;
     let deadline = Instant::now() + Duration::from_secs(20);
-    loop {
-        let answer = call(address, &[int("hello", 1), text("$db", "admin")])?;
-        let primary: &[u8] = b"\x08isWritablePrimary\0\x01";
-        if answer.windows(primary.len()).any(|bytes| bytes == primary) {
-            return Ok(());
-        }
+    while !is_writable(address)? {
         if Instant::now() > deadline {
             return Err(io::Error::other("it does not become the primary"));
         }
         poll::moment(20);
     }
+    Ok(())
+}
+
+fn is_writable(address: &str) -> io::Result<bool> {
+    let answer = call(address, &[int("hello", 1), text("$db", "admin")])?;
+    let primary: &[u8] = b"\x08isWritablePrimary\0\x01";
+    Ok(answer.windows(primary.len()).any(|bytes| bytes == primary))
 }
 
 fn call(address: &str, command: &[Vec<u8>]) -> io::Result<Vec<u8>> {

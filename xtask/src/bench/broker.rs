@@ -293,10 +293,10 @@ fn drop_from_page_cache(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// With the linger that clients have by default, and with none: then each record is a request, and the broker's own time shows.
+/// With the linger that clients have by default, with less, and with none: then each record is a request, and the broker's own time shows.
 fn latency(sides: &[Side; 2]) -> Result<Vec<Line>> {
     let mut lines = Vec::new();
-    for linger in ["5", "0"] {
+    for linger in ["5", "1", "0"] {
         let (mut p50, mut p99) = (Rounds::default(), Rounds::default());
         let property = format!("linger.ms={linger}");
         for round in 0..ROUNDS {

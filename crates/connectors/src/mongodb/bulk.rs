@@ -5,11 +5,13 @@ use std::{collections::HashMap, ops::Range};
 
 use arrow_array::Array;
 use base::{Batch, Body, Code, Reject, Rejects, Split, code};
+use engine::body_bytes;
 
 use super::{
     SinkConfig, Write,
     decode::{self, Element},
     encode::{self, Reason},
+    json,
     types::{self, kind},
 };
 
@@ -117,12 +119,24 @@ struct Written {
 struct Identity {
     /// The type and the value of its `_id`.
     id: Option<(u8, Vec<u8>)>,
+    /// It stands among the record's fields.
+    is_own: bool,
     is_by_position: bool,
+}
+
+impl Identity {
+    /// Of a record that has none.
+    fn made(id: Option<(u8, Vec<u8>)>) -> Self {
+        Self { id, is_own: false, is_by_position: false }
+    }
 }
 
 impl<'a> Builder<'a> {
     pub(super) fn build(config: &'a SinkConfig, split: &'a Split, batch: &'a Batch) -> Bulk {
-        let bulk = Bulk { is_ordered: config.is_ordered, ..Bulk::default() };
+        // BSON is about as long as JSON; `_id`s and numbers take more.
+        let bytes = usize::try_from(body_bytes(&batch.body)).unwrap_or(0);
+        let buffer = Vec::with_capacity(bytes + bytes / 4);
+        let bulk = Bulk { is_ordered: config.is_ordered, buffer, ..Bulk::default() };
         let (record, key, by_key) = (Vec::new(), Vec::new(), HashMap::new());
         let mut builder = Self { config, split, batch, bulk, record, key, by_key };
         for row in 0..batch.len() {
@@ -143,7 +157,7 @@ impl<'a> Builder<'a> {
         let is_tombstone = match &self.batch.body {
             Body::Raw(values) if values.is_null(row) => true,
             Body::Raw(values) => {
-                encode::append_json(values.value(row), &mut self.record).map_err(refuse)?;
+                json::append_json(values.value(row), &mut self.record).map_err(refuse)?;
                 false
             }
             Body::Rows(_) if self.batch.envelope.is_tombstone(row) => true,
@@ -182,8 +196,10 @@ impl<'a> Builder<'a> {
         let size = 4 + record.len() + 1 + new_id.map_or(0, |(_, id)| 1 + b"_id\0".len() + id.len());
         match self.config.write {
             Write::Insert => {
-                let id = identity.id.ok_or(NAMELESS)?;
-                append_document(&mut self.bulk.buffer, Some(&id), record);
+                let id = identity.id.as_ref().ok_or(NAMELESS)?;
+                let document = open(&mut self.bulk.buffer);
+                append_id_first(&mut self.bulk.buffer, Some(id), identity.is_own, record);
+                encode::close(&mut self.bulk.buffer, document);
             }
             Write::Replace | Write::Upsert | Write::Update => {
                 expect_plain_names(record, self.config.write)?;
@@ -200,23 +216,25 @@ impl<'a> Builder<'a> {
             if matches!(own.kind, kind::ARRAY | kind::REGEX | kind::UNDEFINED) {
                 return Err("an _id cannot be an array, a regular expression or undefined".to_owned());
             }
-            return Ok(Identity { id: Some((own.kind, own.value.to_vec())), is_by_position: false });
+            let id = Some((own.kind, own.value.to_vec()));
+            return Ok(Identity { id, is_own: true, is_by_position: false });
         }
         let key = self.batch.envelope.key(row);
         let mark = self.batch.envelope.mark(row);
         if self.config.write != Write::Insert || mark.is_none() {
             if let Some(key) = key {
-                return Ok(Identity { id: Some(id_of_key(key)?), is_by_position: false });
+                return Ok(Identity::made(Some(id_of_key(key)?)));
             }
             if !self.config.key.is_empty() {
-                return Ok(Identity { id: None, is_by_position: false });
+                return Ok(Identity::made(None));
             }
         }
         if matches!(self.config.write, Write::Update | Write::Delete) {
             return Err("it has neither _id nor key, which say the document that is meant".to_owned());
         }
         let mark = mark.ok_or(NAMELESS)?;
-        Ok(Identity { id: Some(text_id(&format!("{}:{mark}", self.split.id))), is_by_position: true })
+        let id = text_id(&format!("{}:{mark}", self.split.id));
+        Ok(Identity { is_by_position: true, ..Identity::made(Some(id)) })
     }
 
     /// `{q, u, upsert}`.
@@ -227,11 +245,8 @@ impl<'a> Builder<'a> {
             let update = open_in(&mut out, "u");
             match self.config.write {
                 Write::Insert | Write::Replace => {
-                    append_id_first(
-                        &mut out,
-                        identity.id.as_ref().filter(|_| self.config.key.is_empty()),
-                        record,
-                    );
+                    let id = identity.id.as_ref().filter(|_| self.config.key.is_empty());
+                    append_id_first(&mut out, id, identity.is_own, record);
                 }
                 Write::Upsert => {
                     append_set(&mut out, identity.id.as_ref(), record, self.config.key.is_empty())
@@ -422,17 +437,15 @@ fn append_equal(out: &mut Vec<u8>, name: &str, kind: u8, value: &[u8]) {
     encode::close(out, equal);
 }
 
-fn append_document(out: &mut Vec<u8>, id: Option<&(u8, Vec<u8>)>, record: &[u8]) {
-    let start = open(out);
-    append_id_first(out, id, record);
-    encode::close(out, start);
-}
-
-/// The fields, `_id` in front, as mongod would store them.
-fn append_id_first(out: &mut Vec<u8>, id: Option<&(u8, Vec<u8>)>, record: &[u8]) {
-    let Some((kind, id)) = id else { return out.extend_from_slice(record) };
-    append_element(out, *kind, "_id", id);
-    append_without_id(out, record);
+/// The fields, `_id` in front, as mongod would store them; `is_own` where it is among them.
+fn append_id_first(out: &mut Vec<u8>, id: Option<&(u8, Vec<u8>)>, is_own: bool, record: &[u8]) {
+    if let Some((kind, id)) = id {
+        append_element(out, *kind, "_id", id);
+    }
+    match id {
+        Some(_) if is_own => append_without_id(out, record),
+        _ => out.extend_from_slice(record),
+    }
 }
 
 fn append_without_id(out: &mut Vec<u8>, record: &[u8]) {

@@ -1,10 +1,9 @@
-//! Values and JSON to BSON, written where it is needed and once.
+//! Values to BSON, written where it is needed and once; what of it JSON needs too is for `json`.
 
-use std::{borrow::Cow, fmt, sync::Arc};
+use std::sync::Arc;
 
 use base::Value;
 use mongodb::bson::{Bson, RawDocument};
-use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 
 use super::{
     decimal,
@@ -213,7 +212,7 @@ fn text_of(value: &Value) -> Option<&[u8]> {
     }
 }
 
-fn header(out: &mut Vec<u8>, kind: u8, name: &[u8]) -> Result<(), Reason> {
+pub(super) fn header(out: &mut Vec<u8>, kind: u8, name: &[u8]) -> Result<(), Reason> {
     if name.contains(&0) {
         return Err(format!("the field {:?} has a zero byte in its name", String::from_utf8_lossy(name)));
     }
@@ -223,21 +222,21 @@ fn header(out: &mut Vec<u8>, kind: u8, name: &[u8]) -> Result<(), Reason> {
     Ok(())
 }
 
-fn fixed(out: &mut Vec<u8>, kind: u8, name: &[u8], value: &[u8]) -> Result<(), Reason> {
+pub(super) fn fixed(out: &mut Vec<u8>, kind: u8, name: &[u8], value: &[u8]) -> Result<(), Reason> {
     header(out, kind, name)?;
     out.extend_from_slice(value);
     Ok(())
 }
 
 /// int32 where it fits, as MongoDB's own drivers write whole numbers.
-fn integer(out: &mut Vec<u8>, name: &[u8], number: i64) -> Result<(), Reason> {
+pub(super) fn integer(out: &mut Vec<u8>, name: &[u8], number: i64) -> Result<(), Reason> {
     match i32::try_from(number) {
         Ok(small) => fixed(out, kind::INT32, name, &small.to_le_bytes()),
         Err(_) => fixed(out, kind::INT64, name, &number.to_le_bytes()),
     }
 }
 
-fn string(out: &mut Vec<u8>, kind: u8, name: &[u8], text: &[u8]) -> Result<(), Reason> {
+pub(super) fn string(out: &mut Vec<u8>, kind: u8, name: &[u8], text: &[u8]) -> Result<(), Reason> {
     header(out, kind, name)?;
     append_text(out, text)
 }
@@ -310,189 +309,5 @@ impl Index {
                 return &self.digits[at..];
             }
         }
-    }
-}
-
-/// A record of JSON, as the elements of a document. MongoDB's extended JSON (`{"$oid": "…"}`) means what it says; of a name that
-/// comes twice the last value counts.
-pub(super) fn append_json(json: &[u8], out: &mut Vec<u8>) -> Result<(), Reason> {
-    let before = out.len();
-    let mut json_to = JsonTo { out, starts: Vec::new(), is_unique: false, is_doubtful: false };
-    let written = json_to.append(json);
-    if !json_to.is_doubtful {
-        return written;
-    }
-    out.truncate(before);
-    let tree: serde_json::Value = serde_json::from_slice(json).map_err(|error| error.to_string())?;
-    JsonTo { out, starts: Vec::new(), is_unique: true, is_doubtful: false }
-        .append(tree.to_string().as_bytes())
-}
-
-/// An object of more fields is read as a tree first, which knows names that come twice.
-const FIELDS_MAX: usize = 64;
-
-/// Where the elements of an object of JSON go.
-struct JsonTo<'a> {
-    out: &'a mut Vec<u8>,
-    /// Where the elements of the objects begin that are being written.
-    starts: Vec<usize>,
-    /// No name comes twice.
-    is_unique: bool,
-    /// A name came twice, or there are too many to tell.
-    is_doubtful: bool,
-}
-
-/// A field's name, where it stands if nothing in it is escaped.
-#[derive(serde::Deserialize)]
-struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
-
-impl JsonTo<'_> {
-    fn append(&mut self, json: &[u8]) -> Result<(), Reason> {
-        let mut deserializer = serde_json::Deserializer::from_slice(json);
-        let record = deserializer.deserialize_any(Fields { to: self, first: None });
-        record.and_then(|()| deserializer.end()).map_err(|error| error.to_string())
-    }
-
-    /// Whether the name is a new one among the elements from the `from`th on.
-    fn expect_new<E: serde::de::Error>(&mut self, from: usize, name: &[u8]) -> Result<(), E> {
-        if self.is_unique {
-            return Ok(());
-        }
-        let known = &self.starts[from..];
-        let is_known = |start: &usize| {
-            let element = &self.out[start + 1..];
-            element.starts_with(name) && element.get(name.len()) == Some(&0)
-        };
-        if known.len() >= FIELDS_MAX || known.iter().any(is_known) {
-            self.is_doubtful = true;
-            return Err(E::custom("names come twice"));
-        }
-        self.starts.push(self.out.len());
-        Ok(())
-    }
-}
-
-/// An object whose elements go out; `first` is a name that was read already.
-struct Fields<'a, 'b, 'de> {
-    to: &'a mut JsonTo<'b>,
-    first: Option<Name<'de>>,
-}
-
-impl<'de> Visitor<'de> for Fields<'_, '_, 'de> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a document")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
-        let from = self.to.starts.len();
-        while let Some(Name(name)) = match self.first.take() {
-            Some(first) => Some(first),
-            None => map.next_key()?,
-        } {
-            self.to.expect_new(from, name.as_bytes())?;
-            map.next_value_seed(Field { to: self.to, name: name.as_bytes() })?;
-        }
-        self.to.starts.truncate(from);
-        Ok(())
-    }
-}
-
-/// A value of JSON under its name.
-struct Field<'a, 'b> {
-    to: &'a mut JsonTo<'b>,
-    name: &'a [u8],
-}
-
-impl<'de> DeserializeSeed<'de> for Field<'_, '_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-fn told<E: serde::de::Error>(written: Result<(), Reason>) -> Result<(), E> {
-    written.map_err(E::custom)
-}
-
-impl<'de> Visitor<'de> for Field<'_, '_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a value")
-    }
-
-    fn visit_unit<E: serde::de::Error>(self) -> Result<(), E> {
-        told(header(self.to.out, kind::NULL, self.name))
-    }
-
-    fn visit_bool<E: serde::de::Error>(self, truth: bool) -> Result<(), E> {
-        told(fixed(self.to.out, kind::BOOLEAN, self.name, &[u8::from(truth)]))
-    }
-
-    fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<(), E> {
-        told(integer(self.to.out, self.name, number))
-    }
-
-    fn visit_u64<E: serde::de::Error>(self, number: u64) -> Result<(), E> {
-        match i64::try_from(number) {
-            Ok(number) => self.visit_i64(number),
-            Err(_) => {
-                let bytes =
-                    decimal::of(number.into(), 0).ok_or_else(|| E::custom("a number is too large"))?;
-                told(fixed(self.to.out, kind::DECIMAL128, self.name, &bytes))
-            }
-        }
-    }
-
-    fn visit_f64<E: serde::de::Error>(self, number: f64) -> Result<(), E> {
-        told(fixed(self.to.out, kind::DOUBLE, self.name, &number.to_le_bytes()))
-    }
-
-    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<(), E> {
-        told(string(self.to.out, kind::STRING, self.name, text.as_bytes()))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
-        told(header(self.to.out, kind::ARRAY, self.name))?;
-        let (start, mut index) = (self.to.out.len(), Index::default());
-        self.to.out.extend_from_slice(&[0; 4]);
-        while list.next_element_seed(Field { to: self.to, name: index.next() })?.is_some() {}
-        close(self.to.out, start);
-        Ok(())
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let first: Option<Name<'de>> = map.next_key()?;
-        if let Some(Name(first)) = first.as_ref().filter(|Name(first)| first.starts_with('$')) {
-            return self.extended(first.clone().into_owned(), map);
-        }
-        told(header(self.to.out, kind::DOCUMENT, self.name))?;
-        let start = self.to.out.len();
-        self.to.out.extend_from_slice(&[0; 4]);
-        if first.is_some() {
-            Fields { to: self.to, first }.visit_map(map)?;
-        }
-        close(self.to.out, start);
-        Ok(())
-    }
-}
-
-impl Field<'_, '_> {
-    /// `{"$date": …}` and its like, by the driver's reading of them.
-    fn extended<'de, A: MapAccess<'de>>(self, first: String, mut map: A) -> Result<(), A::Error> {
-        let mut object = serde_json::Map::new();
-        object.insert(first, map.next_value()?);
-        while let Some((name, value)) = map.next_entry()? {
-            object.insert(name, value);
-        }
-        let value: Bson = serde_json::from_value(object.into()).map_err(A::Error::custom)?;
-        let holder = mongodb::bson::doc! { "v": value };
-        let bytes = holder.to_vec().map_err(A::Error::custom)?;
-        let element = super::decode::find(&bytes[4..bytes.len() - 1], "v").map_err(A::Error::custom)?;
-        let element = element.ok_or_else(|| A::Error::custom("it cannot be written"))?;
-        told(fixed(self.to.out, element.kind, self.name, element.value))
     }
 }

@@ -15,6 +15,7 @@ mod decimal;
 mod decode;
 mod encode;
 mod errors;
+mod json;
 mod plan;
 mod query;
 mod reader;

@@ -29,6 +29,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 
+/// The server has one fail point for all commands: the last test that sets it would undo what another one has set.
+static FAIL_POINT: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
 /// One database for each test, and a client that is not ours.
 struct World {
     uri: String,
@@ -74,7 +77,7 @@ impl World {
         all.iter().chain(more).map(|(key, value)| (key.to_string(), value.to_string())).collect()
     }
 
-    /// Makes the server fail the next `times` of a command of clients that call themselves `app`.
+    /// Makes the server fail the next `times` of a command of clients that call themselves `app`; the caller has `FAIL_POINT`.
     async fn fail(&self, app: &str, command: &str, times: i32, how: Document) {
         let mut data = doc! { "failCommands": [command], "appName": app };
         data.extend(how);

@@ -14,7 +14,6 @@ use testkit::World;
 
 use crate::shared::world;
 
-const PACKAGE: &str = "rdf-parser-csvw";
 /// Of its 35, those that have triples and a column which is only read.
 const CASES_COUNT: usize = 27;
 
@@ -137,13 +136,9 @@ fn compare(world: &World, csv: &Path) -> bool {
 
 #[test]
 fn what_csv_on_the_web_says_of_a_file_is_read_as_it_says() {
-    let folder = testkit::services().join("suites").join(PACKAGE).join("test/support");
-    if !folder.is_dir() {
-        testkit::absent::<()>(PACKAGE);
-        return;
-    }
+    let Some(folder) = testkit::suite("rdf-parser-csvw") else { return };
     let world = world();
-    let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let files = fs::read_dir(folder.join("test/support")).unwrap().map(|entry| entry.unwrap().path());
     let cases = files.filter(|path| path.extension().is_some_and(|extension| extension == "csv"));
     assert_eq!(cases.filter(|csv| compare(&world, csv)).count(), CASES_COUNT);
 }

@@ -1,8 +1,10 @@
-//! 1 M JSON Lines of 1 KB into mongod: `tidemill load`, mongoimport, pymongo's `insert_many`.
+//! 1 M JSON Lines of 1 KB into mongod, one by itself and one that is a replica set, which writes each document twice: `tidemill load`,
+//! mongoimport, pymongo's `insert_many`.
 
 use std::{path::Path, process::Command};
 
 use anyhow::{Context, Result, ensure};
+use testkit::Mongod;
 
 use super::{
     Plan, data, python, script,
@@ -21,7 +23,15 @@ use crate::{
 const DOCUMENTS: u64 = 1_000_000;
 
 pub(super) fn run(plan: &Plan) -> Result<Vec<Line>> {
-    let server = testkit::mongod().context("no mongod")?;
+    let lone = testkit::lone_mongod().context("no mongod")?;
+    let mut lines = into(plan, &lone, "JSON Lines of 1 KB to mongod")?;
+    drop(lone);
+    let set = testkit::mongod().context("no mongod")?;
+    lines.extend(into(plan, set, "JSON Lines of 1 KB to mongod, a replica set")?);
+    Ok(lines)
+}
+
+fn into(plan: &Plan, server: &Mongod, what: &str) -> Result<Vec<Line>> {
     let world = parts::world();
     let count = plan.of(DOCUMENTS);
     let file = world.path("orders.jsonl");
@@ -38,7 +48,7 @@ pub(super) fn run(plan: &Plan) -> Result<Vec<Line>> {
         Ok(ended)
     };
     let ours = |_| {
-        let target = format!("mongodb://{}/bench/ours?replicaSet=tests", server.address);
+        let target = server.uri("bench/ours");
         checked("ours", whole(&mut world.command(&["load", file, &target]))?)
     };
     let is_real = on_path("mongoimport");
@@ -60,5 +70,5 @@ pub(super) fn run(plan: &Plan) -> Result<Vec<Line>> {
             side("pymongo insert_many", count, pymongo),
         ],
     )?;
-    Ok(sides::lines("JSON Lines of 1 KB to mongod", "documents/s", &runs, &[">= 2x", ">= 4x"], "<= 100 MB"))
+    Ok(sides::lines(what, "documents/s", &runs, &[">= 2x", ">= 4x"], "<= 100 MB"))
 }

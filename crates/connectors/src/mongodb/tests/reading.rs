@@ -289,6 +289,7 @@ async fn a_view_is_read_whole() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cursor_that_the_server_lost_goes_on_behind_its_last_document() {
     let Some(mut world) = world("reading_lost").await else { return };
+    let _alone = FAIL_POINT.lock().await;
     world.put("orders", &(0..5_000).map(|number| raw(&order(number))).collect::<Vec<_>>()).await;
     world.uri += "&appName=reading_lost";
     world.fail("reading_lost", "getMore", 2, doc! { "errorCode": 43 }).await;

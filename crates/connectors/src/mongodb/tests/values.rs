@@ -7,7 +7,7 @@ use mongodb::bson::{
 use proptest::prelude::*;
 
 use super::*;
-use crate::mongodb::{decimal, decode::Decoder, encode, types};
+use crate::mongodb::{decimal, decode::Decoder, encode, json, types};
 
 fn decoded(bytes: &[u8]) -> Value {
     Decoder::default().document(bytes).expect("it is BSON")
@@ -145,21 +145,107 @@ fn json_becomes_what_mongoimport_makes_of_it() {
         "id":{"$oid":"650102030405060708090aff"},"at":{"$date":"2024-02-29T12:00:00.5Z"},"n":{"$numberDecimal":"1.10"},
         "l":{"$numberLong":"5"},"min":{"$minKey":1},"re":{"$regularExpression":{"pattern":"^a","options":"i"}}}"#;
     let mut out = vec![0; 4];
-    encode::append_json(json.as_bytes(), &mut out).expect("it is JSON");
+    json::append_json(json.as_bytes(), &mut out).expect("it is JSON");
     encode::close(&mut out, 0);
     insta::assert_snapshot!(shown(&decoded(&out)));
     let refused =
-        |json: &str| encode::append_json(json.as_bytes(), &mut Vec::new()).expect_err("it is refused");
+        |json: &str| json::append_json(json.as_bytes(), &mut Vec::new()).expect_err("it is refused");
     insta::assert_snapshot!(
         [refused("{oops"), refused("[1]"), refused("{} x"), refused(r#"{"a":{"$oid":"no"}}"#)].join("\n")
     );
+}
+
+/// `Some` where the short way is gone.
+fn short(json: &[u8]) -> Option<Vec<u8>> {
+    let mut out = Vec::new();
+    json::append_short(json, &mut out).map(|()| out)
+}
+
+fn long(json: &[u8]) -> Result<Vec<u8>, String> {
+    let mut out = Vec::new();
+    json::append_long(json, &mut out).map(|()| out)
+}
+
+#[test]
+fn what_is_unusual_goes_the_long_way() {
+    for usual in [
+        r#" { "a" : [ 1 , -2 , 2147483648 , [] , {} , true , false , null ] , "" : "" , "é" : "𝄞 ~" } "#,
+        r#"{"a":0.1,"b":-1.5e-7,"c":1E+3,"d":123456789012345678.5e-1,"e":0e0,"long":"12345678 and more, of nine words"}"#,
+    ] {
+        let written = short(usual.as_bytes()).expect(usual);
+        assert_eq!(Ok(written), long(usual.as_bytes()), "{usual}");
+    }
+    let deep = format!("{{\"a\":{}{}}}", "[".repeat(70), "]".repeat(70));
+    let unusual = [
+        r#"{"a":"\n"}"#,
+        r#"{"a\u0000":1}"#,
+        r#"{"a":{"$oid":"650102030405060708090aff"}}"#,
+        r#"{"a":1,"a":2}"#,
+        r#"{"a":-0}"#,
+        r#"{"a":1234567890123456789}"#,
+        &deep,
+    ];
+    for unusual in unusual {
+        assert_eq!(short(unusual.as_bytes()), None, "{unusual}");
+        assert!(long(unusual.as_bytes()).is_ok() || unusual.contains("u0000"), "{unusual}");
+    }
+    let wrong: &[&[u8]] = &[
+        b"",
+        b"{",
+        b"{} x",
+        b"[1]",
+        b"{\"a\":01}",
+        b"{\"a\":1.}",
+        b"{\"a\":.5}",
+        b"{\"a\":1e}",
+        b"{\"a\":-}",
+        b"{\"a\":1e999}",
+        b"{\"a\":tru}",
+        b"{\"a\":1,}",
+        b"{\"a\":[1,]}",
+        b"{\"a\" 1}",
+        b"{\"a\":1 \"b\":2}",
+        b"{\"a\":\"\t\"}",
+        b"{\"a\":\"12345678\n12345678\"}",
+        b"{\"a\":\"never closed",
+        b"{\"a\":\"\xff\"}",
+    ];
+    for wrong in wrong {
+        assert_eq!(short(wrong), None, "{}", String::from_utf8_lossy(wrong));
+        assert!(long(wrong).is_err(), "{}", String::from_utf8_lossy(wrong));
+    }
+}
+
+proptest! {
+    #[test]
+    fn the_short_way_leads_where_the_long_one_does(
+        texts in prop::collection::vec("[ -~é𝄞\t\"\\\\]{0,20}", 4),
+        names in prop::collection::vec("[a-c$é]{0,2}", 4),
+        numbers in (any::<i64>(), any::<f64>(), any::<i16>()),
+        changed in prop::option::of((any::<prop::sample::Index>(), any::<u8>())),
+    ) {
+        let (whole, broken, small) = numbers;
+        let mut json = serde_json::json!({
+            &names[0]: &texts[0],
+            &names[1]: [whole, broken, small, [true, null], &texts[1]],
+            "x": { &names[2]: &texts[2], &names[3]: small },
+            &texts[3]: {},
+        }).to_string().into_bytes();
+        if let Some((at, byte)) = changed {
+            let at = at.index(json.len());
+            json[at] = byte;
+        }
+        if let Some(written) = short(&json) {
+            prop_assert_eq!(Ok(written), long(&json));
+        }
+    }
 }
 
 #[test]
 fn of_a_name_that_comes_twice_the_last_value_counts() {
     let written = |json: &str| {
         let mut out = vec![0; 4];
-        encode::append_json(json.as_bytes(), &mut out).expect("it is JSON");
+        json::append_json(json.as_bytes(), &mut out).expect("it is JSON");
         encode::close(&mut out, 0);
         shown(&decoded(&out))
     };

@@ -106,6 +106,7 @@ fn fixture(world: Arc<World>, write: &'static str, cannot: &'static [(Rule, &'st
 #[tokio::test(flavor = "multi_thread")]
 async fn the_sink_keeps_the_contract() {
     let Some(world) = world("writing_contract").await else { return };
+    let _alone = FAIL_POINT.lock().await;
     let fixture = fixture(Arc::new(world), "insert", &[]);
     insta::assert_snapshot!(contract::sink(&fixture).await);
 }
@@ -113,6 +114,7 @@ async fn the_sink_keeps_the_contract() {
 #[tokio::test(flavor = "multi_thread")]
 async fn replacing_keeps_the_contract() {
     let Some(world) = world("writing_contract_replace").await else { return };
+    let _alone = FAIL_POINT.lock().await;
     let cannot = &[(Rule::KeyTwiceInABatch, "records of one key are one document: the last one wins")];
     let fixture = fixture(Arc::new(world), "replace", cannot);
     insta::assert_snapshot!(contract::sink(&fixture).await);
