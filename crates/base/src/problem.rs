@@ -57,10 +57,15 @@ pub fn causes<'a>(error: &'a (impl Error + ?Sized)) -> impl Iterator<Item = &'a 
     iter::successors(error.source(), |&error| error.source())
 }
 
+/// An error, and behind it its causes.
+pub fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    iter::once(error).chain(causes(error))
+}
+
 /// The cause that has none, which may be the error itself. Of what clients put around it most is their own: `Connection refused
 /// (os error 111)` is what a person needs.
 pub fn root<'a>(error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) {
-    causes(error).last().unwrap_or(error)
+    chain(error).last().unwrap_or(error)
 }
 
 /// Where it happened.

@@ -2,16 +2,11 @@
 
 use std::error::Error as StdError;
 
-use base::Problem;
+use base::{Problem, problem::chain};
 
 /// The last error of the chain that has a code.
 pub fn deepest<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a dyn Problem> {
-    let (mut found, mut next) = (None, Some(error));
-    while let Some(error) = next {
-        found = problem(error).or(found);
-        next = error.source();
-    }
-    found
+    chain(error).filter_map(problem).last()
 }
 
 fn problem<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a dyn Problem> {

@@ -2,7 +2,7 @@
 
 use std::{error::Error as StdError, sync::Arc};
 
-use base::{Backoff, Budget, Clock, Fault, Load, Problem, SystemClock};
+use base::{Backoff, Budget, Clock, Fault, Load, Problem, SystemClock, problem::chain};
 use cloud::store::Credentials;
 use connectors::{
     kafka::{GroupCheckpoints, KafkaSource},
@@ -94,14 +94,8 @@ async fn build(
 /// What status shows of a failure: what happened, the causes, and code and help of the innermost error that has them.
 fn trace(fault: Fault) -> String {
     let error = fault.into_inner();
-    let mut problem: Option<&dyn Problem> = None;
-    let mut causes = Vec::new();
-    let mut next: Option<&(dyn StdError + 'static)> = Some(error.as_ref());
-    while let Some(error) = next {
-        causes.push(error.to_string());
-        problem = as_problem(error).or(problem);
-        next = error.source();
-    }
+    let problem = chain(error.as_ref()).filter_map(as_problem).last();
+    let mut causes: Vec<String> = chain(error.as_ref()).map(ToString::to_string).collect();
     // An error that only carries another one says the same words.
     causes.dedup();
     let mut text = match problem {

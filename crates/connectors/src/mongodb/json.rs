@@ -243,8 +243,8 @@ fn fraction(text: &[u8]) -> Option<usize> {
     Some(size)
 }
 
-/// What stands before the quote that closes a text; `None` where an escape or a control letter comes first, or where it is no UTF-8. Looks at
-/// eight bytes at once.
+/// What stands before the quote that closes a text; `None` where an escape or a control letter comes first, or where it is no
+/// UTF-8. Looks at eight bytes at once.
 #[inline]
 fn plain(text: &[u8]) -> Option<&[u8]> {
     const ONES: u64 = u64::MAX / 255;

@@ -20,7 +20,7 @@ const MINISTACK_ITEMS: u64 = 100_000;
 pub(super) fn run(plan: &Plan) -> Result<Vec<Line>> {
     let (mut world, parts) = up("dynamodb");
     let python = services::folder().join("python/bin/python");
-    let file = world.path("events.jsonl");
+    let (file, tenth) = (world.path("events.jsonl"), world.path("tenth.jsonl"));
     let mut lines = Vec::new();
     let ministack = testkit::ministack();
     if let Some(server) = ministack {
@@ -31,18 +31,22 @@ pub(super) fn run(plan: &Plan) -> Result<Vec<Line>> {
     let embedded = Some(("the embedded endpoint", "local", parts.dynamodb(), ITEMS));
     let other = ministack.map(|server| ("ministack", "ministack", server.endpoint.clone(), MINISTACK_ITEMS));
     for (name, place, endpoint, items) in embedded.into_iter().chain(other) {
-        let count = plan.of(items);
+        let (count, tenth_count) = (plan.of(items), plan.tenth_of(items));
         data::events(&file, count)?;
+        data::events(&tenth, tenth_count)?;
         let file = file.to_str().context("a path in UTF-8")?;
+        let tenth = tenth.to_str().context("a path in UTF-8")?;
         let ours = |round| {
             let target = format!("dynamodb://{place}/ours_{round}");
             whole(&mut world.command(&["load", file, &target, "--key", "id", "--create"]))
         };
         let boto3 = |round| {
-            whole(&mut script(&python, "load_dynamodb.py", &[&endpoint, &format!("boto3_{round}"), file]))
+            whole(&mut script(&python, "load_dynamodb.py", &[&endpoint, &format!("boto3_{round}"), tenth]))
         };
-        let runs =
-            sides::run(plan, vec![side("tidemill", count, ours), side("boto3 batch_writer", count, boto3)])?;
+        let runs = sides::run(
+            plan,
+            vec![side("tidemill", count, ours), side("boto3 batch_writer", tenth_count, boto3)],
+        )?;
         lines.extend(sides::lines(&format!("items to {name}"), "items/s", &runs, &[">= 5x"], ""));
     }
     Ok(lines)

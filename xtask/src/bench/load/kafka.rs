@@ -32,10 +32,12 @@ pub(super) fn avro(plan: &Plan) -> Result<Vec<Line>> {
 
 fn run(plan: &Plan, name: &str, contract: &str, bytes: usize) -> Result<Vec<Line>> {
     let (world, parts) = up("broker,registry");
-    let count = plan.of(ROWS);
-    let file = world.path("payments.csv");
+    let (count, tenth_count) = (plan.of(ROWS), plan.tenth_of(ROWS));
+    let (file, tenth) = (world.path("payments.csv"), world.path("tenth.csv"));
     data::payments(&file, count)?;
+    data::payments(&tenth, tenth_count)?;
     let file = file.to_str().context("a path in UTF-8")?;
+    let tenth = tenth.to_str().context("a path in UTF-8")?;
     world.ok(&["contract", "infer", file, "-o", &format!("contracts/{contract}")]);
     let python = services::folder().join("python/bin/python");
     let topic = |side: &str, round: usize| -> Result<String> {
@@ -54,7 +56,7 @@ fn run(plan: &Plan, name: &str, contract: &str, bytes: usize) -> Result<Vec<Line
     };
     let confluent = |round| {
         let topic = topic("python", round)?;
-        let args = [&parts.kafka(), &parts.registry(), topic.as_str(), contract, file, "card_id"];
+        let args = [&parts.kafka(), &parts.registry(), topic.as_str(), contract, tenth, "card_id"];
         done(&topic, whole(&mut script(&python, "load_csv.py", &args))?)
     };
     let ready = |round| {
@@ -76,7 +78,7 @@ fn run(plan: &Plan, name: &str, contract: &str, bytes: usize) -> Result<Vec<Line
         plan,
         vec![
             side("tidemill", count, ours),
-            side("confluent-kafka Python", count, confluent),
+            side("confluent-kafka Python", tenth_count, confluent),
             side("librdkafka, ready bytes", count, ready),
         ],
     )?;
