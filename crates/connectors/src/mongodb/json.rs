@@ -3,6 +3,7 @@
 
 use std::{borrow::Cow, fmt};
 
+use memchr::memchr2;
 use mongodb::bson::Bson;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 
@@ -51,8 +52,8 @@ pub(super) fn append_long(json: &[u8], out: &mut Vec<u8>) -> Result<(), Reason> 
         .append(tree.to_string().as_bytes())
 }
 
-/// The short way. Every `None` means that the long way has to be gone: an escape, a name with a dollar or one that comes twice, a number
-/// that needs care, what is nested deeply, and all that is no JSON.
+/// The short way. Every `None` means that the long way has to be gone: a name that is escaped, begins with a dollar or comes twice, a
+/// number that needs care, what is nested deeply, and all that is no JSON.
 struct Short<'a, 'o> {
     json: &'a [u8],
     at: usize,
@@ -96,6 +97,25 @@ impl<'a> Short<'a, '_> {
         Some(text)
     }
 
+    /// A text, whose quote comes next; what is escaped in it, `serde_json` knows.
+    fn any_text(&mut self) -> Option<Cow<'a, [u8]>> {
+        let start = self.at;
+        if let Some(text) = self.text() {
+            return Some(Cow::Borrowed(text));
+        }
+        let mut end = start + 1;
+        loop {
+            end += memchr2(b'"', b'\\', self.json.get(end..)?)?;
+            if self.json[end] == b'"' {
+                break;
+            }
+            end += 2;
+        }
+        let text: String = serde_json::from_slice(&self.json[start..=end]).ok()?;
+        self.at = end + 1;
+        Some(Cow::Owned(text.into_bytes()))
+    }
+
     /// The fields of an object whose bracket is passed, and the one that closes it.
     fn fields(&mut self, depth: usize) -> Option<()> {
         if depth > SHORT_DEPTH_MAX {
@@ -125,11 +145,11 @@ impl<'a> Short<'a, '_> {
     fn value(&mut self, name: &[u8], depth: usize) -> Option<()> {
         match self.next_letter()? {
             b'"' => {
-                let text = self.text()?;
+                let text = self.any_text()?;
                 let length = u32::try_from(text.len() + 1).ok()?.to_le_bytes();
                 self.out.reserve(name.len() + text.len() + 7);
                 self.element(kind::STRING, name, &length);
-                self.out.extend_from_slice(text);
+                self.out.extend_from_slice(&text);
                 self.out.push(0);
             }
             b'{' => {

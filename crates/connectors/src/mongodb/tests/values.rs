@@ -171,13 +171,13 @@ fn what_is_unusual_goes_the_long_way() {
     for usual in [
         r#" { "a" : [ 1 , -2 , 2147483648 , [] , {} , true , false , null ] , "" : "" , "é" : "𝄞 ~" } "#,
         r#"{"a":0.1,"b":-1.5e-7,"c":1E+3,"d":123456789012345678.5e-1,"e":0e0,"long":"12345678 and more, of nine words"}"#,
+        r#"{"a":"12345678\n \" \\ \/ \u00e9 \ud834\udd1e \u0000","b":"\\"}"#,
     ] {
         let written = short(usual.as_bytes()).expect(usual);
         assert_eq!(Ok(written), long(usual.as_bytes()), "{usual}");
     }
     let deep = format!("{{\"a\":{}{}}}", "[".repeat(70), "]".repeat(70));
     let unusual = [
-        r#"{"a":"\n"}"#,
         r#"{"a\u0000":1}"#,
         r#"{"a":{"$oid":"650102030405060708090aff"}}"#,
         r#"{"a":1,"a":2}"#,
@@ -206,6 +206,9 @@ fn what_is_unusual_goes_the_long_way() {
         b"{\"a\" 1}",
         b"{\"a\":1 \"b\":2}",
         b"{\"a\":\"\t\"}",
+        b"{\"a\":\"\\x\"}",
+        b"{\"a\":\"\\ud834\"}",
+        b"{\"a\":\"\\",
         b"{\"a\":\"12345678\n12345678\"}",
         b"{\"a\":\"never closed",
         b"{\"a\":\"\xff\"}",
