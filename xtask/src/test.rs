@@ -61,9 +61,6 @@ pub fn run(args: &Args) -> Result<()> {
         command.args(["--workspace", "--lib", "--bins", "--tests"]);
     }
     command.args(&args.rest).env("TIDEMILL_SKIPPED_LIST", &skipped_list);
-    if std::env::var_os("RUST_TEST_THREADS").is_none() {
-        command.env("RUST_TEST_THREADS", tests_at_once().to_string());
-    }
     if services::in_ci() {
         command.env("TIDEMILL_TEST_REQUIRE", "1").env("INSTA_UPDATE", "no");
     }
@@ -95,12 +92,6 @@ pub fn run(args: &Args) -> Result<()> {
         bail!("CI needs every part, and some tests were skipped");
     }
     Ok(())
-}
-
-/// Half as many again as there are processors: those who wait for servers to start and to answer leave them idle for half of the time.
-fn tests_at_once() -> usize {
-    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    processors + processors / 2
 }
 
 #[cfg(test)]
