@@ -116,30 +116,56 @@ impl<'a> Short<'a, '_> {
         Some(Cow::Owned(text.into_bytes()))
     }
 
-    /// The fields of an object whose bracket is passed, and the one that closes it.
-    fn fields(&mut self, depth: usize) -> Option<()> {
-        if depth > SHORT_DEPTH_MAX {
-            return None;
-        }
-        if self.next_letter()? == b'}' {
+    /// What a bracket that is passed holds: items with commas between them, up to the one that closes it.
+    #[inline]
+    fn listed(&mut self, close: u8, mut item: impl FnMut(&mut Self) -> Option<()>) -> Option<()> {
+        if self.next_letter()? == close {
             self.at += 1;
             return Some(());
         }
-        let from = self.names.len();
         loop {
-            let name = self.text()?;
-            let known = &self.names[from..];
-            if name.first() == Some(&b'$') || known.len() == FIELDS_MAX || known.contains(&name) {
-                return None;
-            }
-            self.names.push(name);
-            self.expect(b':')?;
-            self.value(name, depth)?;
-            if !self.has_more(b'}')? {
-                self.names.truncate(from);
+            item(self)?;
+            if !self.has_more(close)? {
                 return Some(());
             }
         }
+    }
+
+    fn fields(&mut self, depth: usize) -> Option<()> {
+        let from = self.names.len();
+        self.listed(b'}', |short| {
+            let name = short.text()?;
+            let known = &short.names[from..];
+            if name.first() == Some(&b'$') || known.len() == FIELDS_MAX || known.contains(&name) {
+                return None;
+            }
+            short.names.push(name);
+            short.expect(b':')?;
+            short.value(name, depth)
+        })?;
+        self.names.truncate(from);
+        Some(())
+    }
+
+    fn items(&mut self, depth: usize) -> Option<()> {
+        let mut index = Index::default();
+        self.listed(b']', |short| short.value(index.next(), depth))
+    }
+
+    /// An object or an array, whose bracket comes next.
+    fn nested(&mut self, kind: u8, name: &[u8], depth: usize) -> Option<()> {
+        if depth > SHORT_DEPTH_MAX {
+            return None;
+        }
+        self.at += 1;
+        self.element(kind, name, &[0; 4]);
+        let start = self.out.len() - 4;
+        match kind {
+            kind::DOCUMENT => self.fields(depth)?,
+            _ => self.items(depth)?,
+        }
+        close(self.out, start);
+        Some(())
     }
 
     fn value(&mut self, name: &[u8], depth: usize) -> Option<()> {
@@ -152,44 +178,14 @@ impl<'a> Short<'a, '_> {
                 self.out.extend_from_slice(&text);
                 self.out.push(0);
             }
-            b'{' => {
-                self.at += 1;
-                self.element(kind::DOCUMENT, name, &[0; 4]);
-                let start = self.out.len() - 4;
-                self.fields(depth + 1)?;
-                close(self.out, start);
-            }
-            b'[' => {
-                self.at += 1;
-                self.element(kind::ARRAY, name, &[0; 4]);
-                let start = self.out.len() - 4;
-                self.items(depth + 1)?;
-                close(self.out, start);
-            }
+            b'{' => self.nested(kind::DOCUMENT, name, depth + 1)?,
+            b'[' => self.nested(kind::ARRAY, name, depth + 1)?,
             b't' => self.word(b"true", kind::BOOLEAN, name, &[1])?,
             b'f' => self.word(b"false", kind::BOOLEAN, name, &[0])?,
             b'n' => self.word(b"null", kind::NULL, name, &[])?,
             _ => self.number(name)?,
         }
         Some(())
-    }
-
-    /// The items of an array whose bracket is passed, and the one that closes it.
-    fn items(&mut self, depth: usize) -> Option<()> {
-        if depth > SHORT_DEPTH_MAX {
-            return None;
-        }
-        if self.next_letter()? == b']' {
-            self.at += 1;
-            return Some(());
-        }
-        let mut index = Index::default();
-        loop {
-            self.value(index.next(), depth)?;
-            if !self.has_more(b']')? {
-                return Some(());
-            }
-        }
     }
 
     fn word(&mut self, word: &[u8], kind: u8, name: &[u8], value: &[u8]) -> Option<()> {
@@ -227,12 +223,7 @@ impl<'a> Short<'a, '_> {
             return None;
         }
         self.at += whole_size;
-        let number = if is_negative { -number } else { number };
-        match i32::try_from(number) {
-            Ok(small) => self.element(kind::INT32, name, &small.to_le_bytes()),
-            Err(_) => self.element(kind::INT64, name, &number.to_le_bytes()),
-        }
-        Some(())
+        integer(self.out, name, if is_negative { -number } else { number }).ok()
     }
 
     /// A name of this way has no zero byte.
