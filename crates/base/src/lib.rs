@@ -8,6 +8,7 @@ pub mod batch;
 pub mod budget;
 pub mod clock;
 pub mod crash;
+pub mod eight;
 pub mod panics;
 pub mod problem;
 pub mod schema;

@@ -3,6 +3,7 @@
 
 use std::{borrow::Cow, fmt};
 
+use base::eight::{HIGHS, json_specials};
 use memchr::memchr2;
 use mongodb::bson::Bson;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
@@ -258,18 +259,12 @@ fn fraction(text: &[u8]) -> Option<usize> {
 /// UTF-8. Looks at eight bytes at once.
 #[inline]
 fn plain(text: &[u8]) -> Option<&[u8]> {
-    const ONES: u64 = u64::MAX / 255;
-    const HIGHS: u64 = ONES << 7;
-    // The high bit of the first byte that is meant; of those behind it some may be set that are not.
-    let below = |word: u64, bound: u64| word.wrapping_sub(ONES * bound) & !word & HIGHS;
-    let is = |word: u64, byte: u8| below(word ^ (ONES * u64::from(byte)), 1);
     let (words, rest) = text.as_chunks::<8>();
     let mut seen = 0;
     let is_end = |byte: &u8| matches!(byte, 0..0x20 | b'"' | b'\\');
     let end = 'found: {
         for (number, word) in words.iter().enumerate() {
-            let word = u64::from_le_bytes(*word);
-            let ends = below(word, 0x20) | is(word, b'"') | is(word, b'\\');
+            let (ends, word) = (json_specials(*word), u64::from_le_bytes(*word));
             if ends != 0 {
                 let count = ends.trailing_zeros() / 8;
                 seen |= word & !(u64::MAX << (8 * count));

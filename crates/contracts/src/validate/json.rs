@@ -2,7 +2,10 @@
 
 use std::io::Write;
 
-use base::Value;
+use base::{
+    Value,
+    eight::{HIGHS, json_specials},
+};
 use base64::{Engine, engine::general_purpose::STANDARD};
 
 /// Appends a value as JSON: bytes as base64, dates and times as their numbers, decimals as digits, as Connect does
@@ -92,17 +95,11 @@ pub(crate) fn write_text(text: &str, out: &mut Vec<u8>) {
 
 /// Whether a text is of ASCII, and JSON writes every letter of it as it is. Looks at eight bytes at once.
 pub(super) fn is_plain(text: &[u8]) -> bool {
-    const ONES: u64 = u64::MAX / 255;
-    const HIGHS: u64 = ONES << 7;
-    let has_other = |word: u64| {
-        let below = |word: u64, bound: u64| word.wrapping_sub(ONES * bound) & !word;
-        let is = |byte: u8| below(word ^ (ONES * u64::from(byte)), 1);
-        (word | below(word, 0x20) | is(b'"') | is(b'\\')) & HIGHS != 0
-    };
+    let has_other = |word: [u8; 8]| (u64::from_le_bytes(word) & HIGHS) | json_specials(word) != 0;
     let (words, rest) = text.as_chunks::<8>();
     // The last eight once more, where they are not a word of their own.
     let last = if rest.is_empty() { None } else { text.last_chunk::<8>() };
-    if words.iter().chain(last).any(|word| has_other(u64::from_le_bytes(*word))) {
+    if words.iter().chain(last).any(|word| has_other(*word)) {
         return false;
     }
     let is_seen = !words.is_empty();
