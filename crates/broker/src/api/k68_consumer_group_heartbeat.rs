@@ -20,6 +20,7 @@ use crate::{
     groups::{
         configs::Setting,
         consumer::{Answer, Heartbeat, Partitions},
+        pace::interval_ms,
     },
     security::{access::Resource, acl::Operation},
 };
@@ -96,7 +97,7 @@ fn heartbeat(request: ConsumerGroupHeartbeatRequest, caller: &Caller) -> Heartbe
     }
 }
 
-fn answered(answer: Answer, interval_ms: u32) -> ConsumerGroupHeartbeatResponse {
+fn answered(answer: Answer, setting_ms: u32) -> ConsumerGroupHeartbeatResponse {
     let topic = |(id, partitions): (Uuid, BTreeSet<i32>)| {
         TopicPartitions::default().with_topic_id(id).with_partitions(partitions.into_iter().collect())
     };
@@ -106,6 +107,6 @@ fn answered(answer: Answer, interval_ms: u32) -> ConsumerGroupHeartbeatResponse 
     ConsumerGroupHeartbeatResponse::default()
         .with_member_id(Some(StrBytes::from_string(answer.member_id)))
         .with_member_epoch(answer.member_epoch)
-        .with_heartbeat_interval_ms(i32::try_from(interval_ms).unwrap_or(i32::MAX))
+        .with_heartbeat_interval_ms(interval_ms(setting_ms, answer.within))
         .with_assignment(assignment)
 }

@@ -18,6 +18,7 @@ use crate::{
     broker::Broker,
     groups::{
         configs::Setting,
+        pace::interval_ms,
         share::{Answer, Heartbeat},
     },
     security::{access::Resource, acl::Operation},
@@ -72,7 +73,7 @@ fn heartbeat(request: ShareGroupHeartbeatRequest, caller: &Caller) -> Heartbeat 
     }
 }
 
-fn answered(answer: Answer, interval_ms: u32) -> ShareGroupHeartbeatResponse {
+fn answered(answer: Answer, setting_ms: u32) -> ShareGroupHeartbeatResponse {
     let topic = |(id, partitions): (Uuid, BTreeSet<i32>)| {
         TopicPartitions::default().with_topic_id(id).with_partitions(partitions.into_iter().collect())
     };
@@ -82,6 +83,6 @@ fn answered(answer: Answer, interval_ms: u32) -> ShareGroupHeartbeatResponse {
     ShareGroupHeartbeatResponse::default()
         .with_member_id(Some(StrBytes::from_string(answer.member_id)))
         .with_member_epoch(answer.member_epoch)
-        .with_heartbeat_interval_ms(i32::try_from(interval_ms).unwrap_or(i32::MAX))
+        .with_heartbeat_interval_ms(interval_ms(setting_ms, answer.within))
         .with_assignment(assignment)
 }

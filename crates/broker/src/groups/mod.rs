@@ -21,6 +21,7 @@ pub mod consumer;
 mod consuming;
 pub mod group;
 pub mod journal;
+pub mod pace;
 pub mod records;
 pub mod share;
 mod sharing;

@@ -10,10 +10,10 @@ use super::{
     Consumer, LEFT, LEFT_FOR_A_WHILE, Limits, Member, Partitions, Profile, Refused, assignor,
     layout::{Layout, Seen, Sight},
     member_id,
-    reconcile::Standing,
+    reconcile::{Phase, Standing},
     records::Part,
 };
-use crate::groups::group::MemberId;
+use crate::groups::{group::MemberId, pace::next_within};
 
 /// A compiled expression may take this much memory.
 const REGEX_BYTES_MAX: usize = 1 << 20;
@@ -41,6 +41,8 @@ pub struct Answer {
     pub member_epoch: i32,
     /// What the member holds from now on; `None`: as before.
     pub assignment: Option<Partitions>,
+    /// When it should come again, where that is sooner than by the setting.
+    pub within: Option<Duration>,
 }
 
 /// The whole of a name must match, as with RE2/J's `matches`.
@@ -147,12 +149,13 @@ impl Consumer {
         let alive_until = now + self.session_timeout();
         let Some(member) = self.members.get_mut(&id) else { return Err(Refused::unknown(&beat.member_id)) };
         member.alive_until = alive_until;
-        let assigned = &member.standing.assigned;
+        let (assigned, waits) = (&member.standing.assigned, member.standing.phase == Phase::Unreleased);
         let tells = beat.is_joining() || beat.is_full() || held.as_ref() != Some(assigned);
         Ok(Answer {
             member_id: id.to_string(),
             member_epoch: member.standing.epoch,
             assignment: tells.then(|| assigned.clone()),
+            within: next_within(self.assigned_at, waits, now),
         })
     }
 
@@ -177,7 +180,7 @@ impl Consumer {
             self.remove(&id);
         }
         let member_epoch = if beat.member_epoch == LEFT_FOR_A_WHILE { LEFT_FOR_A_WHILE } else { LEFT };
-        Ok(Answer { member_id: beat.member_id.clone(), member_epoch, assignment: None })
+        Ok(Answer { member_id: beat.member_id.clone(), member_epoch, assignment: None, within: None })
     }
 
     fn session_timeout(&self) -> Duration {

@@ -15,6 +15,7 @@ use uuid::Uuid;
 use super::{
     consumer::{LEFT, LEFT_FOR_A_WHILE, Partitions, Refused, layout::Layout, member_id},
     group::MemberId,
+    pace::next_within,
     unwritten::Unwritten,
 };
 
@@ -89,6 +90,8 @@ pub struct Answer {
     pub member_epoch: i32,
     /// What the member reads from now on; `None`: as before.
     pub assignment: Option<Partitions>,
+    /// When it should come again, where that is sooner than by the setting.
+    pub within: Option<Duration>,
 }
 
 /// What a member says of itself; stored as its metadata.
@@ -226,6 +229,7 @@ impl Share {
                 member_id: beat.member_id.clone(),
                 member_epoch: LEFT,
                 assignment: None,
+                within: None,
             });
         }
         let id = self.seat(beat, now)?;
@@ -249,6 +253,7 @@ impl Share {
             member_id: id.to_string(),
             member_epoch: epoch,
             assignment: tells.then(|| member.standing.assigned.clone()),
+            within: next_within(self.assigned_at, false, now),
         })
     }
 

@@ -67,6 +67,26 @@ fn targets_stay_for_a_while() {
 }
 
 #[test]
+fn who_waits_comes_soon_and_who_has_been_at_rest_does_not() {
+    let mut play = Play::of("t:2");
+    let within = |play: &mut Play, beat| play.say(beat).unwrap().within.unwrap().as_millis();
+    assert_eq!(within(&mut play, joining("a", &["t"])), 100);
+    play.after(10);
+    let quiet = play.staying("a", 1, None);
+    assert_eq!(within(&mut play, quiet.clone()), 10_000, "the setting is sooner");
+    assert_eq!(within(&mut play, joining("b", &["t"])), 100);
+    play.after(3);
+    let waiting = play.staying("b", 2, None);
+    assert_eq!(within(&mut play, waiting.clone()), 500, "a still holds its partition");
+    assert_eq!(within(&mut play, quiet), 3_000);
+    let given_up = play.staying("a", 1, Some("t0"));
+    assert_eq!(within(&mut play, given_up), 3_000);
+    assert_eq!(within(&mut play, waiting), 3_000, "it has all it is to have");
+    let left = Heartbeat { member_epoch: LEFT, ..play.staying("b", 2, None) };
+    assert_eq!(play.group.leave(&left).unwrap().within, None);
+}
+
+#[test]
 fn topics_that_come_and_grow_are_shared() {
     let mut play = Play::of("");
     assert_eq!(play.join("a", &["t", "u"]), "1: ");
