@@ -3,8 +3,12 @@
 //!
 //! Each history follows from the printed seed: `TIDEMILL_SEED=<seed>` repeats the first of a run.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    num::NonZero,
+};
 
+use parking_lot::Mutex;
 use testkit::Seeded;
 use wire::batch::control_batch;
 
@@ -299,9 +303,14 @@ fn a_power_cut_loses_nothing_that_was_acknowledged() {
     let histories = if testkit::deep() { 20_000 } else { 200 };
     for seed in testkit::seeds(1) {
         eprintln!("seed {seed}");
-        for number in 0..histories {
-            let mut history = History::new(seed.wrapping_add(number));
-            (0..LIVES).for_each(|_| history.live());
-        }
+        let numbers = Mutex::new(0..histories);
+        let live = || {
+            while let Some(number) = { numbers.lock().next() } {
+                let mut history = History::new(seed.wrapping_add(number));
+                (0..LIVES).for_each(|_| history.live());
+            }
+        };
+        let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
+        std::thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(live))));
     }
 }
