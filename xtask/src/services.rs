@@ -36,6 +36,7 @@ struct Pinned {
     clients: clients::Clients,
     #[serde(rename = "aws-cli-2")]
     aws_cli_2: AwsCli,
+    apicurio: Apicurio,
     suites: clients::Suites,
     kafka: Jars,
     #[serde(rename = "kafka-2")]
@@ -53,6 +54,12 @@ struct Python {
 #[derive(Deserialize)]
 struct AwsCli {
     package: String,
+}
+
+#[derive(Deserialize)]
+struct Apicurio {
+    server: String,
+    java: String,
 }
 
 #[derive(Deserialize)]
@@ -107,6 +114,7 @@ pub fn install(args: &Args) -> Result<Vec<String>> {
             let one = |(name, packages): (&String, &Vec<String>)| part(name, || venv(name, packages));
             let mut all = pinned.venvs.iter().map(one).collect::<Vec<_>>();
             all.push(part("aws-cli-2", || aws_cli_2(&pinned.aws_cli_2.package)));
+            all.push(part("apicurio", || apicurio(&pinned.apicurio)));
             all
         });
         let mut all = vec![programs];
@@ -275,6 +283,25 @@ fn aws_cli_2(package: &str) -> Result<String> {
         fs::write(home.join("installed.txt"), package)?;
     }
     quiet(Command::new(home.join("dist/aws")).arg("--version"), STEP_MAX).map(|said| said.trim().to_owned())
+}
+
+/// The Java comes as an environment of Python, with the server in a folder beside it.
+fn apicurio(wanted: &Apicurio) -> Result<String> {
+    venv("apicurio", std::slice::from_ref(&wanted.java))?;
+    let server = folder().join("apicurio/server");
+    if !is_stamped(&server, &wanted.server) {
+        if server.exists() {
+            fs::remove_dir_all(&server)?;
+        }
+        fs::create_dir_all(&server)?;
+        let mut unpack = Command::new("mvn");
+        unpack.args(["-q", "-B", "dependency:unpack", &format!("-Dartifact={}", wanted.server)]);
+        // Without a project Maven puts marks of its own where it runs.
+        unpack.arg("-DoutputDirectory=.").current_dir(&server);
+        quiet(&mut unpack, STEP_MAX)?;
+        fs::write(server.join("installed.txt"), &wanted.server)?;
+    }
+    Ok(format!("{} on {}", wanted.server, wanted.java))
 }
 
 /// Debian's python3 has `venv` in a package of its own.

@@ -4,6 +4,7 @@
 //! It knows no room: it drives the product from outside, as a user does.
 
 mod airflow;
+mod apicurio;
 mod aws;
 mod certificates;
 mod children;
@@ -34,6 +35,7 @@ use std::{
 };
 
 pub use airflow::{AIRFLOW_PASSWORD, AIRFLOW_USER, Airflow, airflow_server};
+pub use apicurio::{Apicurio, apicurio};
 pub use aws::{Aws, ministack, moto, moto_that_denies};
 pub use certificates::certificates;
 pub use children::{Child, kill_marked, tied_to_us};

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a panic is how a test reports")]
 
 mod airflow_client;
+mod apicurio;
 mod auth;
 mod bad_input;
 mod cli;
