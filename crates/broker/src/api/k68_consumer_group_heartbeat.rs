@@ -32,7 +32,8 @@ pub const HANDLER: Handler = Handler {
     shape: &shapes::CONSUMER_GROUP_HEARTBEAT,
     pipelined: false,
     call: |broker, call| call.answer(move |request, caller| act(broker, request, caller)),
-    notes: "assignors `uniform` and `range`; static members; regular expressions in the syntax of RE2",
+    notes: "assignors `uniform` and `range`; static members; regular expressions in the syntax of RE2; the next \
+            heartbeat is due sooner while the group settles",
 };
 
 async fn act(

@@ -16,11 +16,7 @@ use uuid::Uuid;
 use super::{Caller, Handler, shapes};
 use crate::{
     broker::Broker,
-    groups::{
-        configs::Setting,
-        pace::interval_ms,
-        share::{Answer, Heartbeat},
-    },
+    groups::{configs::Setting, consumer::Answer, pace::interval_ms, share::Heartbeat},
     security::{access::Resource, acl::Operation},
 };
 

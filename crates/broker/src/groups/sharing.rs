@@ -9,11 +9,11 @@ use uuid::Uuid;
 use super::{
     Groups, SharedGroup,
     configs::Setting,
-    consumer::{LEFT, Refused},
+    consumer::{Answer, LEFT, Refused},
     group::{Group, State},
     journal::Change,
     share::{
-        Answer, Heartbeat, Limits, Share, Shared,
+        Heartbeat, Limits, Share, Shared,
         records::{StoredShare, encode},
     },
 };

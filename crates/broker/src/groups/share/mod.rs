@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::{
-    consumer::{LEFT, LEFT_FOR_A_WHILE, Partitions, Refused, layout::Layout, member_id},
+    consumer::{Answer, LEFT, LEFT_FOR_A_WHILE, Partitions, Refused, layout::Layout, member_id},
     group::MemberId,
     pace::next_within,
     unwritten::Unwritten,
@@ -82,16 +82,6 @@ impl Heartbeat {
             _ => Ok(()),
         }
     }
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answer {
-    pub member_id: String,
-    pub member_epoch: i32,
-    /// What the member reads from now on; `None`: as before.
-    pub assignment: Option<Partitions>,
-    /// When it should come again, where that is sooner than by the setting.
-    pub within: Option<Duration>,
 }
 
 /// What a member says of itself; stored as its metadata.

@@ -10,10 +10,10 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::{
-    Answer, Heartbeat, Limits, Share, State, assignor,
+    Heartbeat, Limits, Share, State, assignor,
     records::{Part, StoredShare, encode, tombstones},
 };
-use crate::groups::consumer::{Refused, Table, member_id};
+use crate::groups::consumer::{Answer, Refused, Table, member_id};
 
 const LIMITS: Limits = Limits {
     session_timeout: Duration::from_secs(45),
