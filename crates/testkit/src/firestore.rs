@@ -11,7 +11,7 @@ use crate::{
     Answer, absent,
     children::{Child, tied_to_us},
     http::{try_http, try_http_with},
-    poll, ports, run_folder,
+    ports, run_folder,
 };
 
 /// Where Debian's package `google-cloud-cli-firestore-emulator` puts it, below the SDK's own folder.
@@ -83,11 +83,7 @@ fn start(java: &[&str]) -> io::Result<Option<Firestore>> {
     let port = ports::free_port();
     let mut process = tied_to_us(command(java, &jar, port, &rules, &folder)?)?;
     let address = format!("127.0.0.1:{port}");
-    poll::until("the Firestore emulator answers", 90_000, || {
-        if let Some(status) = process.ended() {
-            let said = fs::read_to_string(folder.join("emulator.log")).unwrap_or_default();
-            panic!("the Firestore emulator ended with {status}: {said}");
-        }
+    process.answers("the Firestore emulator", 90_000, &folder.join("emulator.log"), || {
         try_http("GET", &format!("http://{address}/"), "").ok().filter(|answer| answer.status == 200)
     });
     Ok(Some(Firestore { address, _process: process }))

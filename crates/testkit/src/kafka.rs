@@ -5,7 +5,7 @@ use std::{fs, io, process::Stdio, sync::OnceLock};
 use crate::{
     absent,
     children::{Child, tied_to_us},
-    java_tools, poll, ports, run_folder,
+    java_tools, ports, run_folder,
 };
 
 /// A running Apache Kafka.
@@ -58,11 +58,7 @@ fn start() -> io::Result<Option<Kafka>> {
     command.arg(&file).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
     let mut process = tied_to_us(command)?;
     let bootstrap = format!("127.0.0.1:{port}");
-    poll::until("Apache Kafka answers", 60_000, || {
-        if let Some(status) = process.ended() {
-            let said = fs::read_to_string(folder.join("kafka.log")).unwrap_or_default();
-            panic!("Apache Kafka ended with {status}: {said}");
-        }
+    process.answers("Apache Kafka", 60_000, &folder.join("kafka.log"), || {
         std::net::TcpStream::connect(&bootstrap).ok()
     });
     Ok(Some(Kafka { bootstrap, _process: process }))

@@ -60,6 +60,12 @@ pub fn services() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.services").components().collect()
 }
 
+/// A file of a Python package that `cargo xtask services` has put into this environment, whatever version of Python has it.
+fn packaged(environment: &str, file: &str) -> Option<PathBuf> {
+    let lib = services().join(environment).join("lib").read_dir().ok()?;
+    lib.flatten().map(|python| python.path().join("site-packages").join(file)).find(|file| file.is_file())
+}
+
 /// The folder of a public suite of cases, by its package's name.
 pub fn suite(package: &str) -> Option<PathBuf> {
     let folder = services().join("suites").join(package);

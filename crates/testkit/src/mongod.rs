@@ -11,7 +11,7 @@ use std::{
 use crate::{
     absent,
     children::{Child, tied_to_us},
-    poll, ports, run_folder, services,
+    packaged, poll, ports, run_folder,
 };
 
 /// A running mongod. It knows no users: who signs in is refused, all others may do everything.
@@ -49,11 +49,7 @@ impl Mongod {
 
 /// The program: in the package that has it, or on PATH.
 fn program() -> Option<PathBuf> {
-    let folders = services().join("servers/lib").read_dir().ok()?;
-    let packaged = folders
-        .filter_map(Result::ok)
-        .map(|python| python.path().join("site-packages/fiftyone/db/bin/mongod"))
-        .find(|file| file.is_file());
+    let packaged = packaged("servers", "fiftyone/db/bin/mongod");
     let path = std::env::var_os("PATH").unwrap_or_default();
     packaged.or_else(|| {
         std::env::split_paths(&path).map(|folder| folder.join("mongod")).find(|file| file.is_file())
@@ -76,10 +72,7 @@ fn start(is_replica_set: bool) -> io::Result<Option<Mongod>> {
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let mut process = tied_to_us(command)?;
     let address = format!("127.0.0.1:{port}");
-    poll::until("mongod answers", 60_000, || {
-        if let Some(status) = process.ended() {
-            panic!("mongod ended with {status}: {}", fs::read_to_string(&log).unwrap_or_default());
-        }
+    process.answers("mongod", 60_000, &log, || {
         let is_ready =
             if is_replica_set { initiate(&address).is_ok() } else { is_writable(&address).ok()? };
         is_ready.then_some(())

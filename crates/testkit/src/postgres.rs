@@ -16,7 +16,7 @@ use nix::unistd::{Uid, User};
 use crate::{
     absent,
     children::{Child, tied_to_us},
-    poll, ports, ran, run_folder,
+    ports, ran, run_folder,
 };
 
 /// A running PostgreSQL.
@@ -91,11 +91,7 @@ fn start() -> io::Result<Option<Postgres>> {
     server.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
     let mut process = tied_to_us(server)?;
     let ready = programs.join("pg_isready");
-    poll::until("PostgreSQL answers", 30_000, || {
-        if let Some(status) = process.ended() {
-            let said = fs::read_to_string(folder.join("postgres.log")).unwrap_or_default();
-            panic!("PostgreSQL ended with {status}: {said}");
-        }
+    process.answers("PostgreSQL", 30_000, &folder.join("postgres.log"), || {
         let mut asked = Command::new(&ready);
         asked.args(["-q", "-h", "127.0.0.1", "-p", &port.to_string()]);
         asked.status().ok()?.success().then_some(())

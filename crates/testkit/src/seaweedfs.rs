@@ -9,7 +9,7 @@ use std::{
 use crate::{
     absent,
     children::{Child, tied_to_us},
-    poll, ports, run_folder, services, try_http,
+    ports, run_folder, services, try_http,
     world::{ACCESS_KEY, SECRET_KEY},
 };
 
@@ -63,11 +63,7 @@ fn start() -> io::Result<Option<SeaweedFs>> {
     command.current_dir(&folder).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
     let mut process = tied_to_us(command)?;
     let endpoint = format!("http://127.0.0.1:{}", ports[6]);
-    poll::until("SeaweedFS answers", 60_000, || {
-        if let Some(status) = process.ended() {
-            let said = fs::read_to_string(folder.join("weed.log")).unwrap_or_default();
-            panic!("SeaweedFS ended with {status}: {said}");
-        }
+    process.answers("SeaweedFS", 60_000, &folder.join("weed.log"), || {
         // Without keys it refuses; that it does is the sign that it checks them.
         try_http("GET", &format!("{endpoint}/"), "").ok().filter(|answer| answer.status == 403)
     });

@@ -13,7 +13,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 use super::{
-    measure::{Used, median},
+    measure::{Used, median, whole},
     parts::{self, Peer},
     report::{Line, publish},
 };
@@ -124,7 +124,11 @@ fn read_ahead_kib(folder: &Path) -> Option<u64> {
 
 /// Runs our client against one side.
 fn perf(side: &Side, what: &str, topic: &str, more: &[&str]) -> Result<Value> {
-    parts::perf(&[&[what, "--bootstrap", &side.bootstrap, "--topic", topic], more].concat())
+    parts::perf(&perf_args(side, what, topic, more))
+}
+
+fn perf_args<'a>(side: &'a Side, what: &'a str, topic: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+    [&[what, "--bootstrap", &side.bootstrap, "--topic", topic], more].concat()
 }
 
 fn figure(said: &Value, name: &str) -> Result<f64> {
@@ -190,13 +194,13 @@ impl Consuming {
         let before = Used::by(&[side.pid])?;
         let mut args = vec!["--records", records, "--consumers", self.consumers];
         args.extend(self.passes.iter().flat_map(|passes| ["--passes", passes]));
-        let said = perf(side, self.command, topic, &args)?;
+        let client = whole(&mut parts::perf_command(&perf_args(side, self.command, topic, &args)))?;
+        let said: Value = serde_json::from_str(&client.stdout)?;
         self.rounds.0[at].push(rate(&said)?);
         if !self.is_cold {
             let gigabytes = figure(&said, "bytes")? / 1e9;
             giving.broker.add(at, Used::by(&[side.pid])?.since(before).cpu_seconds, gigabytes);
-            let client = &mut giving.clients[usize::from(self.command == "fetch")];
-            client.add(at, figure(&said, "cpu_seconds")?, gigabytes);
+            giving.clients[usize::from(self.command == "fetch")].add(at, client.cpu_seconds, gigabytes);
         }
         Ok(())
     }
