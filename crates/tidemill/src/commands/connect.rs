@@ -100,7 +100,7 @@ enum Command {
 }
 
 pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
-    let worker = Worker::at(context.connect_url(args.url.as_deref())?);
+    let worker = Worker::at(&context.connect_url(args.url.as_deref())?);
     match args.command {
         Command::Apply { files, wait } => apply(&worker, context, &files, wait).await,
         Command::Diff { files } => diff(&worker, context, &files).await,

@@ -177,7 +177,7 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
         }
         (None, None) => Access::Open,
     };
-    let client = Client::at(context.scheduler_url(args.url.as_deref())?, access);
+    let client = Client::at(&context.scheduler_url(args.url.as_deref())?, access);
     match args.command {
         Command::List => list(&client, context).await,
         Command::Show { dag } => show_dag(&client, context, &dag).await,

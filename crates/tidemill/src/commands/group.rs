@@ -100,6 +100,9 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     }
 }
 
+/// What the client tells as little of as of a group that is not there.
+const OTHER_PROTOCOLS: &str = "share or streams";
+
 /// A group of either protocol, and who is in it.
 struct Group {
     name: String,
@@ -128,10 +131,22 @@ impl Group {
             members: group.members().iter().map(member).collect(),
         }
     }
+
+    fn of_another_kind(name: String) -> Group {
+        Group {
+            name,
+            state: "-".to_owned(),
+            protocol: OTHER_PROTOCOLS,
+            protocol_type: String::new(),
+            assignor: String::new(),
+            members: vec![],
+        }
+    }
 }
 
 /// All groups, or the one. The client asks of each as of a classic one, and a cluster that has it as a consumer group (KIP-848)
-/// answers that no such group is alive; then its coordinator is asked for what it has.
+/// answers that no such group is alive; then its coordinator is asked for what it has. Of share groups and of streams groups the client
+/// learns no more than that they are there.
 fn groups(cluster: &Cluster, name: Option<&str>) -> Result<Vec<Group>, Error> {
     let reader = cluster.reader()?;
     let list = tokio::task::block_in_place(|| reader.fetch_group_list(name, WAIT))
@@ -140,18 +155,28 @@ fn groups(cluster: &Cluster, name: Option<&str>) -> Result<Vec<Group>, Error> {
         list.groups().iter().partition(|group| group.state() == "Dead");
     let mut groups: Vec<Group> = alive.into_iter().map(Group::classic).collect();
     let names: Vec<&str> = dead.into_iter().map(GroupInfo::name).collect();
+    let mut others = Vec::new();
     for (name, described) in described(cluster, &names)? {
-        if described.state != "Dead" {
-            groups.push(Group {
-                name,
-                state: described.state,
-                protocol: "consumer",
-                protocol_type: "consumer".to_owned(),
-                assignor: described.assignor,
-                members: described.members,
-            });
+        if described.state == "Dead" {
+            others.push(name);
+            continue;
         }
+        groups.push(Group {
+            name,
+            state: described.state,
+            protocol: "consumer",
+            protocol_type: "consumer".to_owned(),
+            assignor: described.assignor,
+            members: described.members,
+        });
     }
+    // Who is asked of by name may be nobody.
+    if name.is_some() && !others.is_empty() {
+        let all = tokio::task::block_in_place(|| reader.fetch_group_list(None, WAIT))
+            .map_err(|error| cluster.failed(error))?;
+        others.retain(|name| all.groups().iter().any(|group| group.name() == name));
+    }
+    groups.extend(others.into_iter().map(Group::of_another_kind));
     groups.sort_by(|one, other| one.name.cmp(&other.name));
     Ok(groups)
 }
@@ -172,7 +197,8 @@ fn list(args: &List, context: &Context) -> Result<(), Failure> {
         return Ok(());
     }
     let row = |group: &Group| {
-        let count = group.members.len().to_string();
+        let is_told = group.protocol != OTHER_PROTOCOLS;
+        let count = if is_told { group.members.len().to_string() } else { "-".to_owned() };
         vec![group.name.clone(), group.state.clone(), group.protocol.to_owned(), count]
     };
     let rows: Vec<Vec<String>> = groups.iter().map(row).collect();
@@ -201,7 +227,10 @@ fn describe(args: &Describe, context: &Context) -> Result<(), Failure> {
         println!("{}", described_json(group, &lags));
         return Ok(());
     }
-    println!("group {} is {}, by the {} protocol", group.name, group.state, group.protocol);
+    match group.protocol {
+        OTHER_PROTOCOLS => println!("group {} is a share group or a streams group", group.name),
+        protocol => println!("group {} is {}, by the {protocol} protocol", group.name, group.state),
+    }
     if !group.members.is_empty() {
         let row = |member: &Member| {
             let host = member.host.trim_start_matches('/').to_owned();

@@ -14,6 +14,7 @@ pub mod group;
 pub mod init;
 pub mod load;
 pub mod ls;
+mod part;
 pub mod pipeline;
 pub mod quickstart;
 pub mod reset;

@@ -134,7 +134,7 @@ enum Compatibility {
 
 pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     let url = args.url.as_deref();
-    let registry = Registry::at(context.registry_url(url)?, context.registry_access(url, &[])?);
+    let registry = Registry::at(&context.registry_url(url)?, context.registry_access(url, &[])?);
     match args.command {
         Command::Register { subject, file, normalize, references } => {
             let local = Local::read(context, &registry, &subject, file.as_deref(), &references).await?;

@@ -1,5 +1,10 @@
 //! Every command's help, and what the settings say of themselves: exit code, stdout and stderr.
 
+use std::{
+    io::{Read, Write},
+    net::TcpListener,
+};
+
 use crate::{shared::world, snapshot};
 
 /// The names under `Commands:` in a help text.
@@ -69,4 +74,22 @@ fn a_value_that_does_not_fit_shows_its_line() {
     let world = world();
     world.write("tidemill.yaml", "broker:\n  listen: nowhere\n");
     snapshot!(&world, "wrong value", world.run(&["up", "--only", "broker"]).expect_code(3).shown());
+}
+
+#[test]
+fn who_waits_for_an_answer_is_told_for_what() {
+    let slow = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = slow.local_addr().unwrap();
+    let answering = std::thread::spawn(move || {
+        let (mut client, _) = slow.accept().unwrap();
+        client.read(&mut [0; 1024]).unwrap();
+        testkit::poll::moment(3_500);
+        client.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n[]").unwrap();
+    });
+    let said = world().run(&["schema", "list", "--url", &format!("http://me:secret@{address}")]);
+    answering.join().unwrap();
+    let told = format!("the registry at http://{address} has not answered for 3 s; it is given 60 s\n");
+    assert!(said.stderr.contains(&told), "{}", said.stderr);
+    assert!(!format!("{}{}", said.stdout, said.stderr).contains("secret"));
+    said.expect_success();
 }

@@ -2,28 +2,28 @@
 
 use std::time::{Duration, Instant};
 
-use base::problem::root;
 use connect::{Error, Reason};
 use serde_json::Value;
 
 use super::files::Config;
-use crate::context::Failure;
+use crate::{commands::part::Part, context::Failure};
 
 /// A worker that rebalances answers 409; so long it is asked again.
 const REBALANCE_MS_MAX: u64 = 30_000;
 const RETRY_WAIT: Duration = Duration::from_millis(250);
 /// How long a connector that was just applied may take until its tasks run.
 const SETTLE_MS_MAX: u64 = 20_000;
-const ANSWER_MS_MAX: u64 = 100_000;
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(100);
 
 pub(super) struct Worker {
-    url: String,
+    part: Part,
     client: reqwest::Client,
 }
 
 impl Worker {
-    pub fn at(url: String) -> Self {
-        Self { url: url.trim_end_matches('/').to_owned(), client: cloud::http::client() }
+    pub fn at(url: &str) -> Self {
+        let part = Part::at("the Connect worker", url, ANSWER_TIMEOUT);
+        Self { part, client: cloud::http::client() }
     }
 
     pub async fn get(&self, path: &[&str], query: &str) -> Result<Value, Failure> {
@@ -121,28 +121,18 @@ impl Worker {
         query: &str,
         body: Option<&Value>,
     ) -> Result<(u16, Value), Failure> {
-        let unreachable = |error: reqwest::Error| -> Failure {
-            let error = error.without_url();
-            let reason = root(&error).to_string();
-            Box::new(Error::WorkerUnreachable { url: self.url.clone(), source: Reason(reason) })
+        let unreachable = |reason| {
+            Box::new(Error::WorkerUnreachable { url: self.part.url(), source: Reason(reason) }) as Failure
         };
-        let mut url = reqwest::Url::parse(&self.url).map_err(|error| {
-            Box::new(Error::Request { reason: format!("{} is no address: {error}", self.url) }) as Failure
-        })?;
-        if let Ok(mut segments) = url.path_segments_mut() {
-            segments.pop_if_empty().extend(path);
-        }
+        let mut url = self.part.below(path.iter().copied()).map_err(unreachable)?;
         url.set_query(query.strip_prefix('?'));
-        let request = self.client.request(method, url).timeout(Duration::from_millis(ANSWER_MS_MAX));
+        let request = self.client.request(method, url);
         let request = match body {
             Some(body) => request.json(body),
             None => request,
         };
-        let response = request.send().await.map_err(unreachable)?;
-        let status = response.status().as_u16();
-        let text = response.text().await.map_err(unreachable)?;
-        let body = serde_json::from_str(&text).unwrap_or_else(|_| Value::String(text));
-        Ok((status, body))
+        let (status, body) = self.part.answer(request).await.map_err(unreachable)?;
+        Ok((status.as_u16(), body))
     }
 
     fn accept(&self, status: u16, body: Value) -> Result<Value, Failure> {
@@ -154,7 +144,7 @@ impl Worker {
         if status == 404 {
             return Err(Box::new(Error::NotFound { what: message }));
         }
-        Err(Box::new(Error::WorkerRefused { url: self.url.clone(), status, message }))
+        Err(Box::new(Error::WorkerRefused { url: self.part.url(), status, message }))
     }
 }
 

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use base::{Secret, code, problem::root};
+use base::{Secret, code};
 use reqwest::{Method, StatusCode, Url};
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
 use super::errors::DagError;
-use crate::context::Failure;
+use crate::{commands::part::Part, context::Failure};
 
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 /// Waits before a question is asked again whose server failed: an Airflow over SQLite does while its database is locked, and a
@@ -31,20 +31,20 @@ pub(super) enum Access {
 }
 
 pub(super) struct Client {
-    url: String,
+    part: Part,
     http: reqwest::Client,
     access: Access,
     token: Mutex<Option<Secret>>,
 }
 
 impl Client {
-    pub(super) fn at(url: String, access: Access) -> Self {
+    pub(super) fn at(url: &str, access: Access) -> Self {
         let token = match &access {
             Access::Token(token) => Some(token.clone()),
             Access::Password { .. } | Access::Open => None,
         };
-        let url = url.trim_end_matches('/').to_owned();
-        Self { url, http: cloud::http::client(), access, token: Mutex::new(token) }
+        let part = Part::at("the scheduler", url, ANSWER_TIMEOUT);
+        Self { part, http: cloud::http::client(), access, token: Mutex::new(token) }
     }
 
     pub(super) async fn get(&self, path: &[&str], query: &[(&str, &str)]) -> Result<Value, Failure> {
@@ -112,10 +112,8 @@ impl Client {
         query: &[(&str, &str)],
         body: Option<Value>,
     ) -> Result<Value, Failure> {
-        let mut url = self.parsed()?;
-        if let Ok(mut segments) = url.path_segments_mut() {
-            segments.pop_if_empty().extend(["api", "v2"]).extend(path);
-        }
+        let path = ["api", "v2"].into_iter().chain(path.iter().copied());
+        let mut url = self.below(path)?;
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
         }
@@ -134,10 +132,7 @@ impl Client {
 
     /// A token for a name and its password, or for anyone where all are admins.
     async fn sign_in(&self) -> Result<Secret, Failure> {
-        let mut url = self.parsed()?;
-        if let Ok(mut segments) = url.path_segments_mut() {
-            segments.pop_if_empty().extend(["auth", "token"]);
-        }
+        let url = self.below(["auth", "token"])?;
         let (status, answer) = match &self.access {
             Access::Password { user, password } => {
                 let body = json!({"username": user, "password": password.reveal()});
@@ -150,7 +145,7 @@ impl Client {
             None => {
                 let reason = reason(status, &answer);
                 let has_signed_in = matches!(self.access, Access::Password { .. });
-                Err(Box::new(DagError::Denied { url: self.url.clone(), reason, has_signed_in }))
+                Err(Box::new(DagError::Denied { url: self.part.url(), reason, has_signed_in }))
             }
         }
     }
@@ -162,12 +157,7 @@ impl Client {
         token: Option<&Secret>,
         body: Option<&Value>,
     ) -> Result<(StatusCode, Value), Failure> {
-        let unreachable = |error: reqwest::Error| {
-            let error = error.without_url();
-            let source = root(&error).to_string().into();
-            Box::new(DagError::Unreachable { url: self.url.clone(), source }) as Failure
-        };
-        let mut request = self.http.request(method, url).timeout(ANSWER_TIMEOUT);
+        let mut request = self.http.request(method, url);
         request = request.header("accept", "application/json");
         if let Some(token) = token {
             request = request.bearer_auth(token.reveal());
@@ -175,17 +165,14 @@ impl Client {
         if let Some(body) = body {
             request = request.json(body);
         }
-        let response = request.send().await.map_err(unreachable)?;
-        let status = response.status();
-        let text = response.text().await.map_err(unreachable)?;
-        Ok((status, serde_json::from_str(&text).unwrap_or(Value::String(text))))
+        self.part.answer(request).await.map_err(|reason| self.unreachable(reason))
     }
 
     fn accept(&self, status: StatusCode, answer: Value, has_signed_in: bool) -> Result<Value, Failure> {
         if status.is_success() {
             return Ok(answer);
         }
-        let (url, reason) = (self.url.clone(), reason(status, &answer));
+        let (url, reason) = (self.part.url(), reason(status, &answer));
         Err(Box::new(match status {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
                 DagError::Denied { url, reason, has_signed_in }
@@ -196,11 +183,12 @@ impl Client {
         }))
     }
 
-    fn parsed(&self) -> Result<Url, Failure> {
-        Url::parse(&self.url).map_err(|error| {
-            let source = format!("it is no address: {error}").into();
-            Box::new(DagError::Unreachable { url: self.url.clone(), source }) as Failure
-        })
+    fn below<'a>(&self, path: impl IntoIterator<Item = &'a str>) -> Result<Url, Failure> {
+        self.part.below(path).map_err(|reason| self.unreachable(reason))
+    }
+
+    fn unreachable(&self, reason: String) -> Failure {
+        Box::new(DagError::Unreachable { url: self.part.url(), source: reason.into() })
     }
 }
 

@@ -41,7 +41,7 @@ pub(super) async fn run(
     };
     let grace_ms = options.kill_grace_ms.saturating_mul(2);
     let handle = scheduler::Service::start(options).await?;
-    let client = Client::at(format!("http://{}", handle.addr), Access::Open);
+    let client = Client::at(&format!("http://{}", handle.addr), Access::Open);
     let ran = tokio::select! {
         ran = one_run(&client, context, dag, date, conf) => ran,
         () = signals.any() => Err(Error::Interrupted.into()),

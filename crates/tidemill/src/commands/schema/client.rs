@@ -2,24 +2,23 @@
 
 use std::time::Duration;
 
-use base::problem::root;
 use cloud::registry::Access;
 use registry::Error;
 use reqwest::Method;
 use serde_json::Value;
 
-use crate::context::Failure;
+use crate::{commands::part::Part, context::Failure};
 
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 
 pub(super) struct Registry {
-    url: String,
+    part: Part,
     access: Access,
 }
 
 impl Registry {
-    pub fn at(url: String, access: Access) -> Self {
-        Self { url: url.trim_end_matches('/').to_owned(), access }
+    pub fn at(url: &str, access: Access) -> Self {
+        Self { part: Part::at("the registry", url, ANSWER_TIMEOUT), access }
     }
 
     pub async fn get(&self, what: &str, path: &[&str], query: &str) -> Result<Value, Failure> {
@@ -47,24 +46,17 @@ impl Registry {
         query: &str,
         body: Option<&Value>,
     ) -> Result<Value, Failure> {
-        let unreachable = |reason: String| Error::Unreachable { url: self.url.clone(), reason };
-        let mut url = reqwest::Url::parse(&self.url).map_err(|error| unreachable(error.to_string()))?;
-        if let Ok(mut segments) = url.path_segments_mut() {
-            segments.pop_if_empty().extend(path);
-        }
+        let unreachable = |reason| Error::Unreachable { url: self.part.url(), reason };
+        let mut url = self.part.below(path.iter().copied()).map_err(unreachable)?;
         url.set_query(Some(query).filter(|query| !query.is_empty()));
-        let mut request =
-            self.access.signed(self.access.client().request(method, url)).timeout(ANSWER_TIMEOUT);
+        let mut request = self.access.signed(self.access.client().request(method, url));
         request = request.header("accept", "application/vnd.schemaregistry.v1+json, application/json");
         if let Some(body) = body {
             request = request
                 .header("content-type", "application/vnd.schemaregistry.v1+json")
                 .body(body.to_string());
         }
-        let response = request.send().await.map_err(|error| unreachable(root(&error).to_string()))?;
-        let status = response.status();
-        let text = response.text().await.map_err(|error| unreachable(root(&error).to_string()))?;
-        let body: Value = serde_json::from_str(&text).unwrap_or(Value::String(text));
+        let (status, body) = self.part.answer(request).await.map_err(unreachable)?;
         if status.is_success() {
             return Ok(body);
         }
