@@ -97,6 +97,18 @@ pub struct Options {
     pub group_share_partition_max_record_locks: u32,
     /// Share sessions at once (`group.share.max.share.sessions`).
     pub group_share_max_share_sessions: u32,
+    /// How long a member of a streams group may be silent (`group.streams.session.timeout.ms`).
+    pub group_streams_session_timeout_ms: u32,
+    /// How often it is told to say that it is there (`group.streams.heartbeat.interval.ms`).
+    pub group_streams_heartbeat_interval_ms: u32,
+    /// How long a streams group's assignment stays as it is before the next one (`group.streams.assignment.interval.ms`).
+    pub group_streams_assignment_interval_ms: u32,
+    /// How long an empty streams group's first member waits for others (`group.streams.initial.rebalance.delay.ms`).
+    pub group_streams_initial_rebalance_delay_ms: u32,
+    /// Standbys of each task that keeps something (`group.streams.num.standby.replicas`).
+    pub group_streams_num_standby_replicas: u32,
+    /// Members of one streams group (`group.streams.max.size`).
+    pub group_streams_max_size: u32,
     /// Partitions of `__share_group_state`, made when a share group first reads (`share.coordinator.state.topic.num.partitions`).
     pub share_state_partitions: i32,
     /// How often retention and compaction look at every log (`log.retention.check.interval.ms`).
@@ -149,6 +161,12 @@ impl Options {
             group_share_delivery_count_limit: 5,
             group_share_partition_max_record_locks: 2_000,
             group_share_max_share_sessions: 2_000,
+            group_streams_session_timeout_ms: 45_000,
+            group_streams_heartbeat_interval_ms: 5_000,
+            group_streams_assignment_interval_ms: 0,
+            group_streams_initial_rebalance_delay_ms: 100,
+            group_streams_num_standby_replicas: 0,
+            group_streams_max_size: 10_000,
             share_state_partitions: 50,
             housekeeping_interval_ms: 30_000,
         }

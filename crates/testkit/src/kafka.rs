@@ -45,6 +45,8 @@ fn start() -> io::Result<Option<Kafka>> {
          share.coordinator.state.topic.num.partitions=4\n\
          group.share.min.record.lock.duration.ms=1000\ngroup.share.record.lock.duration.ms=3000\n\
          group.share.min.heartbeat.interval.ms=500\ngroup.share.heartbeat.interval.ms=500\n\
+         group.streams.min.heartbeat.interval.ms=500\ngroup.streams.heartbeat.interval.ms=500\n\
+         group.streams.initial.rebalance.delay.ms=0\n\
          group.consumer.min.heartbeat.interval.ms=200\ngroup.consumer.heartbeat.interval.ms=200\n",
         data.display()
     );

@@ -44,6 +44,7 @@ pub fn broker_options(project: &Project, listen: SocketAddr, state: &Path) -> Re
         _ => MigrationPolicy::Bidirectional,
     };
     share_groups(&mut options, project)?;
+    streams_groups(&mut options, project)?;
     limits(&mut options, project)?;
     Ok(options)
 }
@@ -63,6 +64,20 @@ fn share_groups(options: &mut Options, project: &Project) -> Result<(), Failure>
     options.group_share_max_size = settings.count("broker.group_share_max_size")?;
     let partitions = settings.count("broker.share_state_partitions")?;
     options.share_state_partitions = i32::try_from(partitions).unwrap_or(i32::MAX);
+    Ok(())
+}
+
+fn streams_groups(options: &mut Options, project: &Project) -> Result<(), Failure> {
+    let settings = &project.settings;
+    let short = |key| settings.milliseconds(key).map(|ms| u32::try_from(ms).unwrap_or(u32::MAX));
+    options.group_streams_heartbeat_interval_ms = short("broker.group_streams_heartbeat_interval_ms")?;
+    options.group_streams_session_timeout_ms = short("broker.group_streams_session_timeout_ms")?;
+    options.group_streams_assignment_interval_ms = short("broker.group_streams_assignment_interval_ms")?;
+    options.group_streams_initial_rebalance_delay_ms =
+        short("broker.group_streams_initial_rebalance_delay_ms")?;
+    options.group_streams_num_standby_replicas =
+        settings.count("broker.group_streams_num_standby_replicas")?;
+    options.group_streams_max_size = settings.count("broker.group_streams_max_size")?;
     Ok(())
 }
 

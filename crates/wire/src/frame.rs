@@ -23,8 +23,6 @@ pub enum FrameError {
     Length { length: i64, bytes_max: usize },
     #[error("a request of {bytes} bytes is too short to have a header")]
     Short { bytes: usize },
-    #[error("no API has the key {api_key}")]
-    UnknownApi { api_key: i16 },
     #[error("the header of request {api_key} version {api_version} cannot be read: {reason}")]
     Header { api_key: i16, api_version: i16, reason: String },
 }
@@ -69,7 +67,7 @@ pub fn put_frame<E>(
 /// What stands before a request's body. `api_version` is as the client sent it: the caller says whether it has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequestHead {
-    pub api_key: ApiKey,
+    pub api_key: i16,
     pub api_version: i16,
     pub correlation_id: i32,
     pub client_id: Option<StrBytes>,
@@ -83,11 +81,14 @@ pub fn peek_request(frame: &[u8]) -> Result<(i16, i16, i32), FrameError> {
     Ok((head.get_i16(), head.get_i16(), head.get_i32()))
 }
 
+/// That of every API that is newer than KIP-482: one whose key the codec does not know, too.
+const FLEXIBLE_HEADER: i16 = 2;
+
 /// Takes the header off the front of a frame; what stays is the request's body.
 pub fn take_request_head(frame: &mut Bytes) -> Result<RequestHead, FrameError> {
-    let (key, api_version, correlation_id) = peek_request(frame)?;
-    let api_key = ApiKey::try_from(key).map_err(|()| FrameError::UnknownApi { api_key: key })?;
-    let header = RequestHeader::decode(frame, api_key.request_header_version(api_version))
-        .map_err(|error| FrameError::Header { api_key: key, api_version, reason: error.to_string() })?;
+    let (api_key, api_version, correlation_id) = peek_request(frame)?;
+    let known = ApiKey::try_from(api_key).map(|known| known.request_header_version(api_version));
+    let header = RequestHeader::decode(frame, known.unwrap_or(FLEXIBLE_HEADER))
+        .map_err(|error| FrameError::Header { api_key, api_version, reason: error.to_string() })?;
     Ok(RequestHead { api_key, api_version, correlation_id, client_id: header.client_id })
 }

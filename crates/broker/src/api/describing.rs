@@ -1,4 +1,4 @@
-//! What DescribeGroups, ConsumerGroupDescribe and ShareGroupDescribe have in common: who is told of a group, and why one is not told.
+//! What DescribeGroups, ConsumerGroupDescribe, ShareGroupDescribe and StreamsGroupDescribe have in common: who is told of a group, and why one is not told.
 
 use kafka_protocol::{
     ResponseError,
@@ -15,19 +15,19 @@ use crate::{
 };
 
 /// Each of the groups, with what the caller may do with it where that is wanted. `show`: the group and the topics that the caller has to
-/// see, or he is told nothing of it, as in Kafka; `None` where it is not of this kind. `refuse`: why a group is not told; nothing is said
-/// where the caller may not even ask.
+/// see, or he is told nothing of it, as in Kafka; `None` where it is not of this kind. `refuse`: why a group is not told, and whether that is
+/// an error, of which nothing may be done; nothing is said where the caller may not even ask.
 pub fn each<T>(
     broker: &Broker,
     caller: &Caller,
     (ids, kind, wants_operations): (Vec<GroupId>, &str, bool),
     show: impl Fn(&Group) -> Option<(T, Vec<TopicName>)>,
-    refuse: impl Fn(ResponseError, Option<StrBytes>) -> T,
+    refuse: impl Fn(ResponseError, Option<StrBytes>) -> (T, bool),
     finish: impl Fn(T, GroupId, i32) -> T,
 ) -> Vec<T> {
     let one = |id: GroupId| {
         if let Err(error) = broker.check(caller, Operation::Describe, Resource::Group(&id)) {
-            return finish(refuse(error, None), id, i32::MIN);
+            return finish(refuse(error, None).0, id, i32::MIN);
         }
         let operations = broker.operations(caller, wants_operations, Resource::Group(&id));
         let may_see = |topic: &TopicName| broker.allows(caller, Operation::Describe, Resource::Topic(topic));
@@ -42,7 +42,8 @@ pub fn each<T>(
             }
             None => (ResponseError::GroupIdNotFound, format!("Group {} not found.", id.as_str())),
         };
-        finish(refuse(error, Some(StrBytes::from_string(reason))), id, operations)
+        let (refused, is_error) = refuse(error, Some(StrBytes::from_string(reason)));
+        finish(refused, id, if is_error { i32::MIN } else { operations })
     };
     ids.into_iter().map(one).collect()
 }

@@ -1,6 +1,6 @@
 //! Requests that are read by hand, because the codec does not know their versions: ListOffsets 0 and OffsetCommit 1, which Kafka 4 has
 //! dropped, OffsetCommit and OffsetFetch 10, which Kafka 4.1 has begun with, ShareFetch and ShareAcknowledge 2 and DescribeShareGroupOffsets 1 of
-//! Kafka 4.2. Answers that are not the codec's stand in their keys' files.
+//! Kafka 4.2, and the two requests of streams groups. Answers that are not the codec's stand in their keys' files.
 //!
 //! Each body has passed its shape's check.
 
@@ -8,7 +8,7 @@ use bytes::{Buf, Bytes, TryGetError};
 use kafka_protocol::{
     messages::{
         DescribeShareGroupOffsetsRequest, GroupId, ListOffsetsRequest, OffsetCommitRequest,
-        OffsetFetchRequest, ShareAcknowledgeRequest, ShareFetchRequest, TopicName,
+        OffsetFetchRequest, ShareAcknowledgeRequest, ShareFetchRequest, ShareGroupDescribeRequest, TopicName,
         list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic},
         offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic},
         offset_fetch_request::{OffsetFetchRequestGroup, OffsetFetchRequestTopics},
@@ -17,7 +17,14 @@ use kafka_protocol::{
 };
 use uuid::Uuid;
 
-use super::shapes::Malformed;
+use super::{k88_streams_group_heartbeat, k89_streams_group_describe, shapes::Malformed};
+use crate::groups::{
+    consumer::records::{get_items, get_optional, get_slice, get_string, get_tag},
+    streams::{
+        Heartbeat,
+        records::{get_endpoint, get_pairs, get_tasks, get_topology},
+    },
+};
 
 /// From this version on OffsetCommit and OffsetFetch name topics by their ids (KIP-848).
 pub const IDS_SINCE: i16 = 10;
@@ -32,6 +39,8 @@ pub fn read(key: i16, version: i16, body: Bytes) -> Option<Result<(), Malformed>
         (ShareFetchRequest::KEY, version) => Some(share_fetch(body, version).map(drop)),
         (ShareAcknowledgeRequest::KEY, version) => Some(share_acknowledge(body, version).map(drop)),
         (DescribeShareGroupOffsetsRequest::KEY, _) => Some(describe_share_group_offsets(body).map(drop)),
+        (k88_streams_group_heartbeat::KEY, _) => Some(streams_group_heartbeat(body).map(drop)),
+        (k89_streams_group_describe::KEY, _) => Some(streams_group_describe(body).map(drop)),
         _ => None,
     }
 }
@@ -143,6 +152,63 @@ pub fn share_acknowledge(body: Bytes, version: i16) -> Result<(ShareAcknowledgeR
 /// v1 is as v0.
 pub fn describe_share_group_offsets(mut body: Bytes) -> Result<DescribeShareGroupOffsetsRequest, Malformed> {
     DescribeShareGroupOffsetsRequest::decode(&mut body, 0).map_err(|_| Malformed::Codec)
+}
+
+/// The group, and what its member says.
+pub fn streams_group_heartbeat(body: Bytes) -> Result<(String, Heartbeat), Malformed> {
+    read_heartbeat(&mut &body[..]).ok_or(Malformed::Codec)
+}
+
+fn read_heartbeat(bytes: &mut &[u8]) -> Option<(String, Heartbeat)> {
+    let group_id = get_string(bytes)?;
+    let beat = Heartbeat {
+        member_id: get_string(bytes)?,
+        member_epoch: bytes.try_get_i32().ok()?,
+        endpoints_epoch: bytes.try_get_i32().ok()?,
+        instance_id: get_optional(bytes)?,
+        rack_id: get_optional(bytes)?,
+        rebalance_timeout_ms: Some(bytes.try_get_i32().ok()?).filter(|timeout_ms| *timeout_ms != -1),
+        topology: get_nullable(bytes, get_topology)?,
+        active: get_nullable_items(bytes, get_tasks)?,
+        standby: get_nullable_items(bytes, get_tasks)?,
+        warmup: get_nullable_items(bytes, get_tasks)?,
+        process_id: get_optional(bytes)?,
+        endpoint: get_endpoint(bytes)?,
+        tags: get_nullable_items(bytes, get_pairs)?,
+        ..Heartbeat::default()
+    };
+    let offsets = |bytes: &mut &[u8]| {
+        get_nullable_items(bytes, |bytes| {
+            get_items::<(), Vec<()>>(bytes, |bytes| {
+                get_string(bytes)?;
+                get_slice(bytes, 12)?; // partition and offset
+                get_tag(bytes).map(drop)
+            })
+        })
+    };
+    let (tells_offsets, tells_end_offsets) = (offsets(bytes)?.is_some(), offsets(bytes)?.is_some());
+    let shuts_down = bytes.try_get_u8().ok()? != 0;
+    Some((group_id, Heartbeat { tells_offsets, tells_end_offsets, shuts_down, ..beat }))
+}
+
+/// A structure or null: a byte says which.
+fn get_nullable<T>(bytes: &mut &[u8], get: impl FnOnce(&mut &[u8]) -> Option<T>) -> Option<Option<T>> {
+    if bytes.try_get_i8().ok()? < 0 { Some(None) } else { get(bytes).map(Some) }
+}
+
+/// An array, where it is not null.
+fn get_nullable_items<T>(bytes: &mut &[u8], get: impl FnOnce(&mut &[u8]) -> Option<T>) -> Option<Option<T>> {
+    if bytes.first() == Some(&0) {
+        bytes.advance(1);
+        return Some(None);
+    }
+    get(bytes).map(Some)
+}
+
+/// Group ids, and whether it is told what may be done with each. It has ShareGroupDescribe's shape.
+pub fn streams_group_describe(mut body: Bytes) -> Result<(Vec<GroupId>, bool), Malformed> {
+    let request = ShareGroupDescribeRequest::decode(&mut body, 1).map_err(|_| Malformed::Codec)?;
+    Ok((request.group_ids, request.include_authorized_operations))
 }
 
 fn decoded<Q: Decodable>(mut body: Bytes) -> Result<Q, Malformed> {

@@ -108,10 +108,8 @@ fn find(
     }
     let group = broker.groups.get(group_id);
     let group = group.as_ref().map(|group| group.lock());
-    if let (Some(consumer), Some((id, epoch))) =
-        (group.as_ref().and_then(|group| group.consumer.as_ref()), member)
-    {
-        consumer.check_member(id, epoch)?;
+    if let (Some(group), Some((id, epoch))) = (&group, member) {
+        group.check_epoch(id, epoch)?;
     }
     let known = |place: &(Arc<str>, i32)| {
         let Some(group) = &group else { return Ok(None) };

@@ -35,18 +35,15 @@ pub const HANDLER: Handler = Handler {
 
 fn act(broker: &Arc<Broker>, request: DescribeGroupsRequest, caller: &Caller) -> DescribeGroupsResponse {
     let version = caller.version;
-    let show = |group: &Group| {
-        let is_classic = group.consumer.is_none() && group.share.is_none();
-        is_classic.then(|| (described(group, version), vec![]))
-    };
+    let show = |group: &Group| group.modern().is_none().then(|| (described(group, version), vec![]));
     let refuse = |error: ResponseError, reason| {
         let refused = DescribedGroup::default();
         let is_unknown = error == ResponseError::GroupIdNotFound;
         let state = if is_unknown { State::Dead.word() } else { "" };
         let refused = refused.with_group_state(StrBytes::from_static_str(state));
         match is_unknown && version < 6 {
-            true => refused,
-            false => refused.with_error_code(error.code()).with_error_message(reason),
+            true => (refused, false),
+            false => (refused.with_error_code(error.code()).with_error_message(reason), true),
         }
     };
     let asked = (request.groups, "classic", request.include_authorized_operations);

@@ -11,7 +11,6 @@ use kafka_protocol::{
 use super::{Caller, Handler, shapes};
 use crate::{
     broker::Broker,
-    groups::{consumer::PROTOCOL_TYPE, share},
     security::{access::Resource, acl::Operation},
 };
 
@@ -42,14 +41,9 @@ fn act(broker: &Arc<Broker>, request: &ListGroupsRequest, caller: &Caller) -> Li
         {
             continue;
         }
-        let protocol_type = match (&group.consumer, &group.share) {
-            (Some(_), _) => PROTOCOL_TYPE.to_owned(),
-            (None, Some(_)) => share::PROTOCOL_TYPE.to_owned(),
-            (None, None) => group.protocol_type.clone().unwrap_or_default(),
-        };
         let mut listed = ListedGroup::default()
             .with_group_id(GroupId(StrBytes::from_string(group.id.to_string())))
-            .with_protocol_type(StrBytes::from_string(protocol_type));
+            .with_protocol_type(StrBytes::from_string(group.speaks().to_owned()));
         if version >= 4 {
             listed.group_state = StrBytes::from_static_str(state);
         }

@@ -17,11 +17,14 @@ use crate::transactions::transaction::VERSION_2;
 
 /// Clients that are told of features.
 const FEATURES_SINCE: i16 = 3;
-/// Name, lowest version, and the level that is on: consumer groups of KIP-848, share groups of KIP-932, and
-/// transactions of version 2. A lowest version
-/// of 0 is not told: older clients take it for a mistake.
-const FEATURES: [(&str, i16, i16); 3] =
-    [("group.version", 1, 1), ("share.version", 1, 1), ("transaction.version", 1, VERSION_2)];
+/// Name, lowest version, and the level that is on: consumer groups of KIP-848, share groups of KIP-932, streams groups of KIP-1071, and
+/// transactions of version 2. A lowest version of 0 is not told: older clients take it for a mistake.
+const FEATURES: [(&str, i16, i16); 4] = [
+    ("group.version", 1, 1),
+    ("share.version", 1, 1),
+    ("streams.version", 1, 1),
+    ("transaction.version", 1, VERSION_2),
+];
 
 pub const HANDLER: Handler = Handler {
     key: ApiVersionsRequest::KEY,

@@ -37,7 +37,7 @@ pub const HANDLER: Handler = Handler {
     notes: "one replica; an unknown setting is INVALID_CONFIG",
 };
 
-struct Made {
+pub(super) struct Made {
     id: Uuid,
     partitions: i32,
     settings: Settings,
@@ -80,7 +80,8 @@ async fn act(
     (response.with_throttle_time_ms(throttle_ms as i32), throttle_ms)
 }
 
-async fn create(
+/// Makes one topic, or says why not.
+pub(super) async fn create(
     broker: &Arc<Broker>,
     topic: &CreatableTopic,
     validate_only: bool,

@@ -277,6 +277,34 @@ fn of_groups(options: &Options) -> [Row; 14] {
     ]
 }
 
+/// And of streams groups.
+fn of_streams_groups(options: &Options) -> [Row; 6] {
+    [
+        (
+            "group.streams.assignment.interval.ms",
+            options.group_streams_assignment_interval_ms.to_string(),
+            Kind::Int,
+        ),
+        (
+            "group.streams.heartbeat.interval.ms",
+            options.group_streams_heartbeat_interval_ms.to_string(),
+            Kind::Int,
+        ),
+        (
+            "group.streams.initial.rebalance.delay.ms",
+            options.group_streams_initial_rebalance_delay_ms.to_string(),
+            Kind::Int,
+        ),
+        ("group.streams.max.size", options.group_streams_max_size.to_string(), Kind::Int),
+        (
+            "group.streams.num.standby.replicas",
+            options.group_streams_num_standby_replicas.to_string(),
+            Kind::Int,
+        ),
+        ("group.streams.session.timeout.ms", options.group_streams_session_timeout_ms.to_string(), Kind::Int),
+    ]
+}
+
 /// What the broker was started with, under Kafka's names.
 fn of_broker(broker: &Broker) -> Vec<DescribeConfigsResourceResult> {
     let options = &broker.options;
@@ -319,7 +347,8 @@ fn of_broker(broker: &Broker) -> Vec<DescribeConfigsResourceResult> {
             .with_config_source(OF_BROKER)
             .with_config_type(kind.id())
     };
-    let mut all: Vec<Row> = rows.into_iter().chain(of_groups(options)).collect();
+    let mut all: Vec<Row> =
+        rows.into_iter().chain(of_groups(options)).chain(of_streams_groups(options)).collect();
     all.sort_by_key(|(name, ..)| *name);
     all.into_iter().map(each).collect()
 }

@@ -47,7 +47,7 @@ fn act(
         Some((described, topics))
     };
     let refuse = |error: ResponseError, reason| {
-        DescribedGroup::default().with_error_code(error.code()).with_error_message(reason)
+        (DescribedGroup::default().with_error_code(error.code()).with_error_message(reason), true)
     };
     let asked = (request.group_ids, "share", request.include_authorized_operations);
     let groups = each(broker, caller, asked, show, refuse, |told, id, operations| {

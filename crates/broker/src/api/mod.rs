@@ -81,6 +81,8 @@ mod k76_share_group_heartbeat;
 mod k77_share_group_describe;
 mod k78_share_fetch;
 mod k79_share_acknowledge;
+mod k88_streams_group_heartbeat;
+mod k89_streams_group_describe;
 mod k90_describe_share_group_offsets;
 mod k91_alter_share_group_offsets;
 mod k92_delete_share_group_offsets;
@@ -152,6 +154,8 @@ pub const HANDLERS: &[Handler] = &[
     k77_share_group_describe::HANDLER,
     k78_share_fetch::HANDLER,
     k79_share_acknowledge::HANDLER,
+    k88_streams_group_heartbeat::HANDLER,
+    k89_streams_group_describe::HANDLER,
     k90_describe_share_group_offsets::HANDLER,
     k91_alter_share_group_offsets::HANDLER,
     k92_delete_share_group_offsets::HANDLER,
@@ -312,6 +316,17 @@ pub struct Reply {
 impl Reply {
     pub fn encode<R: Encodable + HeaderVersion>(&self, response: &R) -> Result<Frame, Malformed> {
         self.encode_in(response, self.version)
+    }
+
+    /// An answer of a flexible version whose body the codec does not write.
+    pub fn flexible(&self, body: &[u8]) -> Result<Frame, Malformed> {
+        let size = 5 + body.len();
+        let mut frame = BytesMut::with_capacity(4 + size);
+        frame.put_u32(u32::try_from(size).map_err(|_| Malformed::Length)?);
+        frame.put_i32(self.correlation_id);
+        frame.put_u8(0); // no tagged fields
+        frame.put_slice(body);
+        Ok(Frame::of(frame))
     }
 
     /// As `encode`, in another version than was asked for (KIP-511 answers ApiVersions so).

@@ -651,6 +651,48 @@ pub const SHARE_GROUP_HEARTBEAT: Shape = Shape {
 pub const SHARE_GROUP_DESCRIBE: Shape =
     Shape { flexible_since: 0, parts: &[always(Plain(&Text)), always(Fixed(1))] };
 
+const TASKS: Kind = Items(&[always(Text), always(Plain(&Fixed(4)))]);
+const PAIRS: Kind = Items(&[always(Text), always(Text)]);
+const TOPIC_INFOS: Kind = Items(&[always(Text), always(Fixed(4)), always(Fixed(2)), always(PAIRS)]);
+const TASK_OFFSETS: Kind = Items(&[always(Text), always(Fixed(4)), always(Fixed(8))]);
+const PLACES: Kind = Plain(&Fixed(2));
+
+const SUBTOPOLOGIES: Kind = Items(&[
+    always(Text),
+    always(Plain(&Text)),
+    always(Plain(&Text)),
+    always(TOPIC_INFOS),
+    always(Plain(&Text)),
+    always(TOPIC_INFOS),
+    always(Items(&[always(PLACES), always(PLACES), always(PLACES)])),
+]);
+
+pub const STREAMS_GROUP_HEARTBEAT: Shape = Shape {
+    flexible_since: 0,
+    parts: &[
+        always(Text),
+        always(Text),
+        always(Fixed(4)),
+        always(Fixed(4)),
+        always(Text),
+        always(Text),
+        always(Fixed(4)),
+        always(Optional(&[always(Fixed(4)), always(SUBTOPOLOGIES)])),
+        always(TASKS),
+        always(TASKS),
+        always(TASKS),
+        always(Text),
+        always(Optional(&[always(Text), always(Fixed(2))])),
+        always(PAIRS),
+        always(TASK_OFFSETS),
+        always(TASK_OFFSETS),
+        always(Fixed(1)),
+    ],
+};
+
+pub const STREAMS_GROUP_DESCRIBE: Shape =
+    Shape { flexible_since: 0, parts: &[always(Plain(&Text)), always(Fixed(1))] };
+
 const ACKNOWLEDGEMENT: Kind = Items(&[always(Fixed(8)), always(Fixed(8)), always(Plain(&Fixed(1)))]);
 
 pub const SHARE_FETCH: Shape = Shape {

@@ -22,6 +22,7 @@ mod denied;
 mod ids;
 mod resources;
 mod shares;
+mod streams;
 mod throttled;
 
 /// One request as bytes, and what makes sense of its answer.
@@ -97,6 +98,7 @@ fn examples() -> Vec<Example> {
                 .or_else(|| group_example(handler.key, version))
                 .or_else(|| consumer_example(handler.key, version))
                 .or_else(|| shares::share_example(handler.key, version))
+                .or_else(|| streams::streams_example(handler.key, version))
                 .or_else(|| transaction_example(handler.key, version))
                 .or_else(|| admin_example(handler.key, version))
                 .or_else(|| placement_example(handler.key, version))

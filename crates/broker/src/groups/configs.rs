@@ -1,4 +1,4 @@
-//! Settings of single groups (the resource GROUP of KIP-848 and KIP-932): how often the members of a group show themselves, how long
+//! Settings of single groups (the resource GROUP of KIP-848, KIP-932 and KIP-1071): how often the members of a group show themselves, how long
 //! they may be silent, and what a share group delivers. A group need not exist to have some. Kept in `groups.json`.
 
 use std::{
@@ -50,6 +50,16 @@ pub enum Setting {
     ShareRenewal,
     #[serde(rename = "share.session.timeout.ms")]
     ShareSessionTimeout,
+    #[serde(rename = "streams.assignment.interval.ms")]
+    StreamsAssignmentInterval,
+    #[serde(rename = "streams.heartbeat.interval.ms")]
+    StreamsHeartbeatInterval,
+    #[serde(rename = "streams.initial.rebalance.delay.ms")]
+    StreamsInitialDelay,
+    #[serde(rename = "streams.num.standby.replicas")]
+    StreamsStandbys,
+    #[serde(rename = "streams.session.timeout.ms")]
+    StreamsSessionTimeout,
 }
 
 /// A setting's value: a number, yes or no, or one of Kafka's words.
@@ -122,7 +132,7 @@ const READ_UNCOMMITTED: &str = "read_uncommitted";
 const READ_COMMITTED: &str = "read_committed";
 
 impl Setting {
-    pub const ALL: [Setting; 12] = [
+    pub const ALL: [Setting; 17] = [
         Setting::AssignmentInterval,
         Setting::HeartbeatInterval,
         Setting::SessionTimeout,
@@ -135,6 +145,11 @@ impl Setting {
         Setting::ShareLockDuration,
         Setting::ShareRenewal,
         Setting::ShareSessionTimeout,
+        Setting::StreamsAssignmentInterval,
+        Setting::StreamsHeartbeatInterval,
+        Setting::StreamsInitialDelay,
+        Setting::StreamsStandbys,
+        Setting::StreamsSessionTimeout,
     ];
 
     pub fn name(self) -> &'static str {
@@ -151,6 +166,11 @@ impl Setting {
             Setting::ShareLockDuration => "share.record.lock.duration.ms",
             Setting::ShareRenewal => "share.renew.acknowledge.enable",
             Setting::ShareSessionTimeout => "share.session.timeout.ms",
+            Setting::StreamsAssignmentInterval => "streams.assignment.interval.ms",
+            Setting::StreamsHeartbeatInterval => "streams.heartbeat.interval.ms",
+            Setting::StreamsInitialDelay => "streams.initial.rebalance.delay.ms",
+            Setting::StreamsStandbys => "streams.num.standby.replicas",
+            Setting::StreamsSessionTimeout => "streams.session.timeout.ms",
         }
     }
 
@@ -166,6 +186,11 @@ impl Setting {
             Setting::ShareLocks => Some("group.share.partition.max.record.locks"),
             Setting::ShareLockDuration => Some("group.share.record.lock.duration.ms"),
             Setting::ShareSessionTimeout => Some("group.share.session.timeout.ms"),
+            Setting::StreamsAssignmentInterval => Some("group.streams.assignment.interval.ms"),
+            Setting::StreamsHeartbeatInterval => Some("group.streams.heartbeat.interval.ms"),
+            Setting::StreamsInitialDelay => Some("group.streams.initial.rebalance.delay.ms"),
+            Setting::StreamsStandbys => Some("group.streams.num.standby.replicas"),
+            Setting::StreamsSessionTimeout => Some("group.streams.session.timeout.ms"),
             Setting::ShareOffsetReset | Setting::ShareIsolationLevel | Setting::ShareRenewal => None,
         }
     }
@@ -196,6 +221,21 @@ impl Setting {
             Setting::ShareSessionTimeout => {
                 "How long a member of the share group may be silent before it is removed."
             }
+            Setting::StreamsAssignmentInterval => {
+                "How long the streams group's tasks stay with whom they are before members that came or went change it."
+            }
+            Setting::StreamsHeartbeatInterval => {
+                "How often the members of the streams group show themselves."
+            }
+            Setting::StreamsInitialDelay => {
+                "How long the first member of the streams group waits for others before anybody is given a task."
+            }
+            Setting::StreamsStandbys => {
+                "How many standbys each task of the streams group has that keeps something."
+            }
+            Setting::StreamsSessionTimeout => {
+                "How long a member of the streams group may be silent before it is removed."
+            }
         }
     }
 
@@ -210,6 +250,11 @@ impl Setting {
             Setting::ShareHeartbeatInterval => Value::Number(options.group_share_heartbeat_interval_ms),
             Setting::ShareLockDuration => Value::Number(options.group_share_record_lock_duration_ms),
             Setting::ShareSessionTimeout => Value::Number(options.group_share_session_timeout_ms),
+            Setting::StreamsAssignmentInterval => Value::Number(options.group_streams_assignment_interval_ms),
+            Setting::StreamsHeartbeatInterval => Value::Number(options.group_streams_heartbeat_interval_ms),
+            Setting::StreamsInitialDelay => Value::Number(options.group_streams_initial_rebalance_delay_ms),
+            Setting::StreamsStandbys => Value::Number(options.group_streams_num_standby_replicas),
+            Setting::StreamsSessionTimeout => Value::Number(options.group_streams_session_timeout_ms),
             Setting::ShareOffsetReset => Value::Text("latest".to_owned()),
             Setting::ShareIsolationLevel => Value::Text(READ_UNCOMMITTED.to_owned()),
             Setting::ShareRenewal => Value::Flag(true),
@@ -223,9 +268,17 @@ impl Setting {
     /// Kafka's bounds (`group.consumer.min.…`, `group.consumer.max.…`); what the broker is started with is always good.
     fn bounds(self, options: &Options) -> (u32, u32) {
         let (least, most) = match self {
-            Setting::HeartbeatInterval | Setting::ShareHeartbeatInterval => (5_000, 15_000),
-            Setting::SessionTimeout | Setting::ShareSessionTimeout => (45_000, 60_000),
-            Setting::AssignmentInterval | Setting::ShareAssignmentInterval => (0, 15_000),
+            Setting::HeartbeatInterval
+            | Setting::ShareHeartbeatInterval
+            | Setting::StreamsHeartbeatInterval => (5_000, 15_000),
+            Setting::SessionTimeout | Setting::ShareSessionTimeout | Setting::StreamsSessionTimeout => {
+                (45_000, 60_000)
+            }
+            Setting::AssignmentInterval
+            | Setting::ShareAssignmentInterval
+            | Setting::StreamsAssignmentInterval => (0, 15_000),
+            Setting::StreamsStandbys => (0, 2),
+            Setting::StreamsInitialDelay => (0, i32::MAX as u32),
             Setting::ShareLockDuration => (15_000, 60_000),
             Setting::ShareDeliveries => (2, 10),
             Setting::ShareLocks => (100, 4_000),
@@ -266,7 +319,12 @@ impl Setting {
             | Setting::ShareHeartbeatInterval
             | Setting::ShareLocks
             | Setting::ShareLockDuration
-            | Setting::ShareSessionTimeout => {
+            | Setting::ShareSessionTimeout
+            | Setting::StreamsAssignmentInterval
+            | Setting::StreamsHeartbeatInterval
+            | Setting::StreamsInitialDelay
+            | Setting::StreamsStandbys
+            | Setting::StreamsSessionTimeout => {
                 let number = text.trim().parse::<u32>();
                 number.map(Value::Number).map_err(|_| wrong("Not a number of type INT"))
             }
@@ -391,8 +449,8 @@ pub fn check(own: &Own, options: &Options) -> Result<(), Refusal> {
         let (least, most) = setting.bounds(options);
         let name = setting.name();
         let bound = |word: &str| {
-            let kind = if behind.starts_with("group.share.") { "group.share." } else { "group.consumer." };
-            behind.replace(kind, &format!("{kind}{word}."))
+            let (kind, rest) = behind.split_at("group.".len() + name.find('.').map_or(0, |dot| dot + 1));
+            format!("{kind}{word}.{}", rest.trim_start_matches("num."))
         };
         if *value < least {
             return Err(invalid(format!("{name} must be greater than or equal to {}", bound("min"))));
@@ -408,6 +466,7 @@ pub fn check(own: &Own, options: &Options) -> Result<(), Refusal> {
     let pairs = [
         [Setting::HeartbeatInterval, Setting::SessionTimeout],
         [Setting::ShareHeartbeatInterval, Setting::ShareSessionTimeout],
+        [Setting::StreamsHeartbeatInterval, Setting::StreamsSessionTimeout],
     ];
     for [interval, session] in pairs {
         if value(session) <= value(interval) {

@@ -132,7 +132,7 @@ impl Groups {
         if group.consumer.is_some() {
             return Ok(vec![]);
         }
-        if group.share.is_some() {
+        if group.modern().is_some() {
             return Err(not_a_consumer_group(&group.id));
         }
         let gone = vec![(Key::Group { group: group.id.to_string() }.encode(), None)];
@@ -225,10 +225,24 @@ impl Groups {
 }
 
 impl Group {
-    /// Whether the member speaks the consumer protocol.
+    /// Whether the member speaks a protocol of epochs.
     pub fn speaks_epochs(&self, member_id: &str) -> bool {
         let member = self.consumer.as_ref().and_then(|consumer| consumer.members.get(member_id));
+        let streams = self.streams.as_ref();
         member.is_some_and(|member| !member.is_classic())
+            || streams.is_some_and(|streams| streams.members.contains_key(member_id))
+    }
+
+    /// Whether the member is in that epoch, where members have one.
+    ///
+    /// # Errors
+    /// It is not, or is no member.
+    pub fn check_epoch(&self, member_id: &str, epoch: i32) -> Result<(), ResponseError> {
+        match (&self.consumer, &self.streams) {
+            (Some(consumer), _) => consumer.check_member(member_id, epoch).map(drop),
+            (None, Some(streams)) => streams.check_member(member_id, epoch).map(drop),
+            (None, None) => Ok(()),
+        }
     }
 }
 

@@ -20,11 +20,13 @@ use super::{
     },
     records::{Committed, StoredGroup},
     share::Share,
+    streams::Streams,
 };
 use crate::log::Ending;
 
 mod joining;
 mod migrating;
+mod modern;
 mod syncing;
 
 /// A new member that waits in a rebalance is let go after this long (Kafka's `NewMemberJoinTimeoutMs`).
@@ -173,6 +175,8 @@ pub struct Group {
     pub consumer: Option<Box<Consumer>>,
     /// A share group, if it is one: it has no offsets, and never becomes anything else.
     pub share: Option<Box<Share>>,
+    /// A group of Kafka Streams, if it is one.
+    pub streams: Option<Box<Streams>>,
     pub offsets: HashMap<(Arc<str>, i32), Committed>,
     /// What open transactions will commit, by their producer ids.
     pub unsettled: HashMap<i64, HashMap<(Arc<str>, i32), Committed>>,
@@ -203,6 +207,7 @@ impl Group {
             initial_until: None,
             consumer: None,
             share: None,
+            streams: None,
             offsets: HashMap::new(),
             unsettled: HashMap::new(),
             store_due: false,
@@ -371,6 +376,9 @@ impl Group {
         if let Some(consumer) = &self.consumer {
             return consumer.check_commit(claim.member_id, claim.generation_id, commits, layout);
         }
+        if let Some(streams) = &self.streams {
+            return streams.check_commit(claim.member_id, claim.generation_id, commits);
+        }
         if claim.is_nobodys() {
             return Err(ResponseError::UnknownMemberId);
         }
@@ -397,9 +405,13 @@ impl Group {
         if claim.is_nobodys() {
             return Ok(());
         }
-        if let Some(consumer) = &self.consumer {
+        let (member_id, epoch) = (claim.member_id, claim.generation_id);
+        let consumer = self.consumer.as_ref();
+        let known = consumer.map(|consumer| consumer.check_commit(member_id, epoch, commits, layout));
+        let streams = self.streams.as_ref();
+        let known = known.or(streams.map(|streams| streams.check_commit(member_id, epoch, commits)));
+        if let Some(known) = known {
             // Such a client knows nothing of epochs.
-            let known = consumer.check_commit(claim.member_id, claim.generation_id, commits, layout);
             return known.map_err(|error| match error {
                 ResponseError::StaleMemberEpoch => ResponseError::IllegalGeneration,
                 error => error,
@@ -455,6 +467,10 @@ impl Group {
             share.tick(now);
             return;
         }
+        if let Some(streams) = &mut self.streams {
+            streams.tick(now);
+            return;
+        }
         self.pending.retain(|_, until| *until > now);
         let expired: Vec<MemberId> = self
             .members
@@ -495,10 +511,8 @@ impl Group {
 
     /// Nobody waits and no deadline runs: the ticker may pass it by.
     pub fn is_idle(&self) -> bool {
-        let consumes = self.consumer.as_ref().is_some_and(|consumer| !consumer.members.is_empty());
-        let shares = self.share.as_ref().is_some_and(|share| !share.members.is_empty());
         let joins = !self.pending.is_empty() || self.phase_until.is_some();
-        self.members.is_empty() && !joins && !consumes && !shares
+        self.members.is_empty() && !joins && !self.modern().is_some_and(|modern| modern.has_members())
     }
 
     /// The offsets that nobody has needed for `retention_ms`: the group is empty, and so is its past (KIP-211).

@@ -21,6 +21,7 @@ use super::{
     consumer::records::{Part, StoredConsumer},
     records::{Committed, Key, StoredGroup},
     share::records::{Part as SharePart, StoredShare},
+    streams::records::{Part as StreamsPart, StoredStreams},
 };
 use crate::{
     broker::Broker,
@@ -63,6 +64,11 @@ pub enum Change {
         parts: BTreeSet<SharePart>,
         records: Vec<KeyValue>,
     },
+    /// The same of a streams group.
+    Streams {
+        parts: BTreeSet<StreamsPart>,
+        records: Vec<KeyValue>,
+    },
     /// The offsets of a group, and the records that delete the group itself.
     Deleted {
         places: Vec<(Arc<str>, i32)>,
@@ -93,6 +99,7 @@ struct Stored {
     classic: BTreeMap<String, StoredGroup>,
     consumer: BTreeMap<String, StoredConsumer>,
     share: BTreeMap<String, StoredShare>,
+    streams: BTreeMap<String, StoredStreams>,
 }
 
 impl Entry {
@@ -117,7 +124,9 @@ impl Entry {
             Change::Group(stored) | Change::Assigned { stored, .. } => {
                 vec![(Key::Group { group: group() }.encode(), Some(stored.encode()))]
             }
-            Change::Consumer { records, .. } | Change::Share { records, .. } => records.clone(),
+            Change::Consumer { records, .. }
+            | Change::Share { records, .. }
+            | Change::Streams { records, .. } => records.clone(),
             Change::Deleted { places, group } => {
                 places.iter().map(|place| (offset_key(place), None)).chain(group.iter().cloned()).collect()
             }
@@ -146,6 +155,7 @@ impl Entry {
             | Change::Assigned { .. }
             | Change::Consumer { .. }
             | Change::Share { .. }
+            | Change::Streams { .. }
             | Change::Deleted { .. } => None,
         }
     }
@@ -234,6 +244,9 @@ pub fn replay(topic: &Topic, groups: &Groups) -> Result<(), Error> {
     for (id, group) in stored.share {
         groups.restore_share(&id, group);
     }
+    for (id, group) in stored.streams {
+        groups.restore_streams(&id, group);
+    }
     Ok(())
 }
 
@@ -300,7 +313,7 @@ fn apply(
     }
 }
 
-/// A record of a consumer group or of a share group.
+/// A record of a group that has epochs.
 fn apply_kinds(groups: &Groups, stored: &mut Stored, record: &Record<'_>) {
     let Some(key) = record.key else { return };
     if let Some((group, part)) = Part::decode(key) {
@@ -311,6 +324,10 @@ fn apply_kinds(groups: &Groups, stored: &mut Stored, record: &Record<'_>) {
         let is_group = part == SharePart::Epoch;
         let apply = |known: &mut StoredShare, value: Option<&[u8]>| known.apply(part, value);
         apply_part(groups, &mut stored.share, group, is_group, record.value, apply);
+    } else if let Some((group, part)) = StreamsPart::decode(key) {
+        let is_group = part == StreamsPart::Epoch;
+        let apply = |known: &mut StoredStreams, value: Option<&[u8]>| known.apply(part, value);
+        apply_part(groups, &mut stored.streams, group, is_group, record.value, apply);
     }
 }
 

@@ -25,6 +25,8 @@ pub mod pace;
 pub mod records;
 pub mod share;
 mod sharing;
+mod streaming;
+pub mod streams;
 mod unwritten;
 
 #[cfg(test)]
@@ -35,7 +37,7 @@ use consumer::layout::Layout;
 pub use consuming::MigrationPolicy;
 use group::{Claim, Group, Join, Joined, State, Synced};
 use journal::{Change, Entry, Place};
-use records::{Committed, Key, StoredGroup};
+use records::{Committed, StoredGroup};
 
 use crate::{log::Ending, options::Options, shares::Shares, transactions::transaction::Producer};
 
@@ -165,7 +167,7 @@ impl Groups {
         let (answer, joined) = oneshot::channel();
         let consuming = {
             let mut group = group.lock();
-            if group.share.is_some() {
+            if group.share.is_some() || self.is_streams(&mut group) {
                 return Joined::error(&member_id, ResponseError::InconsistentGroupProtocol);
             }
             if member_id.is_empty() && group.members.len() >= MEMBERS_COUNT_MAX {
@@ -350,8 +352,10 @@ impl Groups {
                     locked.subscribed().ok_or(ResponseError::NonEmptyGroup)?
                 }
             };
-            let consumes =
-                |topic: &str| locked.consumer.as_ref().is_some_and(|consumer| consumer.subscribes_to(topic));
+            let consumes = |topic: &str| {
+                locked.consumer.as_ref().is_some_and(|consumer| consumer.subscribes_to(topic))
+                    || locked.streams.as_ref().is_some_and(|streams| streams.subscribes_to(topic))
+            };
             let verdict = |(topic, _): &(Arc<str>, i32)| {
                 if consumes(topic) || subscribed.iter().any(|name| **name == **topic) {
                     Err(ResponseError::GroupSubscribedToTopic)
@@ -386,7 +390,7 @@ impl Groups {
             }
             let places = locked.offsets.keys().cloned().collect();
             locked.state = State::Dead;
-            let group = deletion(&locked);
+            let group = locked.deletion();
             self.write(&locked, Change::Deleted { places, group }, Some(done));
         }
         self.groups.lock().remove(group_id);
@@ -460,6 +464,11 @@ impl Groups {
                         share.changes.sent(parts, outcome.is_ok());
                     }
                 }
+                (Change::Streams { parts, .. }, outcome) => {
+                    if let Some(streams) = &mut group.streams {
+                        streams.changes.sent(parts, outcome.is_ok());
+                    }
+                }
                 (Change::Offsets(_) | Change::Unsettled { .. }, Err(_))
                 | (Change::Group(_) | Change::Deleted { .. }, _) => {}
             }
@@ -498,7 +507,7 @@ impl Groups {
             if expired.len() == group.offsets.len() && group.is_over() {
                 group.state = State::Dead;
                 self.groups.lock().remove(&group.id);
-                let records = deletion(&group);
+                let records = group.deletion();
                 self.write(&group, Change::Deleted { places: expired, group: records }, None);
             } else if !expired.is_empty() {
                 let offsets = expired.into_iter().map(|place| (place, None)).collect();
@@ -520,6 +529,7 @@ impl Groups {
                     self.store_if_due(&mut group);
                     self.store_consumer(&mut group);
                     self.store_share(&mut group);
+                    self.store_streams(&mut group);
                     busy |= !group.is_idle();
                 }
             }
@@ -543,14 +553,5 @@ impl Groups {
         for group in self.all() {
             group.lock().die();
         }
-    }
-}
-
-/// The records that delete the group itself.
-fn deletion(group: &Group) -> Vec<journal::KeyValue> {
-    match (&group.consumer, &group.share) {
-        (Some(consumer), _) => consumer::records::tombstones(&group.id, &consumer.parts()),
-        (None, Some(share)) => share::records::tombstones(&group.id, &share.parts()),
-        (None, None) => vec![(Key::Group { group: group.id.to_string() }.encode(), None)],
     }
 }

@@ -1,4 +1,4 @@
-//! How soon a member of a consumer or a share group shows itself again. The answer to each heartbeat says it (KIP-848), and only then does
+//! How soon a member of a group that has epochs shows itself again. The answer to each heartbeat says it (KIP-848), and only then does
 //! a member learn what it has to give up, and what others have given up for it: while a group settles, members come sooner than the
 //! setting says. What they are told then is not here.
 

@@ -83,7 +83,7 @@ impl Groups {
             return Ok(());
         }
         let is_nothing = group.is_over()
-            && group.consumer.is_none()
+            && group.modern().is_none()
             && group.protocol_type.is_none()
             && group.offsets.is_empty();
         if member_epoch == LEFT || !is_nothing {

@@ -1,4 +1,4 @@
-//! What consumer groups and share groups have in common in the log: they lie there part by part, a record each.
+//! What groups that have epochs have in common in the log: they lie there part by part, a record each.
 
 use std::collections::{BTreeMap, BTreeSet};
 

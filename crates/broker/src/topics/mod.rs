@@ -311,7 +311,8 @@ fn entry_of(topic: &Topic) -> Entry {
     }
 }
 
-fn check_name(name: &str) -> Result<(), Refusal> {
+/// Whether a topic may have this name.
+pub fn check_name(name: &str) -> Result<(), Refusal> {
     let sound = |character: char| character.is_ascii_alphanumeric() || matches!(character, '.' | '_' | '-');
     let wrong = if name.is_empty() {
         "the empty string is not allowed".to_owned()

@@ -1,6 +1,5 @@
 //! The same bytes to Apache Kafka and to us: what is announced, batches that are packed wrongly, offsets by the ids of topics, what
-//! can be configured and moved. What is
-//! answered otherwise is listed here with the reason.
+//! can be configured and moved, members of streams groups. What is answered otherwise is listed here with the reason.
 
 use std::collections::BTreeMap;
 
@@ -35,7 +34,7 @@ fn differences([ours, theirs]: &[BTreeMap<String, String>; 2]) -> String {
     different.map(|(what, ours, theirs)| format!("{what}: {ours}, {theirs}\n")).collect()
 }
 
-/// Streams groups are not there, nor is what only a cluster of several nodes can do. Telemetry
+/// What only a cluster of several nodes can do is not there. Telemetry
 /// (KIP-714) is announced by neither: a Kafka without a receiver for it does not.
 #[test]
 fn what_is_announced_is_what_kafka_announces() {
@@ -63,4 +62,11 @@ fn resources_folders_and_named_times_are_kafkas() {
     let Some(both) = answers(include_str!("kafka_answers/resources.py")) else { return };
     assert_eq!(differences(&both), "");
     assert!(both[0].len() > 14, "{:?}", both[0]);
+}
+
+#[test]
+fn members_of_streams_groups_are_told_what_kafka_tells() {
+    let Some(both) = answers(include_str!("kafka_answers/streams.py")) else { return };
+    assert_eq!(differences(&both), "");
+    assert!(both[0].len() > 30, "{:?}", both[0]);
 }

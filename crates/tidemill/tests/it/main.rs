@@ -43,4 +43,5 @@ mod s3_clients;
 mod security;
 mod share_groups;
 mod shared;
+mod streams_groups;
 mod transactions;

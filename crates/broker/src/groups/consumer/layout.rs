@@ -20,6 +20,18 @@ pub trait Layout: Send + Sync {
     }
 }
 
+/// Changes when one of these topics comes, goes or grows; 0 without any. FNV-1a.
+pub fn hash(topics: impl IntoIterator<Item = (Uuid, i32)>) -> i64 {
+    let mut topics = topics.into_iter().peekable();
+    if topics.peek().is_none() {
+        return 0;
+    }
+    let bytes = topics.flat_map(|(id, count)| id.into_bytes().into_iter().chain(count.to_be_bytes()));
+    bytes
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+        as i64
+}
+
 type Sees = dyn Fn(&str) -> bool + Send + Sync;
 
 /// What somebody may know of: which topics he may describe.

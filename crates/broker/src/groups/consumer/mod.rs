@@ -33,7 +33,7 @@ pub(in crate::groups) use tests::Table;
 
 pub use classic::PROTOCOL_TYPE;
 pub use heartbeat::{Answer, Heartbeat, whole_pattern};
-use layout::Layout;
+use layout::{Layout, hash};
 use reconcile::{Aim, Phase, Standing};
 use records::{Part, StoredConsumer};
 
@@ -360,7 +360,7 @@ impl Consumer {
         }
         self.resolve_regexes(!looked, layout);
         self.layout_version = Some(version);
-        let hash = self.hash(layout);
+        let hash = hash(self.topics(layout));
         // While a new target is due anyway, other topics are no reason for one more epoch.
         let stale = hash != self.metadata_hash && self.epoch == self.assignment_epoch;
         if changed || stale || self.epoch == 0 {
@@ -424,19 +424,6 @@ impl Consumer {
         let names: BTreeSet<&str> =
             self.members.values().flat_map(|member| self.names_of(&member.profile)).collect();
         names.into_iter().filter_map(|name| layout.find(name)).collect()
-    }
-
-    /// Changes when a subscribed topic comes, goes or grows; 0 without any. FNV-1a.
-    fn hash(&self, layout: &dyn Layout) -> i64 {
-        let topics = self.topics(layout);
-        if topics.is_empty() {
-            return 0;
-        }
-        let bytes =
-            topics.iter().flat_map(|(id, count)| id.into_bytes().into_iter().chain(count.to_be_bytes()));
-        bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-        }) as i64
     }
 
     /// Whoever comes too early is told of the targets as they are, and of the next ones by a heartbeat after those.

@@ -1,5 +1,4 @@
-//! From one kind of group to the other while members are in it (`group.consumer.migration.policy`), and what a group is
-//! whichever kind it has.
+//! From one kind of group to the other while members are in it (`group.consumer.migration.policy`).
 
 use kafka_protocol::ResponseError;
 use tokio::time::Instant;
@@ -15,43 +14,6 @@ use crate::groups::consumer::{
 const COOPERATIVE_STICKY: &str = "cooperative-sticky";
 
 impl Group {
-    /// Kafka's word for the kind of group.
-    pub fn kind(&self) -> &'static str {
-        match (&self.consumer, &self.share) {
-            (Some(_), _) => "consumer",
-            (None, Some(_)) => "share",
-            (None, None) => "classic",
-        }
-    }
-
-    /// Kafka's word for its state.
-    pub fn word(&self) -> &'static str {
-        match (&self.consumer, &self.share) {
-            (Some(consumer), _) => consumer.state().word(),
-            (None, Some(share)) => share.state().word(),
-            (None, None) => self.state.word(),
-        }
-    }
-
-    pub fn has_members(&self) -> bool {
-        match (&self.consumer, &self.share) {
-            (Some(consumer), _) => !consumer.members.is_empty(),
-            (None, Some(share)) => !share.members.is_empty(),
-            (None, None) => self.state != State::Empty && self.state != State::Dead,
-        }
-    }
-
-    /// A group that was never more than its offsets, or that everybody has left.
-    pub fn is_bare(&self) -> bool {
-        self.state == State::Empty && self.members.is_empty() && self.pending.is_empty()
-    }
-
-    /// Nobody is in it, or about to come in, and no transaction commits anything for it. As in Kafka, a share group is there until
-    /// it is deleted.
-    pub fn is_over(&self) -> bool {
-        self.share.is_none() && self.is_bare() && !self.has_members() && self.unsettled.is_empty()
-    }
-
     /// Who is in the group goes on in a consumer group: each with what it had, and called to join again.
     ///
     /// # Errors

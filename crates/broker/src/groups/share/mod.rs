@@ -13,7 +13,11 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::{
-    consumer::{Answer, LEFT, LEFT_FOR_A_WHILE, Partitions, Refused, layout::Layout, member_id},
+    consumer::{
+        Answer, LEFT, LEFT_FOR_A_WHILE, Partitions, Refused,
+        layout::{Layout, hash},
+        member_id,
+    },
     group::MemberId,
     pace::next_within,
     unwritten::Unwritten,
@@ -313,7 +317,7 @@ impl Share {
         }
         self.layout_version = Some(version);
         let topics = self.topics(layout);
-        let hash = hash(&topics);
+        let hash = hash(topics.iter().map(|(id, (_, count))| (*id, *count)));
         let stale = hash != self.metadata_hash && self.epoch == self.assignment_epoch;
         if changed || stale || self.epoch == 0 {
             self.bump();
@@ -376,18 +380,6 @@ impl Share {
             self.changes.insert(Part::Shared);
         }
     }
-}
-
-/// Changes when a subscribed topic comes, goes or grows; 0 without any. FNV-1a.
-fn hash(topics: &Shared) -> i64 {
-    if topics.is_empty() {
-        return 0;
-    }
-    let bytes =
-        topics.iter().flat_map(|(id, (_, count))| id.into_bytes().into_iter().chain(count.to_be_bytes()));
-    bytes
-        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
-        as i64
 }
 
 fn check_epoch(standing: &Standing, beat: &Heartbeat) -> Result<(), Refused> {
