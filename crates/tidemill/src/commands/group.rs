@@ -132,6 +132,11 @@ impl Group {
         }
     }
 
+    /// `None`: that is not told.
+    fn members_count(&self) -> Option<usize> {
+        (self.protocol != OTHER_PROTOCOLS).then_some(self.members.len())
+    }
+
     fn of_another_kind(name: String) -> Group {
         Group {
             name,
@@ -187,7 +192,7 @@ fn list(args: &List, context: &Context) -> Result<(), Failure> {
     if context.is_json() {
         let row = |group: &Group| {
             json!({"group": group.name, "state": group.state, "protocol_type": group.protocol_type,
-                "group_protocol": group.protocol, "members": group.members.len()})
+                "group_protocol": group.protocol, "members": group.members_count()})
         };
         println!("{}", Value::Array(groups.iter().map(row).collect()));
         return Ok(());
@@ -197,8 +202,7 @@ fn list(args: &List, context: &Context) -> Result<(), Failure> {
         return Ok(());
     }
     let row = |group: &Group| {
-        let is_told = group.protocol != OTHER_PROTOCOLS;
-        let count = if is_told { group.members.len().to_string() } else { "-".to_owned() };
+        let count = group.members_count().map_or_else(|| "-".to_owned(), |count| count.to_string());
         vec![group.name.clone(), group.state.clone(), group.protocol.to_owned(), count]
     };
     let rows: Vec<Vec<String>> = groups.iter().map(row).collect();

@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::notices::beside_the_bar;
 
 /// What answers at all has done so by then, nearly always. From then on whoever waits knows for what.
-const SILENCE: Duration = Duration::from_secs(3);
+const SILENCE: Duration = Duration::from_secs(5);
 
 pub(super) struct Part {
     /// With the article.

@@ -82,13 +82,13 @@ fn who_waits_for_an_answer_is_told_for_what() {
     let address = slow.local_addr().unwrap();
     let answering = std::thread::spawn(move || {
         let (mut client, _) = slow.accept().unwrap();
-        client.read(&mut [0; 1024]).unwrap();
-        testkit::poll::moment(3_500);
+        assert!(client.read(&mut [0; 1024]).unwrap() > 0);
+        testkit::poll::moment(5_500);
         client.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n[]").unwrap();
     });
     let said = world().run(&["schema", "list", "--url", &format!("http://me:secret@{address}")]);
     answering.join().unwrap();
-    let told = format!("the registry at http://{address} has not answered for 3 s; it is given 60 s\n");
+    let told = format!("the registry at http://{address} has not answered for 5 s; it is given 60 s\n");
     assert!(said.stderr.contains(&told), "{}", said.stderr);
     assert!(!format!("{}{}", said.stdout, said.stderr).contains("secret"));
     said.expect_success();

@@ -1,6 +1,9 @@
 //! StreamsGroupHeartbeat: joining, staying, leaving, and what a member is told.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use kafka_protocol::ResponseError;
 use tokio::time::Instant;
@@ -111,17 +114,17 @@ impl Heartbeat {
         let has_regex = |topology: &Topology| {
             topology.subtopologies.values().any(|one| !one.source_topic_regex.is_empty())
         };
-        match () {
-            () if self.instance_id.is_some() => invalid("Static membership is not yet supported."),
-            () if self.tells_offsets => invalid("TaskOffsets are not supported yet."),
-            () if self.tells_end_offsets => invalid("TaskEndOffsets are not supported yet."),
-            () if self.warmup.as_ref().is_some_and(|tasks| !tasks.is_empty()) => {
-                invalid("WarmupTasks are not supported yet.")
-            }
-            () if topology.is_some_and(has_regex) => {
-                invalid("Regular expressions for source topics are not supported yet.")
-            }
-            () => Ok(()),
+        let has_warmup = self.warmup.as_ref().is_some_and(|tasks| !tasks.is_empty());
+        let unsupported = [
+            (self.instance_id.is_some(), "Static membership is not yet supported."),
+            (self.tells_offsets, "TaskOffsets are not supported yet."),
+            (self.tells_end_offsets, "TaskEndOffsets are not supported yet."),
+            (has_warmup, "WarmupTasks are not supported yet."),
+            (topology.is_some_and(has_regex), "Regular expressions for source topics are not supported yet."),
+        ];
+        match unsupported.into_iter().find(|(is_asked, _)| *is_asked) {
+            Some((_, reason)) => invalid(reason),
+            None => Ok(()),
         }
     }
 
@@ -336,7 +339,7 @@ impl Streams {
     /// The partitions that these tasks read.
     fn read_by(&self, tasks: &Tasks, layout: &dyn Layout) -> Vec<(String, Vec<i32>)> {
         let Some(topology) = &self.topology else { return vec![] };
-        let inputs = |(id, numbers): (&String, &std::collections::BTreeSet<i32>)| {
+        let inputs = |(id, numbers): (&String, &BTreeSet<i32>)| {
             let topics = topology.subtopologies.get(id).into_iter().flat_map(|one| one.inputs());
             let each = topics.filter_map(|topic| {
                 let (_, count) = layout.find(topic)?;
@@ -353,8 +356,8 @@ fn invalid<T>(reason: impl Into<String>) -> Result<T, Refused> {
 }
 
 fn check_topology(topology: &Topology) -> Result<(), Refused> {
-    let changelogs = topology.subtopologies.values().flat_map(|one| &one.state_changelog_topics);
-    let Some(topic) = { changelogs }.find(|topic| topic.partitions != 0) else { return Ok(()) };
+    let mut changelogs = topology.subtopologies.values().flat_map(|one| &one.state_changelog_topics);
+    let Some(topic) = changelogs.find(|topic| topic.partitions != 0) else { return Ok(()) };
     let reason = format!(
         "Changelog topic {} must have an undefined partition count, but it is set to {}.",
         topic.name, topic.partitions

@@ -316,10 +316,10 @@ impl Streams {
         let version = layout.version();
         let looked = self.layout_version == Some(version) && self.configured.is_some();
         let Some(topology) = self.topology.as_ref().filter(|_| !looked) else { return Ok(false) };
-        let hash = hash(topology.required_topics().into_iter().filter_map(|name| layout.find(name)));
-        let mut changed = std::mem::replace(&mut self.heading.metadata_hash, hash) != hash;
         let configured = topology.configure(layout)?;
+        let hash = hash(topology.required_topics().into_iter().filter_map(|name| layout.find(name)));
         let validated = if configured.trouble.is_none() { topology.epoch } else { -1 };
+        let mut changed = std::mem::replace(&mut self.heading.metadata_hash, hash) != hash;
         changed |= std::mem::replace(&mut self.heading.validated_topology_epoch, validated) != validated;
         self.configured = Some(configured);
         self.layout_version = Some(version);
