@@ -13,6 +13,8 @@ use std::{
 };
 
 use bytes::{Buf, Bytes, BytesMut};
+#[cfg(target_os = "linux")]
+use socket2::SockRef;
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, Interest, WriteHalf, split},
     net::{TcpStream, tcp::OwnedWriteHalf},
@@ -167,9 +169,8 @@ fn is_near(local: IpAddr, client: IpAddr) -> bool {
 /// timer for each packet: to a client on this machine that halves what it gets, and takes most of the time.
 #[cfg(target_os = "linux")]
 fn send_unpaced(stream: &TcpStream) {
-    use nix::sys::socket::{setsockopt, sockopt::TcpCongestion};
     // Every Linux has it, and lets everybody choose it.
-    setsockopt(stream, TcpCongestion, &"reno".into()).ok();
+    SockRef::from(stream).set_tcp_congestion(b"reno").ok();
 }
 
 #[cfg(not(target_os = "linux"))]
@@ -415,13 +416,12 @@ mod tests {
     #[cfg(target_os = "linux")]
     #[tokio::test]
     async fn to_a_near_client_nothing_is_paced() {
-        use nix::sys::socket::{getsockopt, sockopt::TcpCongestion};
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (client, accepted) =
             tokio::join!(TcpStream::connect(listener.local_addr().unwrap()), listener.accept());
         let (stream, _client) = (accepted.unwrap().0, client.unwrap());
         send_unpaced(&stream);
-        let chosen = getsockopt(&stream, TcpCongestion).unwrap();
-        assert_eq!(chosen.to_string_lossy().trim_end_matches('\0'), "reno");
+        let chosen = SockRef::from(&stream).tcp_congestion().unwrap();
+        assert_eq!(String::from_utf8_lossy(&chosen).trim_end_matches('\0'), "reno");
     }
 }

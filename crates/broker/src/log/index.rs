@@ -18,6 +18,8 @@ const OFFSET_ENTRY_BYTES: usize = 8;
 const TIME_ENTRY_BYTES: usize = 12;
 /// A search stops halving here and reads the rest.
 const SEARCH_ENTRIES: u64 = 256;
+/// So many entries around a place that was looked for are kept for who goes on from there.
+const NEAR_COUNT: u64 = 64;
 
 /// The last offset of a batch, and where that batch begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -178,6 +180,18 @@ impl<E: Entry> Column<E> {
         Ok((low, high))
     }
 
+    /// Written entries, of which the second to last before is the first, and some behind them.
+    fn near(&self, is_before: impl Fn(&E) -> bool) -> io::Result<Vec<E>> {
+        if self.written_count == 0 {
+            return Ok(vec![]);
+        }
+        let file = File::open(&self.path)?;
+        let (low, high) = self.narrow(&file, &is_before)?;
+        let count = self.read(&file, low, high - low)?.partition_point(&is_before);
+        let first = low + count.saturating_sub(2) as u64;
+        self.read(&file, first, NEAR_COUNT.min(self.written_count - first))
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.last.is_none()
     }
@@ -228,6 +242,8 @@ impl<E: Entry> Column<E> {
 pub(crate) struct Index {
     offsets: Column<OffsetEntry>,
     times: Column<TimeEntry>,
+    /// Written entries around the place that was looked for last.
+    near: Vec<OffsetEntry>,
 }
 
 impl Index {
@@ -240,13 +256,14 @@ impl Index {
         let offsets = offset_path(dir, base_offset, INDEX);
         let times = offset_path(dir, base_offset, TIME_INDEX);
         Ok(Self {
+            near: Vec::new(),
             offsets: if is_there(INDEX) { Column::open(offsets)? } else { Column::missing(offsets) },
             times: if is_there(TIME_INDEX) { Column::open(times)? } else { Column::missing(times) },
         })
     }
 
     pub(crate) fn at(offsets: PathBuf, times: PathBuf) -> io::Result<Self> {
-        Ok(Self { offsets: Column::open(offsets)?, times: Column::open(times)? })
+        Ok(Self { offsets: Column::open(offsets)?, times: Column::open(times)?, near: Vec::new() })
     }
 
     pub(crate) fn last_offset(&self) -> Option<OffsetEntry> {
@@ -299,6 +316,24 @@ impl Index {
     pub(crate) fn position_before(&self, offset: u32) -> io::Result<u64> {
         let entry = self.offsets.last_before(|entry| entry.offset <= offset)?;
         Ok(entry.map_or(0, |entry| u64::from(entry.position)))
+    }
+
+    /// The second to last of the noted batches that begin no later than `position` and end before `offset`: as the next one does too,
+    /// all of it lies before both.
+    pub(crate) fn close_to(&mut self, position: u64, offset: u32) -> io::Result<Option<OffsetEntry>> {
+        let is_before = |entry: &OffsetEntry| u64::from(entry.position) <= position && entry.offset < offset;
+        let entries = if self.offsets.pending.first().is_some_and(is_before) {
+            &self.offsets.pending
+        } else {
+            let is_known = self.near.first().is_some_and(is_before)
+                && self.near.last().is_some_and(|last| !is_before(last));
+            if !is_known {
+                self.near = self.offsets.near(is_before)?;
+            }
+            &self.near
+        };
+        let last_but_one = entries.partition_point(is_before).checked_sub(2);
+        Ok(last_but_one.map(|at| entries[at]))
     }
 
     /// The offset from which on a record of this time or later may come first.

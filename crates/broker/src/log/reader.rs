@@ -1,6 +1,7 @@
 //! The reading side of a log: by offset, by time, and the start that moves up.
 
 use std::{
+    fs::File,
     io::ErrorKind,
     sync::{Arc, Weak, atomic::Ordering},
 };
@@ -32,7 +33,7 @@ const ATTEMPTS_COUNT_MAX: usize = 8;
 /// Read at once when a whole log is.
 const REPLAY_BYTES_MAX: usize = 1 << 20;
 const HINTS_COUNT: usize = 4;
-/// Less is copied sooner than it is looked for batch by batch; so are batches that are small.
+/// Less is copied sooner than it is looked for; and batches that are small are not looked for one by one.
 const LOCATED_BYTES_MIN: u64 = 64 << 10;
 const LOCATED_BATCH_BYTES_MIN: usize = 4 << 10;
 pub(crate) const START_OFFSET: &str = "start-offset";
@@ -140,16 +141,14 @@ impl Log {
             return None;
         }
         let file = segment.file().ok()?;
-        let (mut end, mut next_offset) = (start, offset);
+        let until = visible.min(start + limit.bytes_max as u64);
+        let skipped = skip(segment, &file, until, limit.before).filter(|(end, _)| *end > start);
+        let (mut end, mut next_offset) = skipped.unwrap_or((start, offset));
         while end < visible {
-            let header = files::read_at(&file, end, BATCH_HEADER_BYTES, Wait::No).ok()?;
-            let header = BatchHeader::parse(&header).ok()?;
+            let header = header_at(&file, end)?;
             let after = end.saturating_add(header.size_bytes() as u64);
-            if header.size_bytes() < LOCATED_BATCH_BYTES_MIN {
-                return None;
-            }
-            let is_too_far = after - start > limit.bytes_max as u64 || after > visible;
-            if is_too_far || header.base_offset >= limit.before {
+            let is_small = header.size_bytes() < LOCATED_BATCH_BYTES_MIN;
+            if is_small || after > until || header.base_offset >= limit.before {
                 break;
             }
             (end, next_offset) = (after, header.next_offset());
@@ -393,6 +392,21 @@ impl Log {
 enum Trouble {
     Disk(Arc<Segment>, std::io::Error),
     Log(LogError),
+}
+
+/// Where a batch ends that is close to `until`, by the index, and the offset behind it: what lies before is not looked at.
+fn skip(segment: &Segment, file: &File, until: u64, before: i64) -> Option<(u64, i64)> {
+    let known = segment.index.lock().close_to(until, segment.relative(before)).ok()??;
+    let position = u64::from(known.position);
+    let header = header_at(file, position)?;
+    let is_it = segment.relative(header.last_offset()) == known.offset;
+    is_it.then(|| (position.saturating_add(header.size_bytes() as u64), header.next_offset()))
+}
+
+/// `None`: it is on the disk alone, or there is none.
+fn header_at(file: &File, position: u64) -> Option<BatchHeader> {
+    let header = files::read_at(file, position, BATCH_HEADER_BYTES, Wait::No).ok()?;
+    BatchHeader::parse(&header).ok()
 }
 
 /// Keeps the disk at work for a reader that had to wait for it once: what lies behind `position` is on its way, up to

@@ -73,13 +73,35 @@ fn who_goes_on_is_shown_where_records_lie() {
     let stopped = wait(log.read(20, ReadLimit { bytes_max: 25_000, ..ALL })).unwrap().next_offset;
     let before = log.locate(stopped, ReadLimit { before: stopped + 5, ..limit }).unwrap();
     assert_eq!(before.next_offset, stopped + 5);
-    // Small batches are copied sooner.
-    let small = logs.log("small", 0, LogOptions::default()).unwrap();
-    for _ in 0..200 {
-        append(&small, batch(&[&"x".repeat(1_000)])).unwrap();
+}
+
+#[test]
+fn of_small_batches_the_index_says_where_they_lie() {
+    let world = World::new();
+    let logs = world.start();
+    let limit = ReadLimit { bytes_max: 200_000, ..ALL };
+    // Of the indices, the first is in memory as a whole, of the second 512 entries are in the file, and the third has none.
+    for (name, index_interval_bytes, ends_at) in
+        [("few", 4_096, 800), ("all", 0, 1_100), ("none", u64::MAX, 0)]
+    {
+        let log = logs.log(name, 0, LogOptions { index_interval_bytes, ..LogOptions::default() }).unwrap();
+        for _ in 0..1_200 {
+            append(&log, batch(&[&"x".repeat(1_000)])).unwrap();
+        }
+        let first = wait(log.read(0, limit)).unwrap().next_offset;
+        let mut offset = first;
+        while let Some(found) = log.locate(offset, limit) {
+            let read = wait(log.read(offset, limit)).unwrap();
+            assert!(read.records.starts_with(&found.slice.read().unwrap()), "{name}: {offset}");
+            assert!(
+                (0..16).contains(&(read.next_offset - found.next_offset)),
+                "{name}: {found:?}, {}",
+                read.next_offset
+            );
+            offset = found.next_offset;
+        }
+        assert!(if ends_at == 0 { offset == first } else { offset > ends_at }, "{name}: {offset}");
     }
-    let next = wait(small.read(0, ReadLimit { bytes_max: 10_000, ..ALL })).unwrap().next_offset;
-    assert!(small.locate(next, limit).is_none());
 }
 
 #[test]
