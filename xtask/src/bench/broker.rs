@@ -22,7 +22,7 @@ use crate::run::quiet;
 const ROUNDS: usize = 5;
 
 /// Of the memory that is free, so much is left to others.
-const KEPT_KIB: usize = 1 << 20;
+const KEPT_BYTES: usize = 1 << 30;
 
 /// Records of so many bytes, and how many make a run of about a second.
 const SIZES: &[(&str, usize, u64)] =
@@ -128,13 +128,19 @@ pub fn run() -> Result<()> {
     publish("broker", "what a broker is asked for", &format!("{note}{ahead}"), &lines)
 }
 
-/// Has all free memory once: a virtual machine is given a page by its host when it is touched first, and until then a copy into it is a
-/// tenth as fast. Whose turn that would be, is chance.
+/// Writes the free memory once, but for `KEPT_BYTES`: a virtual machine is given a page by its host when it is touched first, and until then
+/// a copy into it is a tenth as fast. Which side would pay for that is chance.
 fn touch_memory() -> Result<()> {
     let said = fs::read_to_string("/proc/meminfo")?;
     let free = said.lines().find_map(|line| line.strip_prefix("MemFree:")?.trim().strip_suffix(" kB"));
-    let free_kib: usize = free.context("no MemFree in /proc/meminfo")?.parse()?;
-    std::hint::black_box(vec![1_u8; free_kib.saturating_sub(KEPT_KIB) << 10]);
+    let free_bytes = free.context("no MemFree in /proc/meminfo")?.parse::<usize>()? << 10;
+    let group = |name: &str| -> Option<usize> {
+        fs::read_to_string(format!("/sys/fs/cgroup/memory.{name}")).ok()?.trim().parse().ok()
+    };
+    // A container may have less than the machine.
+    let allowed_bytes =
+        group("max").map_or(usize::MAX, |max| max.saturating_sub(group("current").unwrap_or(max)));
+    std::hint::black_box(vec![1_u8; free_bytes.min(allowed_bytes).saturating_sub(KEPT_BYTES)]);
     Ok(())
 }
 

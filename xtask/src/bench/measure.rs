@@ -5,10 +5,14 @@ use std::{
     io::{Read, Write},
     net::TcpStream,
     process::{Command, Stdio},
+    sync::mpsc::{self, RecvTimeoutError, Sender},
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, ensure};
+
+/// Nothing that is measured takes as long.
+const WHOLE_MAX: Duration = Duration::from_secs(3600);
 
 /// What one or several processes used.
 #[derive(Debug, Clone, Copy, Default)]
@@ -86,6 +90,7 @@ pub fn whole(command: &mut Command) -> Result<Ended> {
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
     let (mut stdout, mut stderr) =
         (child.stdout.take().context("a pipe")?, child.stderr.take().context("a pipe")?);
+    let _watch = watch(child.id());
     let errors = std::thread::spawn(move || {
         let mut text = String::new();
         stderr.read_to_string(&mut text).ok();
@@ -109,6 +114,18 @@ pub fn whole(command: &mut Command) -> Result<Ended> {
     let of = |time: libc::timeval| time.tv_sec as f64 + time.tv_usec as f64 / 1e6;
     let cpu_seconds = of(usage.ru_utime) + of(usage.ru_stime);
     Ok(Ended { seconds, memory_mib_max: usage.ru_maxrss as f64 / 1024.0, cpu_seconds, stdout: text })
+}
+
+/// Kills a process after `WHOLE_MAX`, unless what this gives is dropped before: who waits for what never comes would hold up the bench.
+fn watch(pid: u32) -> Sender<()> {
+    let (ended, end) = mpsc::channel();
+    std::thread::spawn(move || {
+        if end.recv_timeout(WHOLE_MAX) == Err(RecvTimeoutError::Timeout) {
+            let pid = nix::unistd::Pid::from_raw(pid as i32);
+            nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).ok();
+        }
+    });
+    ended
 }
 
 /// The middle one.

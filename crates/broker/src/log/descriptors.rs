@@ -87,10 +87,12 @@ impl Slot {
         self.retired.store(true, Ordering::SeqCst);
     }
 
-    /// Closes the file if nobody asked for it since the last call.
-    pub(crate) fn close_if_idle(&self) {
-        if !self.used.swap(false, Ordering::Relaxed) {
+    /// Closes the file if nobody asked for it since the last call. Says whether nobody did.
+    pub(crate) fn close_if_idle(&self) -> bool {
+        let is_idle = !self.used.swap(false, Ordering::Relaxed);
+        if is_idle {
             *self.file.lock() = None;
         }
+        is_idle
     }
 }

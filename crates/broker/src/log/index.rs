@@ -19,7 +19,7 @@ const TIME_ENTRY_BYTES: usize = 12;
 /// A search stops halving here and reads the rest.
 const SEARCH_ENTRIES: u64 = 256;
 /// So many entries around a place that was looked for are kept for who goes on from there.
-const NEAR_COUNT: u64 = 64;
+const NEAR_COUNT: u64 = 512;
 
 /// The last offset of a batch, and where that batch begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -188,7 +188,7 @@ impl<E: Entry> Column<E> {
         let file = File::open(&self.path)?;
         let (low, high) = self.narrow(&file, &is_before)?;
         let count = self.read(&file, low, high - low)?.partition_point(&is_before);
-        let first = low + count.saturating_sub(2) as u64;
+        let first = (low + count as u64).saturating_sub(2);
         self.read(&file, first, NEAR_COUNT.min(self.written_count - first))
     }
 
@@ -334,6 +334,11 @@ impl Index {
         };
         let last_but_one = entries.partition_point(is_before).checked_sub(2);
         Ok(last_but_one.map(|at| entries[at]))
+    }
+
+    /// Gives the memory back that `close_to` keeps.
+    pub(crate) fn forget_near(&mut self) {
+        self.near = Vec::new();
     }
 
     /// The offset from which on a record of this time or later may come first.

@@ -106,7 +106,9 @@ impl Segment {
 
     /// Closes the file if nobody asked for it since the last call.
     pub(crate) fn close_if_idle(&self) {
-        self.slot.close_if_idle();
+        if self.slot.close_if_idle() {
+            self.index.lock().forget_near();
+        }
     }
 
     /// Writes at the file's end. If it fails, a part may be there.
