@@ -285,15 +285,19 @@ impl Access {
     }
 }
 
-/// An address as it may be shown.
+/// An address as it may be shown. What has an `@` but no user may have a password with a `/` or `#` that should have been escaped:
+/// then only what lies behind is shown.
 pub fn without_user(url: &str) -> String {
+    let Some((before, behind)) = url.rsplit_once('@') else { return url.to_owned() };
+    let authority = before.split_once("://").map_or(before, |(_, authority)| authority);
     match url::Url::parse(url) {
         Ok(mut parsed) if !parsed.username().is_empty() || parsed.password().is_some() => {
             parsed.set_username("").ok();
             parsed.set_password(None).ok();
             parsed.to_string().trim_end_matches('/').to_owned()
         }
-        _ => url.to_owned(),
+        Ok(_) if !authority.contains(':') => url.to_owned(),
+        _ => format!("***@{behind}"),
     }
 }
 
@@ -305,6 +309,11 @@ mod tests {
     fn addresses_are_safe_to_show() {
         assert_eq!(without_user("http://me:secret@host:8081"), "http://host:8081");
         assert_eq!(without_user("http://host:8081"), "http://host:8081");
+        assert_eq!(without_user("s3://lake/mail@noon"), "s3://lake/mail@noon");
+        for wrong in ["http://me:sec/ret@host:8081", "http://me:12#3@host:8081", "me:secret@host:8081"] {
+            assert_eq!(without_user(wrong), "***@host:8081");
+        }
+        assert_eq!(without_user("http://me:secret@host:99999"), "***@host:99999");
     }
 
     #[test]

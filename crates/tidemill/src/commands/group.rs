@@ -100,18 +100,33 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     }
 }
 
-/// What the client tells as little of as of a group that is not there.
-const OTHER_PROTOCOLS: &str = "share or streams";
+/// The protocol by which a group's partitions are shared out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Protocol {
+    Classic,
+    Consumer,
+    /// Of these the client learns no more than that they are there.
+    ShareOrStreams,
+}
 
-/// A group of either protocol, and who is in it.
+impl Protocol {
+    fn name(self) -> &'static str {
+        match self {
+            Protocol::Classic => "classic",
+            Protocol::Consumer => "consumer",
+            Protocol::ShareOrStreams => "share or streams",
+        }
+    }
+}
+
+/// A group, and who is in it; `None`: that is not told.
 struct Group {
     name: String,
-    state: String,
-    /// The protocol by which partitions are shared out.
-    protocol: &'static str,
-    protocol_type: String,
-    assignor: String,
-    members: Vec<Member>,
+    state: Option<String>,
+    protocol: Protocol,
+    protocol_type: Option<String>,
+    assignor: Option<String>,
+    members: Option<Vec<Member>>,
 }
 
 impl Group {
@@ -124,28 +139,25 @@ impl Group {
         };
         Group {
             name: group.name().to_owned(),
-            state: group.state().to_owned(),
-            protocol: "classic",
-            protocol_type: group.protocol_type().to_owned(),
-            assignor: group.protocol().to_owned(),
-            members: group.members().iter().map(member).collect(),
+            state: Some(group.state().to_owned()),
+            protocol: Protocol::Classic,
+            protocol_type: Some(group.protocol_type().to_owned()),
+            assignor: Some(group.protocol().to_owned()),
+            members: Some(group.members().iter().map(member).collect()),
         }
-    }
-
-    /// `None`: that is not told.
-    fn members_count(&self) -> Option<usize> {
-        (self.protocol != OTHER_PROTOCOLS).then_some(self.members.len())
     }
 
     fn of_another_kind(name: String) -> Group {
-        Group {
-            name,
-            state: "-".to_owned(),
-            protocol: OTHER_PROTOCOLS,
-            protocol_type: String::new(),
-            assignor: String::new(),
-            members: vec![],
-        }
+        let protocol = Protocol::ShareOrStreams;
+        Group { name, state: None, protocol, protocol_type: None, assignor: None, members: None }
+    }
+
+    fn members_count(&self) -> Option<usize> {
+        self.members.as_ref().map(Vec::len)
+    }
+
+    fn members(&self) -> &[Member] {
+        self.members.as_deref().unwrap_or_default()
     }
 }
 
@@ -168,15 +180,15 @@ fn groups(cluster: &Cluster, name: Option<&str>) -> Result<Vec<Group>, Error> {
         }
         groups.push(Group {
             name,
-            state: described.state,
-            protocol: "consumer",
-            protocol_type: "consumer".to_owned(),
-            assignor: described.assignor,
-            members: described.members,
+            state: Some(described.state),
+            protocol: Protocol::Consumer,
+            protocol_type: Some("consumer".to_owned()),
+            assignor: Some(described.assignor),
+            members: Some(described.members),
         });
     }
-    // Who is asked of by name may be nobody.
-    if name.is_some() && !others.is_empty() {
+    // Who is asked of by name may be nobody, and who was there may be deleted by now.
+    if !others.is_empty() {
         let all = tokio::task::block_in_place(|| reader.fetch_group_list(None, WAIT))
             .map_err(|error| cluster.failed(error))?;
         others.retain(|name| all.groups().iter().any(|group| group.name() == name));
@@ -192,7 +204,7 @@ fn list(args: &List, context: &Context) -> Result<(), Failure> {
     if context.is_json() {
         let row = |group: &Group| {
             json!({"group": group.name, "state": group.state, "protocol_type": group.protocol_type,
-                "group_protocol": group.protocol, "members": group.members_count()})
+                "group_protocol": group.protocol.name(), "members": group.members_count()})
         };
         println!("{}", Value::Array(groups.iter().map(row).collect()));
         return Ok(());
@@ -202,8 +214,14 @@ fn list(args: &List, context: &Context) -> Result<(), Failure> {
         return Ok(());
     }
     let row = |group: &Group| {
-        let count = group.members_count().map_or_else(|| "-".to_owned(), |count| count.to_string());
-        vec![group.name.clone(), group.state.clone(), group.protocol.to_owned(), count]
+        let or_dash = |told: Option<String>| told.unwrap_or_else(|| "-".to_owned());
+        let count = group.members_count().map(|count| count.to_string());
+        vec![
+            group.name.clone(),
+            or_dash(group.state.clone()),
+            group.protocol.name().to_owned(),
+            or_dash(count),
+        ]
     };
     let rows: Vec<Vec<String>> = groups.iter().map(row).collect();
     print!("{}", table(&["GROUP", "STATE", "PROTOCOL", "MEMBERS"], &rows));
@@ -231,16 +249,16 @@ fn describe(args: &Describe, context: &Context) -> Result<(), Failure> {
         println!("{}", described_json(group, &lags));
         return Ok(());
     }
-    match group.protocol {
-        OTHER_PROTOCOLS => println!("group {} is a share group or a streams group", group.name),
-        protocol => println!("group {} is {}, by the {protocol} protocol", group.name, group.state),
+    match &group.state {
+        None => println!("group {} is a share group or a streams group", group.name),
+        Some(state) => println!("group {} is {state}, by the {} protocol", group.name, group.protocol.name()),
     }
-    if !group.members.is_empty() {
+    if !group.members().is_empty() {
         let row = |member: &Member| {
             let host = member.host.trim_start_matches('/').to_owned();
             vec![member.id.clone(), member.client_id.clone(), host]
         };
-        let rows: Vec<Vec<String>> = group.members.iter().map(row).collect();
+        let rows: Vec<Vec<String>> = group.members().iter().map(row).collect();
         print!("\n{}", table(&["MEMBER", "CLIENT", "HOST"], &rows));
     }
     if !lags.is_empty() {
@@ -270,8 +288,8 @@ fn described_json(group: &Group, lags: &[Lag]) -> Value {
             "lag": lag.lag, "metadata": lag.metadata, "member": lag.member})
     };
     json!({
-        "group": group.name, "state": group.state, "group_protocol": group.protocol, "protocol": group.assignor,
-        "members": group.members.iter().map(member).collect::<Vec<_>>(),
+        "group": group.name, "state": group.state, "group_protocol": group.protocol.name(), "protocol": group.assignor,
+        "members": group.members.as_ref().map(|members| members.iter().map(member).collect::<Vec<_>>()),
         "offsets": lags.iter().map(offset).collect::<Vec<_>>(),
         "lag": lags.iter().filter_map(|lag| lag.lag).sum::<i64>(),
     })
@@ -280,7 +298,7 @@ fn described_json(group: &Group, lags: &[Lag]) -> Value {
 fn lags(cluster: &Cluster, group: &Group) -> Result<Vec<Lag>, Error> {
     let consumer = cluster.consumer(&group.name)?;
     let mut assigned: BTreeMap<(String, i32), String> = BTreeMap::new();
-    for member in &group.members {
+    for member in group.members() {
         for place in &member.partitions {
             assigned.insert(place.clone(), member.id.clone());
         }

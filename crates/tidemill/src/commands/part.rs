@@ -87,6 +87,10 @@ mod tests {
         assert_eq!(part.url(), "http://127.0.0.1:8081");
         let below = part.below(["subjects", "a/b"]).expect("an address");
         assert_eq!(below.as_str(), "http://me:secret@127.0.0.1:8081/subjects/a%2Fb");
-        assert!(Part::at("the registry", "nowhere", SILENCE).below(["subjects"]).is_err());
+        let wrong = Part::at("the registry", "http://me:sec/ret@127.0.0.1:8081", SILENCE);
+        assert_eq!(
+            (wrong.below(["subjects"]).is_err(), wrong.url()),
+            (true, "***@127.0.0.1:8081".to_owned())
+        );
     }
 }

@@ -14,6 +14,7 @@ use std::{
 
 use base::{Clock, ContractKind, Schema, SystemClock};
 use clap::Parser;
+use cloud::registry::without_user;
 use connectors::files;
 use engine::checkpoints::{FileCheckpoints, replace};
 use formats::avro_schema_text;
@@ -22,7 +23,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use super::{Args, hindrance::Hindrance, input::Input, stores};
+use super::{Args, hindrance::Hindrance, input::Input};
 use crate::context::{Context, Failure, GlobalArgs};
 
 #[derive(Debug, Default, clap::Args)]
@@ -147,7 +148,7 @@ impl State {
             id: id.clone(),
             arguments,
             began_ms: now_ms,
-            target: stores::hidden(target),
+            target: without_user(target),
             inputs: Vec::new(),
             remote: Vec::new(),
             topic_id: None,

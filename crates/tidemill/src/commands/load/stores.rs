@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use base::Value;
+use cloud::registry::without_user;
 use connectors::{
     Connector, Selection, Settings, TableForm,
     crossing::Rekeyed,
@@ -15,7 +16,6 @@ use connectors::{
 use engine::Stage;
 use project::Connection;
 use serde_json::json;
-use url::Url;
 
 use super::{
     Args, Prepared, Write, contract_text,
@@ -114,7 +114,7 @@ struct Address<'a> {
 
 impl Address<'_> {
     fn refuse(&self) -> Failure {
-        Box::new(LoadError::Target { target: hidden(self.text) })
+        Box::new(LoadError::Target { target: without_user(self.text) })
     }
 
     /// The connection, where it is one of this type.
@@ -124,7 +124,7 @@ impl Address<'_> {
             return Ok(Some(connection));
         }
         let reason = format!("connection {} is of type {}", connection.id, connection.conn_type());
-        Err(Box::new(LoadError::Connection { target: hidden(self.text), reason }))
+        Err(Box::new(LoadError::Connection { target: without_user(self.text), reason }))
     }
 
     /// What stands behind the first slash, in one word.
@@ -190,18 +190,6 @@ impl Address<'_> {
 
 fn settings<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Settings {
     pairs.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
-}
-
-/// An address as it may be printed: without whom it signs in as.
-pub(super) fn hidden(text: &str) -> String {
-    match (Url::parse(text), text.rsplit_once('@')) {
-        (Ok(mut url), Some(_)) if url.password().is_some() => {
-            url.set_password(Some("***")).ok();
-            url.to_string()
-        }
-        (Err(_), Some((_, behind))) => format!("***@{behind}"),
-        _ => text.to_owned(),
-    }
 }
 
 pub(super) async fn prepare(
