@@ -105,7 +105,7 @@ pub struct Options {
     pub group_streams_assignment_interval_ms: u32,
     /// How long an empty streams group's first member waits for others (`group.streams.initial.rebalance.delay.ms`).
     pub group_streams_initial_rebalance_delay_ms: u32,
-    /// Standbys of each task that keeps something (`group.streams.num.standby.replicas`).
+    /// Standby replicas of each stateful task (`group.streams.num.standby.replicas`).
     pub group_streams_num_standby_replicas: u32,
     /// Members of one streams group (`group.streams.max.size`).
     pub group_streams_max_size: u32,

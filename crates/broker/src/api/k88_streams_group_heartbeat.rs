@@ -38,6 +38,11 @@ use crate::{
 };
 
 pub const KEY: i16 = 88;
+/// The only one. Who is over his quota of mutations is refused from the first on.
+const KEY_VERSION: i16 = 0;
+/// What is said in it is kept in records.
+const BODY_BYTES_MAX: usize = 1 << 20;
+const TOO_LARGE: &str = "The request is larger than 1 MiB.";
 
 pub const HANDLER: Handler = Handler {
     key: KEY,
@@ -47,6 +52,7 @@ pub const HANDLER: Handler = Handler {
     pipelined: false,
     call: |broker, Call { caller, body }| {
         Box::pin(async move {
+            let is_large = body.len() > BODY_BYTES_MAX;
             let (group_id, beat) = handmade::streams_group_heartbeat(body)?;
             let reply = Reply { version: 0, correlation_id: caller.correlation_id };
             let beat = Heartbeat {
@@ -55,7 +61,10 @@ pub const HANDLER: Handler = Handler {
                 ..beat
             };
             let interval_ms = broker.groups.setting(&group_id, Setting::StreamsHeartbeatInterval);
-            let answer = act(&broker, &group_id, beat, &caller).await;
+            let answer = match is_large {
+                true => Err(Refused::new(ResponseError::InvalidRequest, TOO_LARGE)),
+                false => act(&broker, &group_id, beat, &caller).await,
+            };
             reply.flexible(&body_of(&answer, interval_ms)).map(Step::answer)
         })
     },
@@ -115,7 +124,7 @@ async fn make(broker: &Arc<Broker>, caller: &Caller, missing: &[TopicInfo]) -> O
     if !denied.is_empty() {
         return Some(format!("; Unauthorized to CREATE on topics {}.", denied.join(", ")));
     }
-    let mut mutations = Mutations::of(&broker.quotas, caller, 6);
+    let mut mutations = Mutations::of(&broker.quotas, caller, KEY_VERSION);
     let mut failed = Vec::new();
     for topic in missing {
         match create(broker, &wanted(topic), false, &mut mutations).await {

@@ -23,7 +23,7 @@ use crate::{
         streams::{
             Member, Streams,
             records::{put_assignment, put_endpoint, put_items, put_pairs, put_texts, put_topic},
-            topology::Topology,
+            topology::{Counts, TopicInfo, Topology},
         },
     },
 };
@@ -101,21 +101,30 @@ fn body_of(group: &Streams) -> BytesMut {
         None => out.put_i8(-1),
         Some(topology) => {
             out.put_i8(1);
-            put_topology(&mut out, topology);
+            let configured = group.configured.as_ref().filter(|configured| configured.trouble.is_none());
+            put_topology(&mut out, topology, configured.map(|configured| &configured.partitions));
         }
     }
     put_items(&mut out, &group.members, |out, (id, member)| put_member(out, id, member, group));
     out
 }
 
-fn put_topology(out: &mut BytesMut, topology: &Topology) {
+/// Internal topics with the partitions that they have, where that is known.
+fn put_topology(out: &mut BytesMut, topology: &Topology, counts: Option<&Counts>) {
+    let counted = |topics: &[TopicInfo]| -> Vec<TopicInfo> {
+        let known = |topic: &TopicInfo| counts.and_then(|counts| counts.get(&topic.name)).copied();
+        topics
+            .iter()
+            .map(|topic| TopicInfo { partitions: known(topic).unwrap_or(topic.partitions), ..topic.clone() })
+            .collect()
+    };
     out.put_i32(topology.epoch);
     put_items(out, &topology.subtopologies, |out, (id, one)| {
         put_compact(out, id.as_bytes());
         put_texts(out, &one.source_topics);
         put_texts(out, &one.repartition_sink_topics);
-        put_items(out, &one.state_changelog_topics, put_topic);
-        put_items(out, &one.repartition_source_topics, put_topic);
+        put_items(out, &counted(&one.state_changelog_topics), put_topic);
+        put_items(out, &counted(&one.repartition_source_topics), put_topic);
         put_no_tags(out);
     });
     put_no_tags(out);

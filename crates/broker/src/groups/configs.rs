@@ -231,7 +231,7 @@ impl Setting {
                 "How long the first member of the streams group waits for others before anybody is given a task."
             }
             Setting::StreamsStandbys => {
-                "How many standbys each task of the streams group has that keeps something."
+                "How many standby replicas each stateful task of the streams group has."
             }
             Setting::StreamsSessionTimeout => {
                 "How long a member of the streams group may be silent before it is removed."

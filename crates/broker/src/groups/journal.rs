@@ -8,7 +8,6 @@ use std::{
 };
 
 use bytes::Bytes;
-use indexmap::IndexMap;
 use kafka_protocol::ResponseError;
 use tokio::{
     sync::{mpsc, oneshot},
@@ -32,8 +31,10 @@ use crate::{
 };
 
 pub const OFFSETS_TOPIC: &str = "__consumer_offsets";
-/// Changes written as one batch: bounds the batch's size (a commit's metadata has at most some KiB).
-const ENTRIES_PER_BATCH_MAX: usize = 256;
+/// Changes taken at once.
+const ENTRIES_PER_WRITE_MAX: usize = 256;
+/// A batch with as much takes no further change.
+const BATCH_BYTES_FULL: usize = 512 << 10;
 /// A batch that a real Kafka compressed is unpacked to at most this.
 const BATCH_BYTES_MAX: usize = 64 << 20;
 
@@ -137,7 +138,7 @@ impl Entry {
 /// Writes until every sender is gone.
 pub async fn run(broker: Arc<Broker>, mut inbox: mpsc::UnboundedReceiver<Entry>) {
     let mut waiting = Vec::new();
-    while inbox.recv_many(&mut waiting, ENTRIES_PER_BATCH_MAX).await > 0 {
+    while inbox.recv_many(&mut waiting, ENTRIES_PER_WRITE_MAX).await > 0 {
         let outcomes = write(&broker, &waiting).await;
         for (entry, outcome) in waiting.drain(..).zip(outcomes) {
             broker.groups.applied(entry, outcome);
@@ -161,29 +162,57 @@ impl Entry {
     }
 }
 
-/// Appends one batch for each partition and producer.
+/// Records that become one batch: of one partition, and one producer.
+struct Filling {
+    of: (usize, Option<Producer>),
+    records: Vec<KeyValue>,
+    bytes: usize,
+}
+
+/// Appends a batch for each partition and producer, and more where there is much. An entry's records stay in one.
 async fn write(broker: &Arc<Broker>, entries: &[Entry]) -> Vec<Result<Place, ResponseError>> {
     let topic = match broker.offsets_topic().await {
         Ok(topic) => topic,
         Err(error) => return vec![Err(error); entries.len()],
     };
-    let mut batches: IndexMap<(usize, Option<Producer>), Vec<KeyValue>> = IndexMap::new();
-    let mut places = Vec::with_capacity(entries.len());
-    for entry in entries {
-        let batch = (partition_for(&entry.group, topic.partitions.len()), entry.producer());
-        let records = batches.entry(batch).or_default();
-        places.push((batch, records.len() as i64));
-        records.extend(entry.records());
+    let (batches, places) = fill(entries, topic.partitions.len());
+    let mut outcomes = Vec::with_capacity(batches.len());
+    for Filling { of: (partition, producer), records, .. } in batches {
+        let first = append(&topic.partitions[partition], records, producer, broker.now_ms()).await;
+        outcomes.push(first.map(|first_offset| Place { partition, first_offset }));
     }
-    let mut outcomes = HashMap::new();
-    for ((partition, producer), records) in batches {
-        let outcome = append(&topic.partitions[partition], records, producer, broker.now_ms()).await;
-        outcomes.insert((partition, producer), outcome);
-    }
-    let place = |(batch, index): ((usize, Option<Producer>), i64)| {
-        outcomes[&batch].map(|first| Place { partition: batch.0, first_offset: first + index })
+    let place = |(batch, index): (usize, i64)| {
+        outcomes[batch]
+            .map(|Place { partition, first_offset }| Place { partition, first_offset: first_offset + index })
     };
     places.into_iter().map(place).collect()
+}
+
+/// The batches, and for each entry in which one it is, and behind how many records.
+fn fill(entries: &[Entry], partitions_count: usize) -> (Vec<Filling>, Vec<(usize, i64)>) {
+    let mut batches: Vec<Filling> = Vec::new();
+    let mut open: HashMap<(usize, Option<Producer>), usize> = HashMap::new();
+    let mut places = Vec::with_capacity(entries.len());
+    for entry in entries {
+        let of = (partition_for(&entry.group, partitions_count), entry.producer());
+        let place = match open.get(&of) {
+            Some(place) if batches[*place].bytes < BATCH_BYTES_FULL => *place,
+            _ => {
+                batches.push(Filling { of, records: Vec::new(), bytes: 0 });
+                open.insert(of, batches.len() - 1);
+                batches.len() - 1
+            }
+        };
+        let batch = &mut batches[place];
+        places.push((place, batch.records.len() as i64));
+        let records = entry.records();
+        batch.bytes += records
+            .iter()
+            .map(|(key, value)| key.len() + value.as_ref().map_or(0, Bytes::len))
+            .sum::<usize>();
+        batch.records.extend(records);
+    }
+    (batches, places)
 }
 
 /// Gives the offset of the first record.
@@ -352,7 +381,32 @@ fn apply_part<S: Default>(
 
 #[cfg(test)]
 mod tests {
-    use super::partition_for;
+    use super::*;
+
+    #[test]
+    fn a_batch_has_one_producers_changes_and_ends_once_it_is_large() {
+        let entry = |producer: Option<i64>, count: usize, metadata_bytes: usize| {
+            let metadata: Arc<str> = "m".repeat(metadata_bytes).into();
+            let committed =
+                Committed { offset: 1, leader_epoch: -1, metadata, commit_timestamp_ms: 0, record_offset: 0 };
+            let each = (0..count).map(|partition| (("t".into(), partition as i32), committed.clone()));
+            let change = match producer {
+                None => Change::Offsets(each.map(|(place, committed)| (place, Some(committed))).collect()),
+                Some(id) => {
+                    Change::Unsettled { producer: Producer { id, epoch: 0 }, offsets: each.collect() }
+                }
+            };
+            Entry { group: "g".into(), change, done: None }
+        };
+        let small = || entry(None, 1, 0);
+        let sent =
+            [small(), entry(Some(1), 2, 0), small(), entry(None, 150, 4_000), small(), entry(Some(1), 1, 0)];
+        let (batches, places) = fill(&sent, 1);
+        let counts: Vec<_> =
+            batches.iter().map(|batch| (batch.of.1.map(|of| of.id), batch.records.len())).collect();
+        assert_eq!(counts, [(None, 152), (Some(1), 3), (None, 1)]);
+        assert_eq!(places, [(0, 0), (1, 0), (0, 1), (0, 2), (2, 0), (1, 2)]);
+    }
 
     /// `"my-group".hashCode()` and the like, by Java.
     #[test]

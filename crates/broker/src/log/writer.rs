@@ -82,7 +82,8 @@ impl Log {
             let batch = batch.map_err(|source| LogError::Batch { log: log(), source })?;
             batch.check_crc().map_err(|source| LogError::Batch { log: log(), source })?;
             let (bytes, bytes_max) = (batch.bytes.len() as u64, u64::from(options.message_bytes_max));
-            if bytes > bytes_max {
+            // What the broker keeps itself is as large as what it is made of: where it could not be written, its group would stand still.
+            if writer != Writer::Broker && bytes > bytes_max {
                 return Err(LogError::BatchTooLarge { log: log(), bytes, bytes_max });
             }
             count += 1;

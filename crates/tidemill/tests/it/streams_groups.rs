@@ -2,11 +2,12 @@
 //! them.
 
 use std::{
-    io::{BufRead, BufReader, Read, Write},
+    io::{BufRead, BufReader, Read},
     path::Path,
-    process::{Child, ChildStdout, Command, Stdio},
+    process::{ChildStdout, Command, Stdio},
 };
 
+use serde_json::Value;
 use testkit::{Java, Seeded, World, poll};
 
 use crate::{
@@ -63,15 +64,16 @@ fn apache_kafka_gives_them_the_same() {
 
 /// Two instances that work until they are told to end.
 struct Working {
-    clients: Child,
+    clients: testkit::Child,
     said: BufReader<ChildStdout>,
 }
 
 impl Working {
     fn begin(java: &Java, address: &str, application: &str) -> Working {
         let mut command = program(java, address, application, &["work"]);
-        let mut clients = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-        let mut said = BufReader::new(clients.stdout.take().unwrap());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut clients = testkit::tied_to_us(command).unwrap();
+        let mut said = BufReader::new(clients.inner().stdout.take().unwrap());
         let mut line = String::new();
         said.read_line(&mut line).unwrap();
         assert_eq!(line, "at work\n");
@@ -80,10 +82,10 @@ impl Working {
 
     #[track_caller]
     fn end(mut self, seed: &str) {
-        self.clients.stdin.take().unwrap().write_all(b"\n").unwrap();
+        drop(self.clients.inner().stdin.take());
         let mut rest = String::new();
         self.said.read_to_string(&mut rest).unwrap();
-        assert!(self.clients.wait().unwrap().success(), "{seed}: {rest}");
+        assert!(self.clients.inner().wait().unwrap().success(), "{seed}: {rest}");
         assert_eq!(rest, "counted: each word once\n", "{seed}");
     }
 }
@@ -111,6 +113,9 @@ fn kafkas_tools_see_the_group() {
     assert!(ours.lines().any(|line| line.split_whitespace().eq(row)), "{ours}");
     let ours = world.ok(&["group", "describe", &group]);
     assert!(ours.contains("is a share group or a streams group") && ours.contains("lag in all: "), "{ours}");
+    let ours: Value =
+        serde_json::from_str(&world.ok(&["group", "describe", &group, "--output", "json"])).unwrap();
+    assert_eq!((&ours["state"], &ours["members"]), (&Value::Null, &Value::Null), "{ours}");
     working.end("no seed");
     let listed = java.tool(GROUPS, &["--bootstrap-server", &kafka, "--list"]).expect_success();
     assert!(listed.lines().any(|line| line.trim() == group), "{listed}");

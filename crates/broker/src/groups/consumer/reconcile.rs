@@ -18,7 +18,7 @@ pub enum Phase {
     Unrevoked,
     /// Something of its target is still held by another.
     Unreleased,
-    /// Stored by a later Kafka: such a member has to join again.
+    /// Stored by a later Kafka: such a member goes on from what it is stored to have.
     Unknown,
 }
 

@@ -74,7 +74,7 @@ struct Sharing<'a> {
     all: Quota,
 }
 
-/// Each member's tasks; `standbys` copies of each that keeps something, on other processes than its own.
+/// Each member's tasks; `standbys` replicas of each stateful one, on other processes than its own.
 pub fn assign<'a>(
     work: &[Work<'a>],
     members: &'a BTreeMap<MemberId, MemberSpec<'a>>,
@@ -102,7 +102,9 @@ impl<'a> Sharing<'a> {
         members: &'a BTreeMap<MemberId, MemberSpec<'a>>,
         standbys: usize,
     ) -> Sharing<'a> {
-        let count = |some: &dyn Fn(&Work<'a>) -> bool| tasks(work, some).len();
+        let count = |some: &dyn Fn(&Work<'a>) -> bool| {
+            work.iter().filter(|one| some(one)).map(|one| one.tasks_count.max(0) as usize).sum::<usize>()
+        };
         let active = count(&|_| true);
         let all = active + standbys * count(&|one| one.is_stateful);
         let mut sharing = Sharing {

@@ -168,7 +168,11 @@ impl Streams {
         let mut changed = self.configure(layout)?;
         let checked = self.check_tasks(beat);
         let id = member_id(&beat.member_id);
-        let held = self.members.get(&id).map(|member| member.standing.assigned.clone());
+        // Whose epoch is over has not heard what it was told last. Kafka does not tell it again.
+        let known = self.members.get(&id).map(|member| &member.standing);
+        let held = known
+            .filter(|standing| standing.epoch == beat.member_epoch)
+            .map(|standing| standing.assigned.clone());
         if checked.is_ok() {
             changed |= self.seat(&id, beat, now);
         }
@@ -181,7 +185,7 @@ impl Streams {
         let delayed = self.retarget_if_due(now);
         self.reconcile(&id, beat.owned().as_ref(), now);
         if beat.shuts_down {
-            self.shut_down_by = Some(id.clone());
+            self.shut_down_by.get_or_insert_with(|| id.clone());
         }
         self.answer(&id, beat, held, delayed, layout, now)
     }
@@ -220,10 +224,10 @@ impl Streams {
     }
 
     fn leave(&mut self, beat: &Heartbeat) -> Result<Answer, Refused> {
-        if beat.shuts_down {
-            self.shut_down_by = Some(member_id(&beat.member_id));
-        }
         self.remove(&beat.member_id).ok_or_else(|| Refused::unknown(&beat.member_id))?;
+        if beat.shuts_down && !self.members.is_empty() {
+            self.shut_down_by.get_or_insert_with(|| member_id(&beat.member_id));
+        }
         Ok(Answer {
             member_id: beat.member_id.clone(),
             member_epoch: beat.member_epoch,
@@ -356,6 +360,7 @@ fn invalid<T>(reason: impl Into<String>) -> Result<T, Refused> {
 }
 
 fn check_topology(topology: &Topology) -> Result<(), Refused> {
+    topology.check_size()?;
     let mut changelogs = topology.subtopologies.values().flat_map(|one| &one.state_changelog_topics);
     let Some(topic) = changelogs.find(|topic| topic.partitions != 0) else { return Ok(()) };
     let reason = format!(

@@ -162,7 +162,7 @@ pub struct Member {
 pub struct Streams {
     pub topology: Option<Topology>,
     /// What the group last made of it, and of the topics as they were then.
-    configured: Option<Configured>,
+    pub configured: Option<Configured>,
     pub heading: Heading,
     pub assignment_epoch: i32,
     pub members: BTreeMap<MemberId, Member>,
@@ -208,7 +208,8 @@ impl Streams {
         let mut group = Streams {
             topology: stored.topology,
             heading: stored.heading,
-            assignment_epoch: stored.assignment_epoch,
+            // Kafka's log has none where the first members left before anybody was given a task.
+            assignment_epoch: stored.assignment_epoch.max(1),
             targets: stored.targets,
             changes: Unwritten::default(),
             ..Streams::new(limits)

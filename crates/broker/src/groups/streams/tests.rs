@@ -205,9 +205,10 @@ fn members_of_another_epoch_are_fenced_unless_an_answer_was_lost() {
     assert_eq!(play.refused(Play::staying("a", 1)).0, E::FencedMemberEpoch);
     play.join("b");
     play.beat("a", 2, Some("00 01 10 11"));
-    play.beat("a", 2, Some("00 10"));
-    assert_eq!(play.beat("a", 2, Some("00 10")), "3", "that it is in the third one it was not told");
-    assert_eq!(play.beat("a", 2, Some("00")), "3");
+    assert_eq!(play.beat("a", 2, Some("00 10")), "3");
+    assert_eq!(play.beat("a", 2, Some("00 10")), "3: 00 10", "what it did not hear is told again");
+    assert_eq!(play.beat("a", 2, Some("00")), "3: 00 10");
+    assert_eq!(play.beat("a", 3, Some("00 10")), "3");
     assert_eq!(play.refused(Play::staying("a", 2)).0, E::FencedMemberEpoch, "it says nothing of what it has");
     assert_eq!(play.refused(Play::staying("c", 2)).0, E::UnknownMemberId);
     play.join("c");
@@ -304,6 +305,9 @@ fn one_member_can_end_the_application() {
     play.join("a");
     play.join("b");
     let ends = Heartbeat { shuts_down: true, member_epoch: LEFT, ..Play::staying("b", 0) };
+    let stranger = Heartbeat { member_id: "c".to_owned(), ..ends.clone() };
+    assert_eq!(play.refused(stranger).0, E::UnknownMemberId);
+    assert_eq!(play.say(Play::staying("a", 2)).unwrap().status, [], "who is no member ends nothing");
     play.say(ends).unwrap();
     let answer = play.say(Play::staying("a", 2)).unwrap();
     assert_eq!(answer.status[0].code, 4);

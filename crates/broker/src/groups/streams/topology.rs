@@ -10,6 +10,10 @@ use crate::groups::consumer::{Refused, layout::Layout};
 
 /// Names of topics that a status lists.
 const NAMES_COUNT_MAX: usize = 3;
+/// What a group is looked through for with each change of the topics; Kafka has no such limits, but applications have a thousandth of this.
+const SUBTOPOLOGIES_COUNT_MAX: usize = 1_000;
+const PARTS_COUNT_MAX: usize = 10_000;
+const TASKS_COUNT_MAX: i64 = 100_000;
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Topology {
@@ -53,6 +57,8 @@ pub struct CopartitionGroup {
 pub struct Configured {
     /// How many each subtopology has; nothing where that cannot be told.
     pub tasks: BTreeMap<String, i32>,
+    /// How many partitions each internal topic has, or is to have.
+    pub partitions: Counts,
     /// Internal topics that are not there, with their partitions.
     pub missing: Vec<TopicInfo>,
     /// Why nobody can have a task yet.
@@ -60,7 +66,7 @@ pub struct Configured {
 }
 
 /// Partitions by topic.
-type Counts = BTreeMap<String, i32>;
+pub type Counts = BTreeMap<String, i32>;
 
 /// Why a topology cannot be worked on.
 enum Unfit {
@@ -84,6 +90,19 @@ impl Subtopology {
 
     fn internal_topics(&self) -> impl Iterator<Item = &TopicInfo> {
         self.repartition_source_topics.iter().chain(&self.state_changelog_topics)
+    }
+
+    /// Topics, and places of topics in its lists.
+    fn parts_count(&self) -> usize {
+        let places = |group: &CopartitionGroup| {
+            1 + group.source_topics.len()
+                + group.source_topic_regex.len()
+                + group.repartition_source_topics.len()
+        };
+        let configs = self.internal_topics().map(|topic| 1 + topic.configs.len()).sum::<usize>();
+        let named =
+            self.source_topics.len() + self.source_topic_regex.len() + self.repartition_sink_topics.len();
+        configs + named + self.copartition_groups.iter().map(places).sum::<usize>()
     }
 
     fn copartitioned(&self, group: &CopartitionGroup) -> BTreeSet<&str> {
@@ -114,6 +133,27 @@ impl Topology {
         self.subtopologies.iter().find(reads).map(|(id, _)| &**id)
     }
 
+    /// # Errors
+    /// It is larger than what is looked through.
+    pub fn check_size(&self) -> Result<(), Refused> {
+        let too_many = |what: String| Err(Refused::new(ResponseError::StreamsInvalidTopology, what));
+        let (subtopologies, parts) = (
+            self.subtopologies.len(),
+            self.subtopologies.values().map(Subtopology::parts_count).sum::<usize>(),
+        );
+        if subtopologies > SUBTOPOLOGIES_COUNT_MAX {
+            return too_many(format!(
+                "{subtopologies} subtopologies are more than {SUBTOPOLOGIES_COUNT_MAX}."
+            ));
+        }
+        if parts > PARTS_COUNT_MAX {
+            return too_many(format!(
+                "{parts} topics and settings in the topology are more than {PARTS_COUNT_MAX}."
+            ));
+        }
+        Ok(())
+    }
+
     /// What it takes of topics.
     ///
     /// # Errors
@@ -127,7 +167,7 @@ impl Topology {
     }
 
     fn configured(&self, counts: &Counts, layout: &dyn Layout) -> Result<Configured, Unfit> {
-        let mut configured = Configured::default();
+        let mut configured = Configured { partitions: counts.clone(), ..Configured::default() };
         for (id, one) in &self.subtopologies {
             let tasks = one.inputs().filter_map(|topic| partitions(topic, counts, layout)).max();
             configured.tasks.insert(id.clone(), tasks.unwrap_or(0));
@@ -144,6 +184,10 @@ impl Topology {
                     Some(_) => {}
                 }
             }
+        }
+        let tasks = configured.tasks.values().map(|count| i64::from(*count)).sum::<i64>();
+        if tasks > TASKS_COUNT_MAX {
+            return Err(Unfit::Ever(format!("{tasks} tasks are more than {TASKS_COUNT_MAX}.")));
         }
         if !configured.missing.is_empty() {
             let names: Vec<&str> = configured.missing.iter().map(|topic| &*topic.name).collect();
@@ -163,9 +207,14 @@ impl Topology {
             return Err(Unfit::Now(Status::missing_source(detail)));
         }
         let mut counts = self.repartitioned(layout)?;
+        let repartitions = all().flat_map(|one| &one.repartition_source_topics);
+        let mut is_set: BTreeMap<&str, bool> = BTreeMap::new();
+        for topic in repartitions {
+            *is_set.entry(&topic.name).or_default() |= topic.partitions != 0;
+        }
         for one in all() {
             for group in &one.copartition_groups {
-                self.copartition(&one.copartitioned(group), &mut counts, layout)?;
+                copartition(&one.copartitioned(group), &is_set, &mut counts, layout)?;
             }
         }
         for (id, one) in &self.subtopologies {
@@ -183,32 +232,24 @@ impl Topology {
         let repartitions = || all().flat_map(|one| &one.repartition_source_topics);
         let set = repartitions().filter(|topic| topic.partitions != 0);
         let mut counts: Counts = set.map(|topic| (topic.name.clone(), topic.partitions)).collect();
-        loop {
-            let (mut waits, mut moves) = (false, false);
-            for one in all() {
+        let mut waiting: Vec<&Subtopology> = all().collect();
+        while !waiting.is_empty() {
+            let waited_count = waiting.len();
+            waiting.retain(|one| {
                 let external = one.source_topics.iter().filter_map(|topic| layout.find(topic));
                 let internal =
                     one.repartition_source_topics.iter().filter_map(|topic| counts.get(&topic.name));
                 let most = external.map(|(_, count)| count).chain(internal.copied()).max();
-                for sink in one.repartition_sink_topics.iter() {
-                    match most {
-                        _ if counts.contains_key(sink) => {}
-                        Some(most) => {
-                            counts.insert(sink.clone(), most);
-                            moves = true;
-                        }
-                        None => waits = true,
-                    }
-                }
-            }
-            match (waits, moves) {
-                (false, _) => break,
-                (true, true) => {}
-                (true, false) => {
-                    let reason = "Failed to compute number of partitions for all repartition topics. \
-                                  There may be loops in the topology that cannot be resolved.";
-                    return Err(Unfit::Ever(reason.to_owned()));
-                }
+                let unset: Vec<&String> =
+                    one.repartition_sink_topics.iter().filter(|sink| !counts.contains_key(*sink)).collect();
+                let Some(most) = most else { return !unset.is_empty() };
+                counts.extend(unset.into_iter().map(|sink| (sink.clone(), most)));
+                false
+            });
+            if waiting.len() == waited_count {
+                let reason = "Failed to compute number of partitions for all repartition topics. \
+                              There may be loops in the topology that cannot be resolved.";
+                return Err(Unfit::Ever(reason.to_owned()));
             }
         }
         match repartitions().all(|topic| counts.contains_key(&topic.name)) {
@@ -220,50 +261,48 @@ impl Topology {
             )),
         }
     }
+}
 
-    /// Gives the repartition topics among these as many partitions as the others have.
-    fn copartition(
-        &self,
-        topics: &BTreeSet<&str>,
-        counts: &mut Counts,
-        layout: &dyn Layout,
-    ) -> Result<(), Unfit> {
-        let repartitions = || self.subtopologies.values().flat_map(|one| &one.repartition_source_topics);
-        let is_internal = |topic: &str| repartitions().any(|one| one.name == topic);
-        let is_set = |topic: &str| repartitions().any(|one| one.name == topic && one.partitions != 0);
-        let count = |topic: &str| partitions(topic, counts, layout).unwrap_or(0);
-        let differ = |of: &[&str]| {
-            let shown: Vec<String> = of.iter().map(|topic| format!("{topic}={}", count(topic))).collect();
-            let detail = format!(
-                "Following topics do not have the same number of partitions: [{{{}}}]",
-                shown.join(", ")
-            );
-            Err(Unfit::Now(Status::incorrectly_partitioned(detail)))
-        };
-        let (internal, external): (Vec<&str>, Vec<&str>) =
-            topics.iter().copied().partition(|topic| is_internal(topic));
-        let set: Vec<&str> = internal.iter().copied().filter(|topic| is_set(topic)).collect();
-        let leading = match (&external[..], &set[..]) {
-            ([], []) => internal.iter().map(|topic| count(topic)).max(),
-            ([], set) if set.iter().any(|topic| count(topic) != count(set[0])) => return differ(&internal),
-            ([], set) => Some(count(set[0])),
-            (external, _) if external.iter().any(|topic| count(topic) != count(external[0])) => {
-                return differ(external);
-            }
-            (external, _) => Some(count(external[0])),
-        };
-        let Some(leading) = leading else { return Ok(()) };
-        if let Some(topic) = set.iter().find(|topic| count(topic) != leading) {
-            let detail = format!(
-                "Number of partitions [{}] of repartition topic [{topic}] doesn't match number of partitions \
-                 [{leading}] of the source topic.",
-                count(topic)
-            );
-            return Err(Unfit::Now(Status::incorrectly_partitioned(detail)));
+/// Gives the repartition topics among these as many partitions as the others have.
+/// `is_set` knows the repartition topics, and which of them say how many they have.
+fn copartition(
+    topics: &BTreeSet<&str>,
+    is_set: &BTreeMap<&str, bool>,
+    counts: &mut Counts,
+    layout: &dyn Layout,
+) -> Result<(), Unfit> {
+    let is_internal = |topic: &str| is_set.contains_key(topic);
+    let is_set = |topic: &str| is_set.get(topic) == Some(&true);
+    let count = |topic: &str| partitions(topic, counts, layout).unwrap_or(0);
+    let differ = |of: &[&str]| {
+        let shown: Vec<String> = of.iter().map(|topic| format!("{topic}={}", count(topic))).collect();
+        let detail =
+            format!("Following topics do not have the same number of partitions: [{{{}}}]", shown.join(", "));
+        Err(Unfit::Now(Status::incorrectly_partitioned(detail)))
+    };
+    let (internal, external): (Vec<&str>, Vec<&str>) =
+        topics.iter().copied().partition(|topic| is_internal(topic));
+    let set: Vec<&str> = internal.iter().copied().filter(|topic| is_set(topic)).collect();
+    let leading = match (&external[..], &set[..]) {
+        ([], []) => internal.iter().map(|topic| count(topic)).max(),
+        ([], set) if set.iter().any(|topic| count(topic) != count(set[0])) => return differ(&internal),
+        ([], set) => Some(count(set[0])),
+        (external, _) if external.iter().any(|topic| count(topic) != count(external[0])) => {
+            return differ(external);
         }
-        counts.extend(internal.iter().map(|topic| ((*topic).to_owned(), leading)));
-        Ok(())
+        (external, _) => Some(count(external[0])),
+    };
+    let Some(leading) = leading else { return Ok(()) };
+    if let Some(topic) = set.iter().find(|topic| count(topic) != leading) {
+        let detail = format!(
+            "Number of partitions [{}] of repartition topic [{topic}] doesn't match number of partitions \
+             [{leading}] of the source topic.",
+            count(topic)
+        );
+        return Err(Unfit::Now(Status::incorrectly_partitioned(detail)));
     }
+    counts.extend(internal.iter().map(|topic| ((*topic).to_owned(), leading)));
+    Ok(())
 }
 
 /// Those that the topic has, or is to have.

@@ -248,6 +248,8 @@ fn what_does_not_fit_the_topic_is_refused() {
     keyless.push(0, NOW_MS, None, Some(b"v"), []);
     assert_eq!(refused(keyless.finish().unwrap()), InvalidRecord);
     assert_eq!(log.high_watermark(), 0);
+    let large = batch_at(NOW_MS, &[("k", Some(&"x".repeat(500)))]);
+    wait(log.append(large, 0, Writer::Broker)).expect("what the broker keeps itself");
 }
 
 /// The CRC that belongs to what was changed.

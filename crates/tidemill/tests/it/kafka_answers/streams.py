@@ -88,8 +88,9 @@ def settle(member):
     for _ in range(5): said = stay(member)
     return said
 
-first = joining("a", simple)
-while epochs["a"] == 0: first = joining("a", simple)
+for _ in range(100):
+    joining("a", simple)
+    if epochs["a"] > 0: break
 tell("the tasks of one", settle("a"))
 tell("another topology", joining("b", [part("0", [topic + "-other"])]))
 tell("a task that is none", stay("a", active=[("0", [5])], standby=[], warmup=[]))

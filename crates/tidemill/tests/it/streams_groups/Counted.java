@@ -1,5 +1,5 @@
 // A word count with Kafka Streams whose group is the broker's to lead (group.protocol=streams, KIP-1071), with exactly_once_v2.
-// Counted BOOTSTRAP NAME FOLDER [work]: a day of two instances, or one that works until its input ends. Prints what it saw.
+// Counted BOOTSTRAP NAME FOLDER [work]: a day of two instances, or two that work until the input ends. Prints what they saw.
 
 import java.time.Duration;
 import java.util.*;
@@ -142,10 +142,14 @@ public class Counted {
         feed(50);
         await("work", () -> sum(counted()) >= sum(expected()));
         System.out.println("at work");
-        while (System.in.available() == 0) {
-            feed(20);
-            Thread.sleep(100);
-        }
+        var ended = new CountDownLatch(1);
+        var reader = new Thread(() -> {
+            try { while (System.in.read() != -1) { } } catch (java.io.IOException e) { }
+            ended.countDown();
+        });
+        reader.setDaemon(true);
+        reader.start();
+        do feed(20); while (!ended.await(100, TimeUnit.MILLISECONDS));
         awaitAll();
         leave(other);
         leave(streams);

@@ -124,6 +124,42 @@ fn what_can_never_be_worked_on_is_refused() {
 }
 
 #[test]
+fn what_is_too_large_to_look_through_is_refused() {
+    let reason = |topology: &Topology| topology.check_size().map_err(|refused| refused.reason);
+    let many = |count: usize| topology(&vec![subtopology("words", "", "", ""); count]);
+    assert_eq!(reason(&many(1_000)), Ok(()));
+    assert_eq!(reason(&many(1_001)), Err("1001 subtopologies are more than 1000.".to_owned()));
+    let wide = |count: usize| topology(&[subtopology(&"a ".repeat(count), "", "", "")]);
+    assert_eq!(reason(&wide(10_000)), Ok(()));
+    let refused = Err("10001 topics and settings in the topology are more than 10000.".to_owned());
+    assert_eq!(reason(&wide(10_001)), refused);
+    let group = CopartitionGroup { source_topics: vec![0; 9_999], ..CopartitionGroup::default() };
+    let joined = Subtopology { copartition_groups: vec![group], ..subtopology("a", "", "", "") };
+    assert_eq!(reason(&topology(&[joined])), refused);
+    let settings = (0..9_999).map(|place| (place.to_string(), String::new())).collect();
+    let log = TopicInfo { name: "log".to_owned(), configs: settings, ..TopicInfo::default() };
+    let kept = Subtopology { state_changelog_topics: vec![log], ..subtopology("a", "", "", "") };
+    assert_eq!(reason(&topology(&[kept])), refused);
+    assert_eq!(configured(&many(20), "words:5000").len(), configured(&many(20), "words:1000").len());
+    assert_eq!(configured(&many(21), "words:5000"), "130: 105000 tasks are more than 100000.");
+}
+
+/// Each gets its partitions by the one that comes behind it in the order of their names.
+#[test]
+fn a_long_chain_is_followed_at_once() {
+    let part = |place: usize| match place {
+        999 => subtopology("words", "", "rep999", ""),
+        _ => subtopology("", &format!("rep{}", place + 1), &format!("rep{place}"), ""),
+    };
+    let named = (0..1_000).map(|place| (format!("{place:03}"), part(place)));
+    let mut chain = Topology { epoch: 0, subtopologies: named.collect() };
+    chain.subtopologies.get_mut("000").unwrap().repartition_sink_topics.clear();
+    let configured = chain.configure(&Table::of("words:7")).unwrap();
+    assert!(configured.tasks.values().all(|count| *count == 7));
+    assert_eq!((configured.partitions.len(), configured.partitions.values().sum::<i32>()), (999, 6_993));
+}
+
+#[test]
 fn topics_are_known_by_who_reads_them() {
     let count = topology(&[subtopology("words", "", "rep", ""), subtopology("", "rep", "", "log")]);
     assert_eq!(count.required_topics().into_iter().collect::<Vec<_>>(), ["log", "rep", "words"]);
