@@ -22,7 +22,7 @@ use wire::batch::{Batch, BatchBuilder, BatchHeader};
 use super::{
     aborted::{self, Aborted, AbortedBatches},
     errors::LogError,
-    files::{self, CLEANED, INDEX, SWAP, TIME_INDEX, offset_path},
+    files::{self, CLEANED, INDEX, SWAP, TIME_INDEX, Wait, offset_path},
     index::{Index, OffsetEntry, TimeEntry},
     options::LogOptions,
     partition::Log,
@@ -142,7 +142,8 @@ impl Log {
             Latest { seeds: (RandomState::new(), RandomState::new()), offsets: HashMap::new(), upto: from };
         for segment in segments {
             let disk = segment.disk("read the index of");
-            let position = segment.index.lock().position_before(segment.relative(from)).map_err(disk)?;
+            let position =
+                segment.index.lock().position_before(segment.relative(from), Wait::ForDisk).map_err(disk)?;
             let mut full = false;
             let (_, damage) = segment.walk(position, false, |batch, _| {
                 let header = &batch.header;

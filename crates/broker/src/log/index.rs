@@ -6,11 +6,10 @@
 use std::{
     fs::File,
     io::{self, ErrorKind},
-    os::unix::fs::FileExt,
     path::{Path, PathBuf},
 };
 
-use super::files::{self, INDEX, TIME_INDEX, offset_path};
+use super::files::{self, INDEX, TIME_INDEX, Wait, offset_path};
 
 /// So many entries are written at once: a page of offsets.
 const PENDING_COUNT_MAX: usize = 512;
@@ -95,7 +94,8 @@ impl<E: Entry> Column<E> {
             column.mend(&files::open_append(&column.path, false)?)?;
         }
         if column.written_count > 0 {
-            column.last = column.read(&File::open(&column.path)?, column.written_count - 1, 1)?.pop();
+            let file = File::open(&column.path)?;
+            column.last = column.read(&file, column.written_count - 1, 1, Wait::ForDisk)?.pop();
         }
         Ok(column)
     }
@@ -112,9 +112,8 @@ impl<E: Entry> Column<E> {
         Ok(())
     }
 
-    fn read(&self, file: &File, first: u64, count: u64) -> io::Result<Vec<E>> {
-        let mut bytes = vec![0; count as usize * E::BYTES];
-        file.read_exact_at(&mut bytes, first * E::BYTES as u64)?;
+    fn read(&self, file: &File, first: u64, count: u64, wait: Wait) -> io::Result<Vec<E>> {
+        let bytes = files::read_at(file, first * E::BYTES as u64, count as usize * E::BYTES, wait)?;
         Ok(bytes.chunks_exact(E::BYTES).map(E::parse).collect())
     }
 
@@ -147,12 +146,12 @@ impl<E: Entry> Column<E> {
         match self.written_count {
             0 => Ok(None),
             1 => Ok(self.last),
-            _ => Ok(self.read(&File::open(&self.path)?, 0, 1)?.pop()),
+            _ => Ok(self.read(&File::open(&self.path)?, 0, 1, Wait::ForDisk)?.pop()),
         }
     }
 
     /// The last entry that `is_before`, which is true up to some entry and false from there on.
-    fn last_before(&self, is_before: impl Fn(&E) -> bool) -> io::Result<Option<E>> {
+    fn last_before(&self, is_before: impl Fn(&E) -> bool, wait: Wait) -> io::Result<Option<E>> {
         if self.pending.first().is_some_and(&is_before) {
             let count = self.pending.partition_point(&is_before);
             return Ok(Some(self.pending[count - 1]));
@@ -161,18 +160,18 @@ impl<E: Entry> Column<E> {
             return Ok(None);
         }
         let file = File::open(&self.path)?;
-        let (low, high) = self.narrow(&file, &is_before)?;
-        let entries = self.read(&file, low, high - low)?;
+        let (low, high) = self.narrow(&file, &is_before, wait)?;
+        let entries = self.read(&file, low, high - low, wait)?;
         let count = entries.partition_point(&is_before);
         Ok(count.checked_sub(1).map(|last| entries[last]))
     }
 
     /// A few entries, among which `is_before` turns false if it does so in the file.
-    fn narrow(&self, file: &File, is_before: impl Fn(&E) -> bool) -> io::Result<(u64, u64)> {
+    fn narrow(&self, file: &File, is_before: impl Fn(&E) -> bool, wait: Wait) -> io::Result<(u64, u64)> {
         let (mut low, mut high) = (0, self.written_count);
         while high - low > SEARCH_ENTRIES {
             let middle = low + (high - low) / 2;
-            match self.read(file, middle, 1)?.first().is_some_and(&is_before) {
+            match self.read(file, middle, 1, wait)?.first().is_some_and(&is_before) {
                 true => low = middle,
                 false => high = middle,
             }
@@ -180,16 +179,16 @@ impl<E: Entry> Column<E> {
         Ok((low, high))
     }
 
-    /// Written entries, of which the second to last before is the first, and some behind them.
+    /// Written entries, of which the second to last before is the first, and some behind them. Never waits for the disk.
     fn near(&self, is_before: impl Fn(&E) -> bool) -> io::Result<Vec<E>> {
         if self.written_count == 0 {
             return Ok(vec![]);
         }
         let file = File::open(&self.path)?;
-        let (low, high) = self.narrow(&file, &is_before)?;
-        let count = self.read(&file, low, high - low)?.partition_point(&is_before);
+        let (low, high) = self.narrow(&file, &is_before, Wait::No)?;
+        let count = self.read(&file, low, high - low, Wait::No)?.partition_point(&is_before);
         let first = (low + count as u64).saturating_sub(2);
-        self.read(&file, first, NEAR_COUNT.min(self.written_count - first))
+        self.read(&file, first, NEAR_COUNT.min(self.written_count - first), Wait::No)
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -206,9 +205,9 @@ impl<E: Entry> Column<E> {
             return Ok(());
         }
         let file = File::open(&self.path)?;
-        let (mut at, _) = self.narrow(&file, &is_before)?;
+        let (mut at, _) = self.narrow(&file, &is_before, Wait::ForDisk)?;
         while at < self.written_count {
-            let entries = self.read(&file, at, SEARCH_ENTRIES.min(self.written_count - at))?;
+            let entries = self.read(&file, at, SEARCH_ENTRIES.min(self.written_count - at), Wait::ForDisk)?;
             at += entries.len() as u64;
             if !entries.into_iter().filter(|entry| !is_before(entry)).all(&mut each) {
                 break;
@@ -232,7 +231,7 @@ impl<E: Entry> Column<E> {
         self.mend(&file)?;
         self.last = match self.written_count {
             0 => None,
-            count => self.read(&file, count - 1, 1)?.pop(),
+            count => self.read(&file, count - 1, 1, Wait::ForDisk)?.pop(),
         };
         Ok(())
     }
@@ -313,13 +312,13 @@ impl Index {
     }
 
     /// Where to begin looking for an offset: no batch before it reaches that far.
-    pub(crate) fn position_before(&self, offset: u32) -> io::Result<u64> {
-        let entry = self.offsets.last_before(|entry| entry.offset <= offset)?;
+    pub(crate) fn position_before(&self, offset: u32, wait: Wait) -> io::Result<u64> {
+        let entry = self.offsets.last_before(|entry| entry.offset <= offset, wait)?;
         Ok(entry.map_or(0, |entry| u64::from(entry.position)))
     }
 
     /// The second to last of the noted batches that begin no later than `position` and end before `offset`: as the next one does too,
-    /// all of it lies before both.
+    /// all of it lies before both. Never waits for the disk.
     pub(crate) fn close_to(&mut self, position: u64, offset: u32) -> io::Result<Option<OffsetEntry>> {
         let is_before = |entry: &OffsetEntry| u64::from(entry.position) <= position && entry.offset < offset;
         let entries = if self.offsets.pending.first().is_some_and(is_before) {
@@ -343,6 +342,7 @@ impl Index {
 
     /// The offset from which on a record of this time or later may come first.
     pub(crate) fn offset_before_time(&self, time_ms: i64) -> io::Result<u32> {
-        Ok(self.times.last_before(|entry| entry.time_ms < time_ms)?.map_or(0, |entry| entry.offset))
+        let entry = self.times.last_before(|entry| entry.time_ms < time_ms, Wait::ForDisk)?;
+        Ok(entry.map_or(0, |entry| entry.offset))
     }
 }

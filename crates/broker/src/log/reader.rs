@@ -259,7 +259,7 @@ impl Log {
         let mut skip_bytes = if hint.is_some() { 0 } else { SKIP_BYTES };
         let mut position = match hint {
             Some(stop) => stop.position,
-            None => segment.index.lock().position_before(segment.relative(offset)).map_err(disk)?,
+            None => segment.index.lock().position_before(segment.relative(offset), wait).map_err(disk)?,
         };
         while position < visible {
             let left = usize::try_from(visible - position).unwrap_or(usize::MAX);
@@ -341,7 +341,7 @@ impl Log {
         let position = {
             let index = segment.index.lock();
             let relative = index.offset_before_time(timestamp_ms).map_err(&disk)?;
-            index.position_before(relative).map_err(&disk)?
+            index.position_before(relative, Wait::ForDisk).map_err(&disk)?
         };
         let start_offset = self.start_offset();
         let mut found = None;

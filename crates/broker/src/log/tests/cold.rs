@@ -1,10 +1,13 @@
 //! What is not in memory any more.
 
-use std::fs::File;
+use std::{fs::File, io::ErrorKind};
 
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 
-use super::super::files::{self, Wait};
+use super::super::{
+    files::{self, Wait},
+    index::{Index, OffsetEntry, TimeEntry},
+};
 
 #[test]
 fn what_is_brought_is_there_for_a_read_that_does_not_wait() {
@@ -19,4 +22,26 @@ fn what_is_brought_is_there_for_a_read_that_does_not_wait() {
     files::bring(&file, 5_000, bytes.len() as u64);
     let read = files::read_at(&file, 5_000, bytes.len() - 5_000, Wait::No).unwrap();
     assert_eq!(read, bytes[5_000..]);
+}
+
+#[test]
+fn an_index_that_lies_on_the_disk_alone_is_not_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("index");
+    let mut index = Index::at(path.clone(), folder.path().join("timeindex")).unwrap();
+    for batch in 1..5_000 {
+        let entry = OffsetEntry { offset: batch * 10 + 9, position: batch * 4_096 };
+        index.push(entry, TimeEntry { time_ms: i64::from(batch), offset: entry.offset }).unwrap();
+    }
+    index.flush().unwrap();
+    let file = File::open(&path).unwrap();
+    file.sync_all().unwrap();
+    posix_fadvise(&file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED).unwrap();
+    // Not every file system forgets what it is told to.
+    match index.position_before(30_000, Wait::No) {
+        Ok(position) => assert_eq!(position, 2_999 * 4_096),
+        Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock),
+    }
+    assert_eq!(index.position_before(30_000, Wait::ForDisk).unwrap(), 2_999 * 4_096);
+    assert_eq!(index.position_before(30_000, Wait::No).unwrap(), 2_999 * 4_096, "now it is in memory");
 }
