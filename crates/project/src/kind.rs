@@ -14,6 +14,8 @@ pub enum Kind {
     /// `500`, `500 ms`, `7 d`; -1 where there is no bound.
     Milliseconds,
     Count,
+    /// 0: none at all.
+    CountOrNone,
     Boolean,
     /// Words separated by commas.
     List,
@@ -34,6 +36,7 @@ impl Kind {
             "bytes" => Kind::Bytes,
             "milliseconds" => Kind::Milliseconds,
             "count" => Kind::Count,
+            "count or 0" => Kind::CountOrNone,
             "boolean" => Kind::Boolean,
             "list" => Kind::List,
             "properties" => Kind::Properties,
@@ -53,6 +56,7 @@ impl Kind {
             Kind::Bytes => "a size such as 1048576, 64 MiB or 1 GB (-1: no bound)".to_owned(),
             Kind::Milliseconds => "a time such as 500, 500 ms, 30 s or 7 d (-1: no bound)".to_owned(),
             Kind::Count => "a whole number from 1 on".to_owned(),
+            Kind::CountOrNone => "a whole number; 0: none".to_owned(),
             Kind::Boolean => "true or false".to_owned(),
             Kind::List => "words separated by commas".to_owned(),
             Kind::OneOf(words) => words.join(" or "),
@@ -74,6 +78,7 @@ impl Kind {
             Kind::Bytes => bytes(text).is_some(),
             Kind::Milliseconds => milliseconds(text).is_some(),
             Kind::Count => text.parse::<u32>().is_ok_and(|count| count > 0),
+            Kind::CountOrNone => text.parse::<u32>().is_ok(),
             Kind::Boolean => matches!(text, "true" | "false"),
             Kind::OneOf(words) => words.iter().any(|word| word == text),
             Kind::Properties | Kind::Secrets => false,
