@@ -67,6 +67,8 @@ fn run(command: commands::Command, context: &Context) -> Result<(), Failure> {
         .build()
         .map_err(|source| errors::Error::Runtime { source })?;
     let result = runtime.block_on(commands::run(command, context));
+    // What is cut off now may panic for that: the MongoDB driver ends its sessions on a runtime that goes. No reader could do anything.
+    render::hear_only_this_thread();
     runtime.shutdown_background();
     result
 }

@@ -133,6 +133,16 @@ pub fn end_quietly_without_a_reader() {
     }));
 }
 
+/// From here on only a panic of this thread is told: the others are about to be cut off, and may panic for that.
+pub fn hear_only_this_thread() {
+    let (this, otherwise) = (std::thread::current().id(), std::panic::take_hook());
+    std::panic::set_hook(Box::new(move |panic| {
+        if std::thread::current().id() == this {
+            otherwise(panic);
+        }
+    }));
+}
+
 /// Logs go to stderr; `RUST_LOG` wins over `-v`.
 pub fn start_logs(verbose: u8) {
     let level = ["warn", "info", "debug", "trace"][usize::from(verbose.min(3))];
