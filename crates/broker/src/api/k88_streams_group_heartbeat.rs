@@ -47,14 +47,14 @@ const TOO_LARGE: &str = "The request is larger than 1 MiB.";
 pub const HANDLER: Handler = Handler {
     key: KEY,
     name: "StreamsGroupHeartbeat",
-    versions: 0..=0,
+    versions: KEY_VERSION..=KEY_VERSION,
     shape: &shapes::STREAMS_GROUP_HEARTBEAT,
     pipelined: false,
     call: |broker, Call { caller, body }| {
         Box::pin(async move {
             let is_large = body.len() > BODY_BYTES_MAX;
             let (group_id, beat) = handmade::streams_group_heartbeat(body)?;
-            let reply = Reply { version: 0, correlation_id: caller.correlation_id };
+            let reply = Reply { version: KEY_VERSION, correlation_id: caller.correlation_id };
             let beat = Heartbeat {
                 client_id: caller.client_id.to_string(),
                 client_host: format!("/{}", caller.host),

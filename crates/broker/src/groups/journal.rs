@@ -182,8 +182,7 @@ async fn write(broker: &Arc<Broker>, entries: &[Entry]) -> Vec<Result<Place, Res
         outcomes.push(first.map(|first_offset| Place { partition, first_offset }));
     }
     let place = |(batch, index): (usize, i64)| {
-        outcomes[batch]
-            .map(|Place { partition, first_offset }| Place { partition, first_offset: first_offset + index })
+        outcomes[batch].map(|place| Place { first_offset: place.first_offset + index, ..place })
     };
     places.into_iter().map(place).collect()
 }

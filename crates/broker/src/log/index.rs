@@ -93,10 +93,7 @@ impl<E: Entry> Column<E> {
         if torn {
             column.mend(&files::open_append(&column.path, false)?)?;
         }
-        if column.written_count > 0 {
-            let file = File::open(&column.path)?;
-            column.last = column.read(&file, column.written_count - 1, 1, Wait::ForDisk)?.pop();
-        }
+        column.last = column.last_written()?;
         Ok(column)
     }
 
@@ -146,8 +143,16 @@ impl<E: Entry> Column<E> {
         match self.written_count {
             0 => Ok(None),
             1 => Ok(self.last),
-            _ => Ok(self.read(&File::open(&self.path)?, 0, 1, Wait::ForDisk)?.pop()),
+            _ => self.written(0),
         }
+    }
+
+    fn last_written(&self) -> io::Result<Option<E>> {
+        self.written_count.checked_sub(1).map_or(Ok(None), |place| self.written(place))
+    }
+
+    fn written(&self, place: u64) -> io::Result<Option<E>> {
+        Ok(self.read(&File::open(&self.path)?, place, 1, Wait::ForDisk)?.pop())
     }
 
     /// The last entry that `is_before`, which is true up to some entry and false from there on.
@@ -229,10 +234,7 @@ impl<E: Entry> Column<E> {
         let file = files::open_append(&self.path, false)?;
         self.written_count -= after;
         self.mend(&file)?;
-        self.last = match self.written_count {
-            0 => None,
-            count => self.read(&file, count - 1, 1, Wait::ForDisk)?.pop(),
-        };
+        self.last = self.last_written()?;
         Ok(())
     }
 }

@@ -100,30 +100,12 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     }
 }
 
-/// The protocol by which a group's partitions are shared out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Protocol {
-    Classic,
-    Consumer,
-    /// Of these the client learns no more than that they are there.
-    ShareOrStreams,
-}
-
-impl Protocol {
-    fn name(self) -> &'static str {
-        match self {
-            Protocol::Classic => "classic",
-            Protocol::Consumer => "consumer",
-            Protocol::ShareOrStreams => "share or streams",
-        }
-    }
-}
-
 /// A group, and who is in it; `None`: that is not told.
 struct Group {
     name: String,
     state: Option<String>,
-    protocol: Protocol,
+    /// By which the partitions are shared out.
+    protocol: &'static str,
     protocol_type: Option<String>,
     assignor: Option<String>,
     members: Option<Vec<Member>>,
@@ -140,7 +122,7 @@ impl Group {
         Group {
             name: group.name().to_owned(),
             state: Some(group.state().to_owned()),
-            protocol: Protocol::Classic,
+            protocol: "classic",
             protocol_type: Some(group.protocol_type().to_owned()),
             assignor: Some(group.protocol().to_owned()),
             members: Some(group.members().iter().map(member).collect()),
@@ -148,7 +130,7 @@ impl Group {
     }
 
     fn of_another_kind(name: String) -> Group {
-        let protocol = Protocol::ShareOrStreams;
+        let protocol = "share or streams";
         Group { name, state: None, protocol, protocol_type: None, assignor: None, members: None }
     }
 
@@ -181,7 +163,7 @@ fn groups(cluster: &Cluster, name: Option<&str>) -> Result<Vec<Group>, Error> {
         groups.push(Group {
             name,
             state: Some(described.state),
-            protocol: Protocol::Consumer,
+            protocol: "consumer",
             protocol_type: Some("consumer".to_owned()),
             assignor: Some(described.assignor),
             members: Some(described.members),
@@ -204,7 +186,7 @@ fn list(args: &List, context: &Context) -> Result<(), Failure> {
     if context.is_json() {
         let row = |group: &Group| {
             json!({"group": group.name, "state": group.state, "protocol_type": group.protocol_type,
-                "group_protocol": group.protocol.name(), "members": group.members_count()})
+                "group_protocol": group.protocol, "members": group.members_count()})
         };
         println!("{}", Value::Array(groups.iter().map(row).collect()));
         return Ok(());
@@ -216,12 +198,7 @@ fn list(args: &List, context: &Context) -> Result<(), Failure> {
     let row = |group: &Group| {
         let or_dash = |told: Option<String>| told.unwrap_or_else(|| "-".to_owned());
         let count = group.members_count().map(|count| count.to_string());
-        vec![
-            group.name.clone(),
-            or_dash(group.state.clone()),
-            group.protocol.name().to_owned(),
-            or_dash(count),
-        ]
+        vec![group.name.clone(), or_dash(group.state.clone()), group.protocol.to_owned(), or_dash(count)]
     };
     let rows: Vec<Vec<String>> = groups.iter().map(row).collect();
     print!("{}", table(&["GROUP", "STATE", "PROTOCOL", "MEMBERS"], &rows));
@@ -251,7 +228,7 @@ fn describe(args: &Describe, context: &Context) -> Result<(), Failure> {
     }
     match &group.state {
         None => println!("group {} is a share group or a streams group", group.name),
-        Some(state) => println!("group {} is {state}, by the {} protocol", group.name, group.protocol.name()),
+        Some(state) => println!("group {} is {state}, by the {} protocol", group.name, group.protocol),
     }
     if !group.members().is_empty() {
         let row = |member: &Member| {
@@ -288,7 +265,7 @@ fn described_json(group: &Group, lags: &[Lag]) -> Value {
             "lag": lag.lag, "metadata": lag.metadata, "member": lag.member})
     };
     json!({
-        "group": group.name, "state": group.state, "group_protocol": group.protocol.name(), "protocol": group.assignor,
+        "group": group.name, "state": group.state, "group_protocol": group.protocol, "protocol": group.assignor,
         "members": group.members.as_ref().map(|members| members.iter().map(member).collect::<Vec<_>>()),
         "offsets": lags.iter().map(offset).collect::<Vec<_>>(),
         "lag": lags.iter().filter_map(|lag| lag.lag).sum::<i64>(),

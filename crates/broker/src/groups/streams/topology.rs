@@ -159,17 +159,17 @@ impl Topology {
     /// # Errors
     /// It can never be worked on.
     pub fn configure(&self, layout: &dyn Layout) -> Result<Configured, Refused> {
-        match self.counts(layout).and_then(|counts| self.configured(&counts, layout)) {
+        match self.counts(layout).and_then(|counts| self.configured(counts, layout)) {
             Ok(configured) => Ok(configured),
             Err(Unfit::Now(status)) => Ok(Configured { trouble: Some(status), ..Configured::default() }),
             Err(Unfit::Ever(reason)) => Err(Refused::new(ResponseError::StreamsInvalidTopology, reason)),
         }
     }
 
-    fn configured(&self, counts: &Counts, layout: &dyn Layout) -> Result<Configured, Unfit> {
-        let mut configured = Configured { partitions: counts.clone(), ..Configured::default() };
+    fn configured(&self, counts: Counts, layout: &dyn Layout) -> Result<Configured, Unfit> {
+        let mut configured = Configured::default();
         for (id, one) in &self.subtopologies {
-            let tasks = one.inputs().filter_map(|topic| partitions(topic, counts, layout)).max();
+            let tasks = one.inputs().filter_map(|topic| partitions(topic, &counts, layout)).max();
             configured.tasks.insert(id.clone(), tasks.unwrap_or(0));
             for topic in one.internal_topics() {
                 let expected = counts.get(&topic.name).copied().unwrap_or(topic.partitions);
@@ -194,6 +194,7 @@ impl Topology {
             let detail = format!("Internal topics are missing: {}", listed(&names));
             configured.trouble = Some(Status::missing_internal(detail));
         }
+        configured.partitions = counts;
         Ok(configured)
     }
 
