@@ -10,7 +10,7 @@ mod records;
 mod tests;
 mod walk;
 
-pub use build::{BatchBuilder, control_batch};
+pub use build::{BatchBuilder, Repacked, control_batch};
 pub use header::{BATCH_HEADER_BYTES, Batch, BatchHeader, Batches, PREFIX_BYTES, Patch, batch_size, batches};
 pub use records::{HeaderIter, Record, RecordIter, Records};
 pub use walk::Passed;

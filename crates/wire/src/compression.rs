@@ -1,12 +1,15 @@
-//! The four codecs of record batches, with a bound on what comes out.
+//! The four codecs of record batches, with a bound on what comes out; how they pack is in `packing.rs`.
 //!
 //! Snappy is read raw and in xerial's blocks (what Java writes), and written in xerial's; LZ4 is the frame format.
 
+mod packing;
 #[cfg(test)]
 mod tests;
 mod unpacker;
 
-use std::io::{self, BufRead, BufReader, Cursor, Read, Write};
+use std::io::{self, BufRead, BufReader, Cursor, Read};
+
+pub use packing::{Packed, Packing};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Compression {
@@ -30,7 +33,6 @@ pub enum CompressionError {
 const XERIAL_MAGIC: &[u8; 16] = b"\x82SNAPPY\x00\x00\x00\x00\x01\x00\x00\x00\x01";
 /// Only the first eight bytes are the mark; the versions behind it are not looked at, as in Java.
 const XERIAL_MARK_BYTES: usize = 8;
-const XERIAL_BLOCK_BYTES: usize = 32 << 10;
 /// What a reader unpacks at a time: fits a core's nearest memory.
 const READ_BYTES: usize = 32 << 10;
 
@@ -78,36 +80,6 @@ impl Compression {
             Compression::Lz4 => Box::new(lz4::Decoder::new(data).map_err(corrupt)?),
             Compression::Zstd => Box::new(zstd::stream::read::Decoder::with_buffer(data).map_err(corrupt)?),
         })
-    }
-
-    pub fn compress(self, data: &[u8]) -> io::Result<Vec<u8>> {
-        match self {
-            Compression::None => Ok(data.to_vec()),
-            Compression::Gzip => {
-                let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
-                encoder.write_all(data)?;
-                encoder.finish()
-            }
-            Compression::Lz4 => {
-                let builder = &mut lz4::EncoderBuilder::new();
-                builder.block_mode(lz4::BlockMode::Independent).block_size(lz4::BlockSize::Max64KB);
-                let mut encoder = builder.build(Vec::new())?;
-                encoder.write_all(data)?;
-                let (compressed, ended) = encoder.finish();
-                ended.map(|()| compressed)
-            }
-            Compression::Zstd => zstd::stream::encode_all(data, zstd::DEFAULT_COMPRESSION_LEVEL),
-            Compression::Snappy => {
-                let mut compressed = XERIAL_MAGIC.to_vec();
-                let mut encoder = snap::raw::Encoder::new();
-                for block in data.chunks(XERIAL_BLOCK_BYTES) {
-                    let block = encoder.compress_vec(block).map_err(io::Error::other)?;
-                    compressed.extend_from_slice(&(block.len() as u32).to_be_bytes());
-                    compressed.extend_from_slice(&block);
-                }
-                Ok(compressed)
-            }
-        }
     }
 
     /// Grows with what really comes out: a stream's own word on its size is not believed.

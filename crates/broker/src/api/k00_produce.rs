@@ -45,7 +45,7 @@ pub const HANDLER: Handler = Handler {
         })
     },
     notes: "acks 0, 1 and all (one replica: 1 and all are the same); idempotent and transactional; batches of \
-            magic 2, stored as received",
+            magic 2, stored as received or packed as `compression.type` says",
 };
 
 /// From this version on a transactional producer adds what it writes to (KIP-890).

@@ -167,8 +167,10 @@ fn of_topic(
         if source == OF_TOPIC {
             result.synonyms.push(synonym(definition.name, settings.value(definition, options), OF_TOPIC));
         }
-        let behind = source_of(&Settings::default(), definition, options);
-        result.synonyms.push(synonym(definition.broker_name, definition.default(options), behind));
+        if !definition.broker_name.is_empty() {
+            let behind = source_of(&Settings::default(), definition, options);
+            result.synonyms.push(synonym(definition.broker_name, definition.default(options), behind));
+        }
     }
     result
 }

@@ -1,8 +1,8 @@
 //! DescribeLogDirs (key 35), versions 1-4.
-//! v2 flexible; v3 an error at the top; v4 the size of the disk (KIP-827; -1: not told). There is one log dir, the data
+//! v2 flexible; v3 an error at the top; v4 the size of the disk (KIP-827). There is one log dir, the data
 //! folder, and no replica behind the end of a log.
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 use kafka_protocol::{
     messages::{
@@ -19,6 +19,9 @@ use crate::{
     topics::Topic,
 };
 
+/// From this version on the size of the disk is told.
+const DISK_SINCE: i16 = 4;
+
 pub const HANDLER: Handler = Handler {
     key: DescribeLogDirsRequest::KEY,
     name: "DescribeLogDirs",
@@ -26,7 +29,7 @@ pub const HANDLER: Handler = Handler {
     shape: &shapes::DESCRIBE_LOG_DIRS,
     pipelined: false,
     call: |broker, call| call.answer(move |request, caller| async move { act(&broker, request, &caller) }),
-    notes: "the data folder; the size of the disk is not told (-1)",
+    notes: "the data folder",
 };
 
 fn act(broker: &Arc<Broker>, request: DescribeLogDirsRequest, caller: &Caller) -> DescribeLogDirsResponse {
@@ -45,12 +48,21 @@ fn act(broker: &Arc<Broker>, request: DescribeLogDirsRequest, caller: &Caller) -
         }
     };
     let dir = StrBytes::from_string(broker.topics.data_dir().display().to_string());
-    let result = DescribeLogDirsResult::default()
-        .with_log_dir(dir)
-        .with_topics(topics)
-        .with_total_bytes(-1)
-        .with_usable_bytes(-1);
+    let result = DescribeLogDirsResult::default().with_log_dir(dir).with_topics(topics);
+    let result = match disk(broker.topics.data_dir()) {
+        Some((total, usable)) if caller.version >= DISK_SINCE => {
+            result.with_total_bytes(total).with_usable_bytes(usable)
+        }
+        _ => result,
+    };
     DescribeLogDirsResponse::default().with_results(vec![result])
+}
+
+/// The bytes of the file system that a folder lies in, and those of them that are free for us.
+fn disk(path: &Path) -> Option<(i64, i64)> {
+    let told = nix::sys::statvfs::statvfs(path).ok()?;
+    let bytes = |blocks: u64| i64::try_from(blocks.saturating_mul(told.fragment_size())).unwrap_or(i64::MAX);
+    Some((bytes(told.blocks()), bytes(told.blocks_available())))
 }
 
 fn described(topic: &Topic, is_wanted: impl Fn(i32) -> bool) -> DescribeLogDirsTopic {

@@ -2,7 +2,7 @@
 //! and the state of idempotent and transactional producers.
 //!
 //! It knows no protocol request, topic setting text, group or socket. Batches are stored as they came: only base offset
-//! and leader epoch are patched (and the time, where the topic stamps records itself).
+//! and leader epoch are patched (and the time, where the topic stamps records itself), unless the topic has a codec of its own.
 
 mod aborted;
 mod appender;

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use wire::compression::Packing;
+
 /// What an acknowledged record has survived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Durability {
@@ -85,7 +87,9 @@ pub struct LogOptions {
     pub max_compaction_lag_ms: i64,
     /// `delete.retention.ms`: how long a tombstone stays after a first compaction saw it.
     pub delete_retention_ms: i64,
-    /// `max.message.bytes`: of one record batch, as it came.
+    /// `compression.type` and the level that belongs to it; nothing: as the producer packed it (`producer`).
+    pub compression: Option<Packing>,
+    /// `max.message.bytes`: of one record batch, as it came and as it is stored.
     pub message_bytes_max: u32,
     /// `message.timestamp.type`
     pub timestamp_type: TimestampType,
@@ -108,6 +112,7 @@ impl Default for LogOptions {
             min_compaction_lag_ms: 0,
             max_compaction_lag_ms: i64::MAX,
             delete_retention_ms: 86_400_000,
+            compression: None,
             message_bytes_max: 1_048_588,
             timestamp_type: TimestampType::CreateTime,
             timestamp_before_ms_max: i64::MAX,

@@ -137,7 +137,7 @@ impl Log {
     }
 
     /// Queues `records` (checked here: CRC, sizes, and a client's record by record), in the order of the calls; waits only while the
-    /// queue is full.
+    /// queue is full, and where a client's are packed anew.
     pub async fn submit(
         self: &Arc<Self>,
         records: Bytes,
@@ -146,6 +146,7 @@ impl Log {
     ) -> Result<Pending, LogError> {
         self.check_state()?;
         let records = self.check_records(records, writer)?;
+        let records = if writer == Writer::Broker { records } else { self.packed(records).await? };
         let permit = self.queue.room(records.len()).await;
         let (done, answer) = oneshot::channel();
         let append = Append { log: self.clone(), records, leader_epoch, writer, done, _permit: permit };

@@ -9,7 +9,7 @@ use std::{
 use base::crash_point;
 use bytes::Bytes;
 use parking_lot::MutexGuard;
-use wire::batch::{BATCH_HEADER_BYTES, Batch, BatchError, BatchHeader, Patch, batches};
+use wire::batch::{BATCH_HEADER_BYTES, Batch, BatchError, BatchHeader, Patch, Repacked, batches};
 
 use super::{
     aborted::Aborted,
@@ -160,6 +160,30 @@ impl Log {
             }
             None if !keyless.is_empty() => Err(LogError::NoKey { log, records: keyless.into() }),
             None => Ok(latest_ms),
+        }
+    }
+
+    /// A client's batch, which has been checked, packed as the topic has it. That takes a while, and holds up nobody else.
+    pub(crate) async fn packed(&self, records: Bytes) -> Result<Bytes, LogError> {
+        let options = self.options();
+        let Some(packing) = options.compression else { return Ok(records) };
+        let unsound = |source| LogError::Batch { log: self.name.clone(), source };
+        let header = BatchHeader::parse(&records).map_err(unsound)?;
+        if header.compression().map_err(unsound)? == packing.codec {
+            return Ok(records);
+        }
+        let bytes_max = options.message_bytes_max;
+        let repacking = tokio::task::spawn_blocking(move || {
+            Batch::first(&records)?.repacked(packing, RECORDS_BYTES_MAX, bytes_max as usize)
+        });
+        let closed = |_| LogError::Closed { log: self.name.clone() };
+        match repacking.await.map_err(closed)?.map_err(unsound)? {
+            Repacked::Batch(packed) => Ok(packed),
+            Repacked::TooLarge { bytes } => Err(LogError::BatchTooLarge {
+                log: self.name.clone(),
+                bytes: bytes as u64,
+                bytes_max: bytes_max.into(),
+            }),
         }
     }
 

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use kafka_protocol::ResponseError;
+use wire::compression::{Compression, Packing};
 
 use super::Refusal;
 use crate::{
@@ -39,13 +40,16 @@ impl Kind {
 pub enum Allowed {
     /// Whole numbers from and to.
     Whole(i64, i64),
+    /// The same, or -1.
+    WholeOrDefault(i64, i64),
     /// Numbers from 0 to 1.
     Share,
     Boolean,
     OneOf(&'static [&'static str]),
     /// A comma-separated list of these.
     Some(&'static [&'static str]),
-    Any,
+    /// A comma-separated list of `PARTITION:BROKER`, or `*`.
+    Replicas,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -60,10 +64,13 @@ pub struct Definition {
     pub kind: Kind,
     pub allowed: Allowed,
     pub default: Fallback,
-    /// The broker's setting that stands behind it.
+    /// The broker's setting that stands behind it; empty where there is none.
     pub broker_name: &'static str,
     pub doc: &'static str,
 }
+
+/// Kafka's default for LZ4, by which its fast way of packing is meant; the other levels are those of LZ4 HC.
+const LZ4_LEVEL: i32 = 9;
 
 const LONG: Allowed = Allowed::Whole(0, i64::MAX);
 const LONG_OR_NONE: Allowed = Allowed::Whole(-1, i64::MAX);
@@ -83,15 +90,25 @@ use Fallback::{Broker, Fixed};
 pub const DEFINITIONS: &[Definition] = definitions! {
     "cleanup.policy" List Allowed::Some(&["delete", "compact"]), Fixed("delete"), "log.cleanup.policy",
         "delete: old segments go by retention; compact: the last record of each key stays; both may be given.";
-    "compression.type" Text Allowed::OneOf(&["producer"]), Fixed("producer"), "compression.type",
-        "Batches are stored as they were received, so only producer is possible.";
+    "compression.gzip.level" Int Allowed::WholeOrDefault(1, 9), Fixed("-1"), "compression.gzip.level",
+        "How hard gzip tries, where compression.type says so.";
+    "compression.lz4.level" Int Allowed::Whole(1, 17), Fixed("9"), "compression.lz4.level",
+        "How hard LZ4 tries, where compression.type says so; 9 is its fast way.";
+    "compression.type" Text Allowed::OneOf(&["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"]), Fixed("producer"), "compression.type",
+        "How batches are packed; producer: as they came. Others are packed anew, which costs the broker what it takes.";
+    "compression.zstd.level" Int Allowed::Whole(-131_072, 22), Fixed("3"), "compression.zstd.level",
+        "How hard Zstandard tries, where compression.type says so.";
     "delete.retention.ms" Long LONG, Fixed("86400000"), "log.cleaner.delete.retention.ms",
         "How long a tombstone stays in a compacted topic.";
     "file.delete.delay.ms" Long LONG, Fixed("60000"), "log.segment.delete.delay.ms", NO_EFFECT;
     "flush.messages" Long Allowed::Whole(1, i64::MAX), Fixed("9223372036854775807"), "log.flush.interval.messages", NO_EFFECT;
-    "flush.ms" Long LONG, Fixed("9223372036854775807"), "log.flush.interval.ms", NO_EFFECT;
+    "flush.ms" Long LONG, Fixed("9223372036854775807"), "", NO_EFFECT;
+    "follower.replication.throttled.replicas" List Allowed::Replicas, Fixed(""), "", NO_EFFECT;
     "index.interval.bytes" Int Allowed::Whole(0, i32::MAX as i64), Fixed("4096"), "log.index.interval.bytes",
         "Bytes of log between two entries of the offset index.";
+    "leader.replication.throttled.replicas" List Allowed::Replicas, Fixed(""), "", NO_EFFECT;
+    "local.retention.bytes" Long Allowed::Whole(-2, i64::MAX), Fixed("-2"), "log.local.retention.bytes", NO_EFFECT;
+    "local.retention.ms" Long Allowed::Whole(-2, i64::MAX), Fixed("-2"), "log.local.retention.ms", NO_EFFECT;
     "max.compaction.lag.ms" Long Allowed::Whole(1, i64::MAX), Fixed("9223372036854775807"), "log.cleaner.max.compaction.lag.ms",
         "After this time a record is compacted at the latest.";
     "max.message.bytes" Int Allowed::Whole(0, i32::MAX as i64), Broker(|options| options.batch_bytes_max.to_string()), "message.max.bytes",
@@ -108,7 +125,9 @@ pub const DEFINITIONS: &[Definition] = definitions! {
         "For this time a record is not compacted away.";
     "min.insync.replicas" Int Allowed::Whole(1, i32::MAX as i64), Fixed("1"), "min.insync.replicas", NO_EFFECT;
     "preallocate" Boolean Allowed::Boolean, Fixed("false"), "log.preallocate", NO_EFFECT;
-    "remote.storage.enable" Boolean Allowed::OneOf(&["false"]), Fixed("false"), "remote.storage.enable",
+    "remote.log.copy.disable" Boolean Allowed::Boolean, Fixed("false"), "", NO_EFFECT;
+    "remote.log.delete.on.disable" Boolean Allowed::Boolean, Fixed("false"), "", NO_EFFECT;
+    "remote.storage.enable" Boolean Allowed::OneOf(&["false"]), Fixed("false"), "",
         "There is no tiered storage here.";
     "retention.bytes" Long LONG_OR_NONE, Broker(|options| options.retention_bytes.to_string()), "log.retention.bytes",
         "A partition larger than this loses its oldest segments; -1: never.";
@@ -117,8 +136,8 @@ pub const DEFINITIONS: &[Definition] = definitions! {
     "segment.bytes" Int Allowed::Whole(1024, i32::MAX as i64), Broker(|options| options.segment_bytes.to_string()), "log.segment.bytes",
         "A segment file is closed at this size.";
     "segment.index.bytes" Int Allowed::Whole(4, i32::MAX as i64), Fixed("10485760"), "log.index.size.max.bytes", NO_EFFECT;
-    "segment.jitter.ms" Long LONG, Fixed("0"), "log.roll.jitter.ms", NO_EFFECT;
-    "segment.ms" Long Allowed::Whole(1, i64::MAX), Fixed("604800000"), "log.roll.ms",
+    "segment.jitter.ms" Long LONG, Fixed("0"), "", NO_EFFECT;
+    "segment.ms" Long Allowed::Whole(1, i64::MAX), Fixed("604800000"), "",
         "A segment file is closed at this age.";
     "unclean.leader.election.enable" Boolean Allowed::Boolean, Fixed("false"), "unclean.leader.election.enable", NO_EFFECT;
 };
@@ -149,6 +168,10 @@ impl Definition {
                 Ok(_) => wrong(format!("Value must be at least {least} and at most {most}")),
                 Err(_) => wrong("Not a whole number".to_owned()),
             },
+            Allowed::WholeOrDefault(least, most) => match value.trim().parse::<i64>() {
+                Ok(number) if number == -1 || (least..=most).contains(&number) => Ok(()),
+                _ => wrong(format!("Value must be between {least} and {most}, or -1")),
+            },
             Allowed::Share => match value.trim().parse::<f64>() {
                 Ok(number) if (0.0..=1.0).contains(&number) => Ok(()),
                 _ => wrong("Value must be a number from 0 to 1".to_owned()),
@@ -163,13 +186,38 @@ impl Definition {
                 Ok(())
             }
             Allowed::Some(words) => wrong(format!("Entries must be of: {}", words.join(", "))),
-            Allowed::Any => Ok(()),
+            Allowed::Replicas if value.trim() == "*" || list(value).all(is_replica) => Ok(()),
+            Allowed::Replicas => wrong("Expected * or a list of PARTITION:BROKER".to_owned()),
         }
     }
 }
 
 fn list(value: &str) -> impl Iterator<Item = &str> {
     value.split(',').map(str::trim).filter(|word| !word.is_empty())
+}
+
+fn is_replica(text: &str) -> bool {
+    let is_number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    text.split_once(':').is_some_and(|(partition, broker)| is_number(partition) && is_number(broker))
+}
+
+/// `compression.type` with the level of that codec.
+fn packing(codec: &str, level: impl Fn(&str) -> i64) -> Option<Packing> {
+    let (codec, name) = match codec {
+        "uncompressed" => (Compression::None, None),
+        "gzip" => (Compression::Gzip, Some("compression.gzip.level")),
+        "lz4" => (Compression::Lz4, Some("compression.lz4.level")),
+        "snappy" => (Compression::Snappy, None),
+        "zstd" => (Compression::Zstd, Some("compression.zstd.level")),
+        _ => return None,
+    };
+    let is_default = |level: i32| match codec {
+        Compression::Gzip => level == -1,
+        Compression::Lz4 => level == LZ4_LEVEL,
+        _ => false,
+    };
+    let level = name.and_then(|name| i32::try_from(level(name)).ok()).filter(|level| !is_default(*level));
+    Some(Packing { codec, level })
 }
 
 /// One step of IncrementalAlterConfigs (KIP-339).
@@ -274,6 +322,7 @@ impl Settings {
             min_compaction_lag_ms: long("min.compaction.lag.ms"),
             max_compaction_lag_ms: long("max.compaction.lag.ms"),
             delete_retention_ms: long("delete.retention.ms"),
+            compression: packing(&text("compression.type"), long),
             message_bytes_max: u32::try_from(long("max.message.bytes")).unwrap_or(u32::MAX),
             timestamp_type,
             timestamp_before_ms_max: long("message.timestamp.before.max.ms"),
@@ -323,9 +372,43 @@ mod tests {
             Err("Invalid value shred for configuration cleanup.policy: Entries must be of: delete, compact"),
         );
         check(
-            &[("compression.type", "zstd")],
-            Err("Invalid value zstd for configuration compression.type: String must be one of: producer"),
+            &[("compression.type", "brotli")],
+            Err(
+                "Invalid value brotli for configuration compression.type: String must be one of: uncompressed, zstd, lz4, snappy, gzip, producer",
+            ),
         );
+        check(
+            &[("compression.gzip.level", "10")],
+            Err(
+                "Invalid value 10 for configuration compression.gzip.level: Value must be between 1 and 9, or -1",
+            ),
+        );
+        let throttled = "leader.replication.throttled.replicas";
+        check(&[(throttled, "0:1, 1:1")], Ok(r#"{"leader.replication.throttled.replicas": "0:1, 1:1"}"#));
+        check(&[(throttled, "*")], Ok(r#"{"leader.replication.throttled.replicas": "*"}"#));
+        check(
+            &[(throttled, "one")],
+            Err(
+                "Invalid value one for configuration leader.replication.throttled.replicas: Expected * or a list of PARTITION:BROKER",
+            ),
+        );
+    }
+
+    #[test]
+    fn a_codec_has_its_level() {
+        let options = Options::at("/nowhere", ([127, 0, 0, 1], 0).into());
+        let packing = |pairs: &[(&str, &str)]| {
+            let settings = Settings::from_pairs(pairs.iter().map(|(name, value)| (*name, Some(*value))));
+            settings.unwrap().log_options(&options).compression
+        };
+        let of = |codec, level| Some(Packing { codec, level });
+        assert_eq!(packing(&[("compression.zstd.level", "19")]), None);
+        assert_eq!(packing(&[("compression.type", "uncompressed")]), of(Compression::None, None));
+        assert_eq!(packing(&[("compression.type", "zstd")]), of(Compression::Zstd, Some(3)));
+        assert_eq!(packing(&[("compression.type", "lz4")]), of(Compression::Lz4, None));
+        let hard = [("compression.type", "lz4"), ("compression.lz4.level", "12")];
+        assert_eq!(packing(&hard), of(Compression::Lz4, Some(12)));
+        assert_eq!(packing(&[("compression.type", "gzip")]), of(Compression::Gzip, None));
     }
 
     #[test]

@@ -64,6 +64,15 @@ fn resources_folders_and_named_times_are_kafkas() {
     assert!(both[0].len() > 14, "{:?}", both[0]);
 }
 
+/// Kafka keeps `min.insync.replicas` for the whole cluster as well, and its default of `retention.ms` is one of hours.
+#[test]
+fn topics_are_set_as_kafkas_and_batches_packed_as_they_say() {
+    let Some(both) = answers(include_str!("kafka_answers/settings.py")) else { return };
+    assert!(both[0].len() > 75, "{:?}", both[0]);
+    assert!(!both[0].values().any(|answer| answer.contains("False")), "{:?}", both[0]);
+    insta::assert_snapshot!(differences(&both));
+}
+
 #[test]
 fn members_of_streams_groups_are_told_what_kafka_tells() {
     let Some(both) = answers(include_str!("kafka_answers/streams.py")) else { return };

@@ -1,14 +1,17 @@
-//! Batches of our own: internal topics, compaction's leftovers, control records, tests.
+//! Batches of our own: internal topics, compaction's leftovers, control records, tests; and clients' that are packed anew.
 
 use std::io;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use super::header::{
-    BATCH_HEADER_BYTES, BatchHeader, CONTROL, DELETE_HORIZON, PREFIX_BYTES, TIMESTAMP_TYPE, TRANSACTIONAL,
-    crc_of,
+use super::{
+    Batch, BatchError,
+    header::{
+        BATCH_HEADER_BYTES, BatchHeader, CONTROL, DELETE_HORIZON, PREFIX_BYTES, TIMESTAMP_TYPE,
+        TRANSACTIONAL, crc_of,
+    },
 };
-use crate::compression::Compression;
+use crate::compression::{Compression, Packed, Packing};
 
 /// Collects records and closes them into one batch. Offsets must rise; the first push sets the base timestamp.
 #[derive(Debug, Clone)]
@@ -151,6 +154,37 @@ impl BatchBuilder {
         bytes.put_slice(&self.header.to_bytes());
         bytes.put_slice(&body);
         Ok(bytes.freeze())
+    }
+}
+
+/// A batch that was packed anew, where it is not too large for that.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Repacked {
+    Batch(Bytes),
+    TooLarge { bytes: usize },
+}
+
+impl Batch<'_> {
+    /// The same records, offsets, times and producer, packed as `packing` says, where that gives at most `bytes_max` bytes. The records
+    /// are ones that `walk` has passed, with its bound.
+    pub fn repacked(
+        &self,
+        packing: Packing,
+        records_bytes_max: usize,
+        bytes_max: usize,
+    ) -> Result<Repacked, BatchError> {
+        let room = bytes_max.min(i32::MAX as usize).saturating_sub(BATCH_HEADER_BYTES);
+        let codec = self.header.compression()?;
+        Ok(match codec.repack(self.body(), records_bytes_max, packing, room)? {
+            Packed::Fits(body) => {
+                let attributes = self.header.attributes & !7 | packing.codec.attribute_bits();
+                let length = (BATCH_HEADER_BYTES - PREFIX_BYTES + body.len()) as i32; // bounded by `room`
+                let mut header = BatchHeader { attributes, length, ..self.header };
+                header.crc = crc_of(&header, &body);
+                Repacked::Batch([&header.to_bytes()[..], &body].concat().into())
+            }
+            Packed::TooLarge { bytes } => Repacked::TooLarge { bytes: BATCH_HEADER_BYTES + bytes },
+        })
     }
 }
 

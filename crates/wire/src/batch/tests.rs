@@ -12,7 +12,7 @@ use kafka_protocol::{
 use proptest::prelude::*;
 
 use super::*;
-use crate::compression::{Compression, CompressionError};
+use crate::compression::{Compression, CompressionError, Packing};
 
 const BYTES_MAX: usize = 1 << 20;
 const CODECS: [(Compression, TheirCompression); 5] = [
@@ -209,6 +209,32 @@ fn packed(codec: Compression, body: &[u8], change: impl FnOnce(&mut BatchHeader)
     change(&mut header);
     header.crc = header::crc_of(&header, body);
     [&header.to_bytes()[..], body].concat()
+}
+
+#[test]
+fn a_batch_is_packed_anew() {
+    let plain = sample()[BATCH_HEADER_BYTES..].to_vec();
+    for (from, _) in CODECS {
+        let bytes = packed(from, &from.compress(&plain).unwrap(), |_| {});
+        let batch = Batch::first(&bytes).unwrap();
+        for (codec, level) in CODECS.into_iter().flat_map(|(codec, _)| [(codec, None), (codec, Some(7))]) {
+            let packing = Packing { codec, level };
+            let Ok(Repacked::Batch(anew)) = batch.repacked(packing, BYTES_MAX, BYTES_MAX) else {
+                panic!("{from:?} as {packing:?}")
+            };
+            let repacked = Batch::first(&anew).unwrap();
+            repacked.check_crc().unwrap();
+            assert_eq!(repacked.header.compression(), Ok(codec));
+            assert_eq!(passed(&repacked, BYTES_MAX), passed(&batch, BYTES_MAX));
+            assert_eq!(repacked.records(BYTES_MAX).unwrap().body(), plain);
+            let (length, crc, attributes) = (batch.header.length, batch.header.crc, batch.header.attributes);
+            assert_eq!(BatchHeader { length, crc, attributes, ..repacked.header }, batch.header);
+            // To the byte: as large as it is it fits, and one less it does not.
+            let bytes = anew.len();
+            assert_eq!(batch.repacked(packing, BYTES_MAX, bytes), Ok(Repacked::Batch(anew)));
+            assert_eq!(batch.repacked(packing, BYTES_MAX, bytes - 1), Ok(Repacked::TooLarge { bytes }));
+        }
+    }
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 use tokio::sync::Notify;
+use wire::compression::{Compression, Packing};
 
 use super::*;
 
@@ -250,6 +251,38 @@ fn what_does_not_fit_the_topic_is_refused() {
     assert_eq!(log.high_watermark(), 0);
     let large = batch_at(NOW_MS, &[("k", Some(&"x".repeat(500)))]);
     wait(log.append(large, 0, Writer::Broker)).expect("what the broker keeps itself");
+}
+
+#[test]
+fn a_topic_with_a_codec_packs_what_comes() {
+    let world = World::new();
+    let logs = world.start();
+    let packing = Packing { codec: Compression::Lz4, level: None };
+    let options = LogOptions { compression: Some(packing), message_bytes_max: 500, ..LogOptions::default() };
+    let log = logs.log("t", 0, options.clone()).unwrap();
+    let packed = |codec, times: usize| {
+        let mut builder = BatchBuilder::new(0).producer(7, 0, 0).compression(codec);
+        builder.push(0, NOW_MS, None, Some("word ".repeat(times).as_bytes()), []);
+        builder.finish().unwrap()
+    };
+    let first = append(&log, packed(Compression::Zstd, 200)).unwrap();
+    // Sent again it is the same batch, whatever became of its bytes.
+    let again = append(&log, packed(Compression::Zstd, 200)).unwrap();
+    assert_eq!((first.duplicate, again.duplicate, again.base_offset), (false, true, 0));
+    append(&log, batch(&["plain"])).unwrap();
+    wait(log.append(batch(&["the broker's"]), 0, Writer::Broker)).unwrap();
+    let codecs = |log: &Arc<Log>| {
+        let read = log.read_blocking(0, ALL).unwrap().records;
+        batches(&read).map(|batch| batch.unwrap().header.compression().unwrap()).collect::<Vec<_>>()
+    };
+    assert_eq!(codecs(&log), [Compression::Lz4, Compression::Lz4, Compression::None]);
+    let values: Vec<_> = read_from(&log, 0, ALL).into_iter().map(|(_, _, value)| value.unwrap()).collect();
+    assert_eq!(values, ["word ".repeat(200).as_str(), "plain", "the broker's"]);
+    // What fits as it comes and not as it would lie there.
+    let compression = Some(Packing { codec: Compression::None, level: None });
+    log.set_options(LogOptions { compression, ..options });
+    let refused = append(&log, packed(Compression::Zstd, 400)).unwrap_err();
+    assert!(matches!(refused, LogError::BatchTooLarge { bytes: 2_070, bytes_max: 500, .. }), "{refused}");
 }
 
 /// The CRC that belongs to what was changed.

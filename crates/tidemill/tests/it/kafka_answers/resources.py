@@ -30,7 +30,12 @@ print("an unknown type:", resources(1, [2, 99]))
 def log_dir():
     answer = ask(35, 4, some([text(topic) + some([i32(0)]) + TAGS]) + TAGS)
     take(answer, ">i"); take(answer, ">h"); take_varint(answer); take(answer, ">h")
-    return take_text(answer)
+    path = take_text(answer)
+    for _ in range(take_varint(answer) - 1):
+        take_text(answer)
+        for _ in range(take_varint(answer) - 1): answer.read(4 + 8 + 8 + 1 + 1)
+        answer.read(1)
+    return path, take(answer, ">q"), take(answer, ">q")
 
 def move(path, name, partitions):
     answer = ask(34, 2, some([text(path) + some([text(name) + some([i32(p) for p in partitions]) + TAGS]) + TAGS]) + TAGS)
@@ -44,7 +49,8 @@ def move(path, name, partitions):
         answer.read(1)
     return sorted(said)
 
-here = log_dir()
+here, total, usable = log_dir()
+print("the disk's size:", total > usable > 0)
 print("to where it lies:", move(here, topic, [0, 1]))
 print("to no folder:", move("/no/such/folder", topic, [0]))
 print("of no partition:", move(here, topic, [7]))

@@ -1,0 +1,65 @@
+# What a topic can be set to: names, kinds, defaults and where those come from; and what becomes of batches by `compression.type`.
+def settings(name):
+    answer = ask(32, 4, some([i8(2) + text(name) + some(None) + TAGS]) + i8(1) + i8(0) + TAGS)
+    take(answer, ">i"); take_varint(answer)
+    assert take(answer, ">h") == 0
+    take_text(answer); answer.read(1); take_text(answer)
+    for _ in range(take_varint(answer) - 1):
+        name, value = take_text(answer), take_text(answer)
+        read_only, source, secret = answer.read(1)[0], take(answer, ">b"), answer.read(1)[0]
+        synonyms = []
+        for _ in range(take_varint(answer) - 1):
+            synonyms.append(f"{take_text(answer)}={take_text(answer)} of {take(answer, '>b')}"); answer.read(1)
+        kind, _, _ = take(answer, ">b"), take_text(answer), answer.read(1)
+        yield name, f"{value!r} kind {kind} source {source} {synonyms}" + " read-only" * read_only + " secret" * secret
+
+def create_with(name, **config):
+    try: list(admin.create_topics([NewTopic(name, 1, config={k.replace("_", "."): v for k, v in config.items()})]).values())[0].result(20)
+    except KafkaException as error: return error.args[0].name()
+
+create(topic, 1)
+for name, said in settings(topic): print(f"{name}: {said}")
+
+REFUSED = ["compression.type=brotli", "compression.gzip.level=0", "compression.gzip.level=10", "compression.lz4.level=18",
+           "compression.zstd.level=23", "leader.replication.throttled.replicas=one", "local.retention.ms=-3", "message.format.version=2.0"]
+TAKEN = ["compression.gzip.level=-1", "compression.zstd.level=-131072", "leader.replication.throttled.replicas=*",
+         "follower.replication.throttled.replicas=0:1,1:1", "remote.log.copy.disable=true"]
+for n, said in enumerate(REFUSED + TAKEN):
+    print(f"set {said}: {create_with(f'{topic}-{n}', **dict([said.split('=')]))}")
+
+def codecs(name):
+    """The codec of each batch that lies there, and how many records it says it has."""
+    answer = ask(1, 12, i32(-1) + i32(500) + i32(1) + i32(1 << 20) + i8(0) + i32(0) + i32(-1)
+                 + some([text(name) + some([i32(0) + i32(-1) + i64(0) + i32(-1) + i64(-1) + i32(1 << 20) + TAGS]) + TAGS]) + some([]) + text("") + TAGS)
+    take(answer, ">i"); assert take(answer, ">h") == 0; take(answer, ">i"); take_varint(answer); take_text(answer); take_varint(answer)
+    take(answer, ">i"); assert take(answer, ">h") == 0; answer.read(24); take_varint(answer); take(answer, ">i")
+    records, found = BytesIO(answer.read(take_varint(answer) - 1)), []
+    while prefix := records.read(12):
+        rest = records.read(struct.unpack(">i", prefix[8:])[0])
+        found.append((struct.unpack(">h", rest[9:11])[0], struct.unpack(">i", rest[45:49])[0]))
+    return found
+
+sent = [(b"key %d" % n if n % 3 else None, b"value %d " % n * 9, [("h", b"%d" % n)], 1_000_000 + n) for n in range(200)]
+def send(name, **config):
+    producer = Producer({"bootstrap.servers": bootstrap, "linger.ms": 200, **{k.replace("_", "."): v for k, v in config.items()}})
+    for key, value, headers, time in sent: producer.produce(name, value, key, headers=headers, timestamp=time)
+    assert producer.flush(30) == 0
+def read(name):
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": name, "check.crcs": True})
+    consumer.assign([TopicPartition(name, 0, 0)])
+    got = consumer.consume(len(sent), 30)
+    consumer.close()
+    return [(m.key(), m.value(), m.headers(), m.timestamp()[1]) for m in got] == sent
+
+for kind in ["uncompressed", "gzip", "snappy", "lz4", "zstd", "producer"]:
+    for codec in ["none", "gzip", "snappy", "lz4", "zstd"]:
+        name = f"{topic}-{kind}-{codec}"
+        create_with(name, compression_type=kind, compression_zstd_level="9", compression_gzip_level="1", compression_lz4_level="12")
+        send(name, compression_codec=codec, enable_idempotence=True)
+        print(f"{codec} for {kind}: {codecs(name)} {read(name)}")
+
+# What fits as it came and not as it would lie there is refused.
+create_with(topic + "-small", compression_type="uncompressed", max_message_bytes="3000")
+producer = Producer({"bootstrap.servers": bootstrap, "compression.codec": "zstd"})
+producer.produce(topic + "-small", b"0" * 9000, on_delivery=lambda error, _: print(f"too large: {error.name() if error else 'ok'}"))
+assert producer.flush(30) == 0
