@@ -162,8 +162,8 @@ fn answer(
     let config = |definition: &Definition| {
         CreatableTopicConfigs::default()
             .with_name(StrBytes::from_static_str(definition.name))
-            .with_value(Some(StrBytes::from_string(made.settings.value(definition, &broker.options))))
-            .with_config_source(source_of(&made.settings, definition, &broker.options))
+            .with_value(Some(StrBytes::from_string(made.settings.value(definition, &broker.topics.defaults))))
+            .with_config_source(source_of(&made.settings, definition, &broker.topics.defaults))
     };
     let result = result.with_num_partitions(made.partitions).with_replication_factor(1);
     let result = if version >= 7 { result.with_topic_id(made.id) } else { result };

@@ -24,7 +24,8 @@ use crate::{
     security::{access::Resource, acl::Operation, listeners::Listener},
     topics::{
         Refusal,
-        settings::{DEFINITIONS, Definition, Fallback, Kind, Settings},
+        defaults::{Defaults, Layer, Source},
+        settings::{DEFINITIONS, Definition, Kind, Settings},
     },
 };
 
@@ -32,10 +33,8 @@ use crate::{
 pub const TOPIC: i8 = 2;
 pub const BROKER: i8 = 4;
 pub const GROUP: i8 = 32;
-/// Kafka's `ConfigSource`.
+/// Kafka's `ConfigSource`, of what is no default.
 const OF_TOPIC: i8 = 1;
-const OF_BROKER: i8 = 4;
-const OF_DEFAULT: i8 = 5;
 const OF_GROUP: i8 = 8;
 
 pub const HANDLER: Handler = Handler {
@@ -45,19 +44,14 @@ pub const HANDLER: Handler = Handler {
     shape: &shapes::DESCRIBE_CONFIGS,
     pipelined: false,
     call: |broker, call| call.answer(move |request, caller| async move { act(&broker, &request, &caller) }),
-    notes: "topics, groups, and the broker's own settings, which are read-only",
+    notes: "topics, groups, and the broker's own settings; of those the defaults of topics can be changed",
 };
 
 /// Where the value in use comes from.
-pub fn source_of(settings: &Settings, definition: &Definition, options: &Options) -> i8 {
-    if settings.own().contains_key(definition.name) {
-        return OF_TOPIC;
-    }
-    match definition.default {
-        Fallback::Fixed(_) => OF_DEFAULT,
-        // As Kafka: what was not set differently where the broker is started is a default too.
-        Fallback::Broker(read) if read(options) == read(&Options::at("", options.listen)) => OF_DEFAULT,
-        Fallback::Broker(_) => OF_BROKER,
+pub fn source_of(settings: &Settings, definition: &Definition, defaults: &Defaults) -> i8 {
+    match settings.own().contains_key(definition.name) {
+        true => OF_TOPIC,
+        false => defaults.value(definition).1 as i8,
     }
 }
 
@@ -118,7 +112,7 @@ fn describe(
             let topic = broker.topics.get(name).ok_or_else(unknown)?;
             let described = DEFINITIONS.iter().filter(|definition| wanted(definition.name));
             Ok(described
-                .map(|definition| of_topic(&topic.settings, definition, &broker.options, request))
+                .map(|definition| of_topic(&topic.settings, definition, &broker.topics.defaults, request))
                 .collect())
         }
         GROUP => {
@@ -126,14 +120,12 @@ fn describe(
             let described = Setting::ALL.into_iter().filter(|setting| wanted(setting.name()));
             Ok(described.map(|setting| of_group(broker, name, setting, request)).collect())
         }
-        BROKER if name.is_empty() => Ok(vec![]), // what is set for all brokers of a cluster: nothing
-        BROKER if name == NODE_ID.to_string() => {
-            let settings = of_broker(broker);
-            Ok(settings.into_iter().filter(|result| wanted(&result.name)).collect())
-        }
         BROKER => {
-            let reason = format!("Unexpected broker id, expected {NODE_ID}, but received {name}");
-            Err(Refusal::new(ResponseError::InvalidRequest, reason))
+            let settings = match Layer::named(name)? {
+                Layer::Broker => of_broker(broker, request),
+                Layer::Cluster => of_cluster(&broker.topics.defaults),
+            };
+            Ok(settings.into_iter().filter(|result| wanted(&result.name)).collect())
         }
         other => {
             Err(Refusal::new(ResponseError::InvalidRequest, format!("Unsupported resource type {other}")))
@@ -144,35 +136,50 @@ fn describe(
 fn of_topic(
     settings: &Settings,
     definition: &Definition,
-    options: &Options,
+    defaults: &Defaults,
     request: &DescribeConfigsRequest,
 ) -> DescribeConfigsResourceResult {
-    let value = |text: String| Some(StrBytes::from_string(text));
-    let source = source_of(settings, definition, options);
+    let own = settings.own().get(definition.name);
+    let mut result = of_default(definition.name, definition, defaults, request);
+    if let Some(own) = own {
+        result.value = Some(StrBytes::from_string(own.clone()));
+        result.config_source = OF_TOPIC;
+        if request.include_synonyms {
+            result.synonyms.insert(0, synonym(definition.name, own, OF_TOPIC));
+        }
+    }
+    result
+}
+
+/// What holds for topics that have nothing of their own, as they call it or as the broker does.
+fn of_default(
+    name: &'static str,
+    definition: &Definition,
+    defaults: &Defaults,
+    request: &DescribeConfigsRequest,
+) -> DescribeConfigsResourceResult {
+    let (value, source) = defaults.value(definition);
     let mut result = DescribeConfigsResourceResult::default()
-        .with_name(StrBytes::from_static_str(definition.name))
-        .with_value(value(settings.value(definition, options)))
-        .with_config_source(source)
+        .with_name(StrBytes::from_static_str(name))
+        .with_value(Some(StrBytes::from_string(value)))
+        .with_config_source(source as i8)
         .with_config_type(definition.kind.id());
     if request.include_documentation {
         result.documentation = Some(StrBytes::from_static_str(definition.doc));
     }
     if request.include_synonyms {
-        let synonym = |name: &'static str, text: String, source: i8| {
-            DescribeConfigsSynonym::default()
-                .with_name(StrBytes::from_static_str(name))
-                .with_value(value(text))
-                .with_source(source)
-        };
-        if source == OF_TOPIC {
-            result.synonyms.push(synonym(definition.name, settings.value(definition, options), OF_TOPIC));
-        }
-        if !definition.broker_name.is_empty() {
-            let behind = source_of(&Settings::default(), definition, options);
-            result.synonyms.push(synonym(definition.broker_name, definition.default(options), behind));
-        }
+        let behind = defaults.behind(definition).into_iter();
+        let each = behind.map(|(value, source)| synonym(definition.broker_name, &value, source as i8));
+        result.synonyms = each.collect();
     }
     result
+}
+
+fn synonym(name: &'static str, value: &impl ToString, source: i8) -> DescribeConfigsSynonym {
+    DescribeConfigsSynonym::default()
+        .with_name(StrBytes::from_static_str(name))
+        .with_value(Some(StrBytes::from_string(value.to_string())))
+        .with_source(source)
 }
 
 /// A group need not exist to have settings, but it has a name.
@@ -189,13 +196,12 @@ fn of_group(
     setting: Setting,
     request: &DescribeConfigsRequest,
 ) -> DescribeConfigsResourceResult {
-    let text = |value: &Value| Some(StrBytes::from_string(value.to_string()));
     let own = broker.groups.configs.own(group).get(&setting).cloned();
     let behind = setting.default(&broker.options);
     // As for topics: what was not set differently where the broker is started is a default.
     let of_broker = match behind == setting.default(&Options::at("", broker.options.listen)) {
-        true => OF_DEFAULT,
-        false => OF_BROKER,
+        true => Source::Default as i8,
+        false => Source::Started as i8,
     };
     let kind = match behind {
         Value::Number(_) => Kind::Int,
@@ -204,19 +210,13 @@ fn of_group(
     };
     let mut result = DescribeConfigsResourceResult::default()
         .with_name(StrBytes::from_static_str(setting.name()))
-        .with_value(text(own.as_ref().unwrap_or(&behind)))
+        .with_value(Some(StrBytes::from_string(own.as_ref().unwrap_or(&behind).to_string())))
         .with_config_source(if own.is_some() { OF_GROUP } else { of_broker })
         .with_config_type(kind.id());
     if request.include_documentation {
         result.documentation = Some(StrBytes::from_static_str(setting.doc()));
     }
     if request.include_synonyms {
-        let synonym = |name: &'static str, value: &Value, source: i8| {
-            DescribeConfigsSynonym::default()
-                .with_name(StrBytes::from_static_str(name))
-                .with_value(text(value))
-                .with_source(source)
-        };
         result.synonyms.extend(own.iter().map(|value| synonym(setting.name(), value, OF_GROUP)));
         let name = setting.broker_name().unwrap_or(setting.name());
         result.synonyms.push(synonym(name, &behind, of_broker));
@@ -307,8 +307,24 @@ fn of_streams_groups(options: &Options) -> [Row; 6] {
     ]
 }
 
-/// What the broker was started with, under Kafka's names.
-fn of_broker(broker: &Broker) -> Vec<DescribeConfigsResourceResult> {
+/// What is set for all brokers of the cluster.
+fn of_cluster(defaults: &Defaults) -> Vec<DescribeConfigsResourceResult> {
+    let set = defaults.own(Layer::Cluster);
+    let each = |definition: &Definition| {
+        let value = set.own().get(definition.name)?;
+        let result = DescribeConfigsResourceResult::default()
+            .with_name(StrBytes::from_static_str(definition.broker_name))
+            .with_value(Some(StrBytes::from_string(value.clone())))
+            .with_config_source(Source::Cluster as i8)
+            .with_config_type(definition.kind.id())
+            .with_synonyms(vec![synonym(definition.broker_name, value, Source::Cluster as i8)]);
+        Some(result)
+    };
+    DEFINITIONS.iter().filter_map(each).collect()
+}
+
+/// What the broker was started with and what topics have from it, under Kafka's names.
+fn of_broker(broker: &Broker, request: &DescribeConfigsRequest) -> Vec<DescribeConfigsResourceResult> {
     let options = &broker.options;
     let listed = |shown: &dyn Fn(&Listener) -> String| {
         broker.listeners.iter().map(|listener| shown(listener)).collect::<Vec<_>>().join(",")
@@ -317,7 +333,7 @@ fn of_broker(broker: &Broker) -> Vec<DescribeConfigsResourceResult> {
     let protocols = listed(&|at| format!("{}:{}", at.name, at.protocol.word()));
     let tokens = &options.security.sasl.delegation;
     let int_max = |count: u32| i32::try_from(count).unwrap_or(i32::MAX).to_string();
-    let rows: [Row; 22] = [
+    let rows: [Row; 18] = [
         ("advertised.listeners", advertised, Kind::Text),
         ("auto.create.topics.enable", options.auto_create_topics.to_string(), Kind::Boolean),
         ("connections.max.idle.ms", options.connections_idle_ms_max.to_string(), Kind::Long),
@@ -328,13 +344,9 @@ fn of_broker(broker: &Broker) -> Vec<DescribeConfigsResourceResult> {
         ("listener.security.protocol.map", protocols, Kind::Text),
         ("listeners", listed(&|at| format!("{}://{}", at.name, at.address)), Kind::Text),
         ("log.dirs", options.data_dir.display().to_string(), Kind::Text),
-        ("log.retention.bytes", options.retention_bytes.to_string(), Kind::Long),
         ("log.retention.check.interval.ms", options.housekeeping_interval_ms.to_string(), Kind::Long),
-        ("log.retention.ms", options.retention_ms.to_string(), Kind::Long),
-        ("log.segment.bytes", options.segment_bytes.to_string(), Kind::Int),
         ("max.connections", int_max(options.connections_count_max), Kind::Int),
         ("max.connections.per.ip", int_max(options.connections_per_ip_count_max), Kind::Int),
-        ("message.max.bytes", options.batch_bytes_max.to_string(), Kind::Int),
         ("node.id", NODE_ID.to_string(), Kind::Int),
         ("num.partitions", options.partitions_default.to_string(), Kind::Int),
         ("offset.metadata.max.bytes", options.offset_metadata_bytes_max.to_string(), Kind::Int),
@@ -346,11 +358,15 @@ fn of_broker(broker: &Broker) -> Vec<DescribeConfigsResourceResult> {
             .with_name(StrBytes::from_static_str(name))
             .with_value(Some(StrBytes::from_string(value)))
             .with_read_only(true)
-            .with_config_source(OF_BROKER)
+            .with_config_source(Source::Started as i8)
             .with_config_type(kind.id())
     };
-    let mut all: Vec<Row> =
-        rows.into_iter().chain(of_groups(options)).chain(of_streams_groups(options)).collect();
-    all.sort_by_key(|(name, ..)| *name);
-    all.into_iter().map(each).collect()
+    let fixed = rows.into_iter().chain(of_groups(options)).chain(of_streams_groups(options)).map(each);
+    let changeable = DEFINITIONS
+        .iter()
+        .filter(|definition| !definition.broker_name.is_empty())
+        .map(|definition| of_default(definition.broker_name, definition, &broker.topics.defaults, request));
+    let mut all: Vec<_> = fixed.chain(changeable).collect();
+    all.sort_by(|one, other| one.name.cmp(&other.name));
+    all
 }

@@ -15,7 +15,7 @@ use kafka_protocol::{
 
 use super::{
     Caller, Handler,
-    k32_describe_configs::{GROUP, TOPIC, check, check_group},
+    k32_describe_configs::{BROKER, GROUP, TOPIC, check, check_group},
     shapes,
 };
 use crate::{
@@ -25,6 +25,7 @@ use crate::{
     security::acl::Operation,
     topics::{
         Refusal,
+        defaults::{self, Layer},
         settings::{self, Settings},
     },
 };
@@ -36,7 +37,7 @@ pub const HANDLER: Handler = Handler {
     shape: &shapes::ALTER_CONFIGS,
     pipelined: false,
     call: |broker, call| call.answer(move |request, caller| act(broker, request, caller)),
-    notes: "topics and groups",
+    notes: "topics, groups, and what topics have from the broker or its cluster",
 };
 
 async fn act(broker: Arc<Broker>, request: AlterConfigsRequest, caller: Caller) -> AlterConfigsResponse {
@@ -63,15 +64,18 @@ async fn alter(
     validate_only: bool,
 ) -> Result<(), Refusal> {
     check(broker, caller, Operation::AlterConfigs, resource.resource_type, &resource.resource_name)?;
-    if resource.resource_type == GROUP {
+    if matches!(resource.resource_type, GROUP | BROKER) {
         let step = |config: &AlterableConfig| {
             let value = config.value.as_deref().map(str::to_owned);
             (config.name.to_string(), settings::Operation::Set, value)
         };
         let steps = resource.configs.iter().map(step).collect();
-        return alter_group(broker, &resource.resource_name, true, steps, validate_only).await;
+        return match resource.resource_type {
+            GROUP => alter_group(broker, &resource.resource_name, true, steps, validate_only).await,
+            _ => alter_defaults(broker, &resource.resource_name, true, steps, validate_only).await,
+        };
     }
-    check_resource(broker, resource.resource_type, &resource.resource_name)?;
+    check_topic(broker, resource.resource_type, &resource.resource_name)?;
     let pairs = resource.configs.iter().map(|config| (&*config.name, config.value.as_deref()));
     let settings = Settings::from_pairs(pairs)?;
     if validate_only {
@@ -110,10 +114,32 @@ pub async fn alter_group(
     broker.blocking(set).await
 }
 
-/// Only settings of topics that exist can be changed.
-pub fn check_resource(broker: &Broker, resource_type: i8, name: &str) -> Result<(), Refusal> {
+/// The same of what holds for topics that have nothing of their own, for the broker or all of its cluster.
+pub async fn alter_defaults(
+    broker: &Arc<Broker>,
+    name: &str,
+    replaces: bool,
+    steps: Vec<Step>,
+    validate_only: bool,
+) -> Result<(), Refusal> {
+    let layer = Layer::named(name)?;
+    let changed = move |own: &Settings| {
+        let mut own = if replaces { Settings::default() } else { own.clone() };
+        for (name, operation, value) in &steps {
+            defaults::apply(&mut own, name, *operation, value.as_deref())?;
+        }
+        Ok(own)
+    };
+    if validate_only {
+        return changed(&broker.topics.defaults.own(layer)).map(|_| ());
+    }
+    broker.blocking(move |broker| broker.topics.set_defaults(layer, changed)).await
+}
+
+/// What else has settings is a topic that exists.
+pub fn check_topic(broker: &Broker, resource_type: i8, name: &str) -> Result<(), Refusal> {
     if resource_type != TOPIC {
-        let reason = "Only the settings of topics and groups can be changed; the broker's are set where it is started.";
+        let reason = format!("Unsupported resource type {resource_type}");
         return Err(Refusal::new(ResponseError::InvalidRequest, reason));
     }
     if broker.topics.get(name).is_none() {

@@ -15,8 +15,8 @@ use kafka_protocol::{
 
 use super::{
     Caller, Handler,
-    k32_describe_configs::{GROUP, check},
-    k33_alter_configs::{Step, alter_group, check_resource},
+    k32_describe_configs::{BROKER, GROUP, check},
+    k33_alter_configs::{Step, alter_defaults, alter_group, check_topic},
     shapes,
 };
 use crate::{
@@ -35,7 +35,7 @@ pub const HANDLER: Handler = Handler {
     shape: &shapes::INCREMENTAL_ALTER_CONFIGS,
     pipelined: false,
     call: |broker, call| call.answer(move |request, caller| act(broker, request, caller)),
-    notes: "topics and groups",
+    notes: "topics, groups, and what topics have from the broker or its cluster",
 };
 
 async fn act(
@@ -67,11 +67,14 @@ async fn alter(
 ) -> Result<(), Refusal> {
     let name = resource.resource_name.to_string();
     check(broker, caller, acl::Operation::AlterConfigs, resource.resource_type, &name)?;
-    if resource.resource_type == GROUP {
+    if matches!(resource.resource_type, GROUP | BROKER) {
         let steps = resource.configs.iter().map(step).collect::<Result<_, _>>()?;
-        return alter_group(broker, &name, false, steps, validate_only).await;
+        return match resource.resource_type {
+            GROUP => alter_group(broker, &name, false, steps, validate_only).await,
+            _ => alter_defaults(broker, &name, false, steps, validate_only).await,
+        };
     }
-    check_resource(broker, resource.resource_type, &name)?;
+    check_topic(broker, resource.resource_type, &name)?;
     if validate_only {
         let current = broker.topics.get(&name).map(|topic| topic.settings.clone()).unwrap_or_default();
         return changed(&current, &resource.configs).map(|_| ());

@@ -119,6 +119,38 @@ async fn settings_are_described_and_changed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_topics_have_from_the_broker_is_changed_while_it_runs() {
+    let server = Server::start().await;
+    create(&server, "plain", 1, &[]).await;
+    create(&server, "own", 1, &[("max.message.bytes", "1048588")]).await;
+    let value = async |server: &Server| {
+        let topic = ResourceSpecifier::Topic("plain");
+        let described = admin(server).describe_configs([&topic], &AdminOptions::new()).await.unwrap();
+        let entry = described[0].as_ref().unwrap().get("max.message.bytes").unwrap();
+        (entry.value.clone().unwrap(), format!("{:?}", entry.source))
+    };
+    let alter = async |server: &Server, change: AlterConfig<'_>| {
+        assert!(admin(server).alter_configs([&change], &AdminOptions::new()).await.unwrap()[0].is_ok());
+    };
+    alter(&server, AlterConfig::new(ResourceSpecifier::Broker(1)).set("message.max.bytes", "500")).await;
+    let changed = ("500".to_owned(), "DynamicBroker".to_owned());
+    assert_eq!(value(&server).await, changed);
+    let producer: FutureProducer = server.client(&[]).create().unwrap();
+    let send = async |topic: &str| {
+        let payload = "x".repeat(1_000);
+        let record = FutureRecord::<str, str>::to(topic).payload(&payload);
+        producer.send(record, Timeout::After(WAIT)).await.map_err(|(error, _)| error.rdkafka_error_code())
+    };
+    assert_eq!(send("plain").await.unwrap_err(), Some(RDKafkaErrorCode::MessageSizeTooLarge));
+    assert!(send("own").await.is_ok());
+    let server = Server::start_in(server.stop().await, |_| {}).await;
+    assert_eq!(value(&server).await, changed, "it is kept");
+    alter(&server, AlterConfig::new(ResourceSpecifier::Broker(1))).await;
+    assert_eq!(value(&server).await, ("1048588".to_owned(), "Default".to_owned()));
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn offsets_are_found_by_time() {
     let server = Server::start().await;
     let producer: FutureProducer = server.client(&[]).create().unwrap();

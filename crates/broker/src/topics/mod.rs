@@ -23,9 +23,11 @@ use crate::{
 };
 
 pub mod catalog;
+pub mod defaults;
 pub mod settings;
 
 use catalog::{Catalog, Entry};
+use defaults::{Defaults, Layer};
 use settings::Settings;
 
 /// More partitions in one topic are refused: each has a directory and open files.
@@ -89,6 +91,8 @@ pub struct Topics {
     catalog: Mutex<Catalog>,
     logs: Arc<Logs>,
     options: Arc<Options>,
+    /// What holds for topics that have nothing of their own.
+    pub defaults: Defaults,
     /// Rises when a topic is made, deleted or grown.
     version: AtomicU64,
 }
@@ -97,11 +101,12 @@ impl Topics {
     /// Reads the catalog and opens every log, recovering those that were not closed. Blocks on the disk.
     pub fn open(logs: Arc<Logs>, options: Arc<Options>) -> Result<Topics, Error> {
         let catalog = Catalog::read(&options.data_dir)?;
+        let defaults = Defaults::open(options.clone())?;
         let mut known = Known::default();
         let mut wanted = Vec::new();
         for entry in catalog.entries() {
             let settings = Settings::stored(entry.configs.clone());
-            wanted.push((entry, Arc::new(settings.log_options(&options)), settings));
+            wanted.push((entry, Arc::new(settings.log_options(&defaults)), settings));
         }
         let ranges: Vec<_> = wanted
             .iter()
@@ -114,7 +119,7 @@ impl Topics {
             known.put(Arc::new(topic));
         }
         let (known, catalog) = (RwLock::new(known), Mutex::new(catalog));
-        Ok(Topics { known, catalog, logs, options, version: AtomicU64::new(1) })
+        Ok(Topics { known, catalog, logs, options, defaults, version: AtomicU64::new(1) })
     }
 
     pub fn version(&self) -> u64 {
@@ -189,7 +194,7 @@ impl Topics {
             // What an earlier topic of this name left, if its deletion was cut off.
             self.logs.delete(name, partition).map_err(|error| disk_refusal(&error))?;
         }
-        let opened = open_topic(&self.logs, &self.options, name, id, partitions, settings);
+        let opened = open_topic(&self.logs, &self.defaults, name, id, partitions, settings);
         let put = opened.and_then(|topic| catalog.put(entry_of(&topic)).map(|()| topic));
         let topic = put.map_err(|error| {
             self.take_back(name, 0..partitions);
@@ -244,7 +249,7 @@ impl Topics {
             self.logs.delete(name, partition).map_err(|error| disk_refusal(&error))?;
         }
         let settings = topic.settings.clone();
-        let opened = open_topic(&self.logs, &self.options, name, topic.id, partitions, settings);
+        let opened = open_topic(&self.logs, &self.defaults, name, topic.id, partitions, settings);
         let put = opened.and_then(|grown| catalog.put(entry_of(&grown)).map(|()| grown));
         let grown = put.map_err(|error| {
             self.take_back(name, current..partitions);
@@ -276,11 +281,26 @@ impl Topics {
         let changed =
             Topic { name: topic.name.clone(), id: topic.id, partitions: topic.partitions.clone(), settings };
         catalog.put(entry_of(&changed)).map_err(|error| refusal(&error))?;
-        let options = Arc::new(changed.settings.log_options(&self.options));
+        let options = Arc::new(changed.settings.log_options(&self.defaults));
         for log in &changed.partitions {
             log.set_options(options.clone());
         }
         self.known.write().put(Arc::new(changed));
+        Ok(())
+    }
+
+    /// Puts other defaults in the place of a layer's, for all topics that have none of their own. Blocks on the disk.
+    pub fn set_defaults(
+        &self,
+        layer: Layer,
+        change: impl FnOnce(&Settings) -> Result<Settings, Refusal>,
+    ) -> Result<(), Refusal> {
+        let _catalog = self.catalog.lock(); // no topic is made by the old ones meanwhile
+        self.defaults.change(layer, change)?;
+        for topic in self.all() {
+            let options = Arc::new(topic.settings.log_options(&self.defaults));
+            topic.partitions.iter().for_each(|log| log.set_options(options.clone()));
+        }
         Ok(())
     }
 
@@ -291,13 +311,13 @@ impl Topics {
 
 fn open_topic(
     logs: &Logs,
-    options: &Options,
+    defaults: &Defaults,
     name: &str,
     id: Uuid,
     partitions: i32,
     settings: Settings,
 ) -> Result<Topic, Error> {
-    let log_options = Arc::new(settings.log_options(options));
+    let log_options = Arc::new(settings.log_options(defaults));
     let partitions = logs.log_each(&[(name, 0..partitions, log_options)])?;
     Ok(Topic { name: name.into(), id, partitions, settings })
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use kafka_protocol::ResponseError;
 use wire::compression::{Compression, Packing};
 
-use super::Refusal;
+use super::{Refusal, defaults::Defaults};
 use crate::{
     log::{Cleanup, LogOptions, TimestampType},
     options::Options,
@@ -55,6 +55,8 @@ pub enum Allowed {
 #[derive(Debug, Clone, Copy)]
 pub enum Fallback {
     Fixed(&'static str),
+    /// The same, where the broker's setting has no default of its own: Kafka's is another one, of hours or of none.
+    Alone(&'static str),
     /// From the broker's own settings.
     Broker(fn(&Options) -> String),
 }
@@ -84,7 +86,7 @@ macro_rules! definitions {
     };
 }
 
-use Fallback::{Broker, Fixed};
+use Fallback::{Alone, Broker, Fixed};
 
 /// Every setting a topic can have, by name.
 pub const DEFINITIONS: &[Definition] = definitions! {
@@ -102,7 +104,7 @@ pub const DEFINITIONS: &[Definition] = definitions! {
         "How long a tombstone stays in a compacted topic.";
     "file.delete.delay.ms" Long LONG, Fixed("60000"), "log.segment.delete.delay.ms", NO_EFFECT;
     "flush.messages" Long Allowed::Whole(1, i64::MAX), Fixed("9223372036854775807"), "log.flush.interval.messages", NO_EFFECT;
-    "flush.ms" Long LONG, Fixed("9223372036854775807"), "", NO_EFFECT;
+    "flush.ms" Long LONG, Alone("9223372036854775807"), "log.flush.interval.ms", NO_EFFECT;
     "follower.replication.throttled.replicas" List Allowed::Replicas, Fixed(""), "", NO_EFFECT;
     "index.interval.bytes" Int Allowed::Whole(0, i32::MAX as i64), Fixed("4096"), "log.index.interval.bytes",
         "Bytes of log between two entries of the offset index.";
@@ -136,8 +138,8 @@ pub const DEFINITIONS: &[Definition] = definitions! {
     "segment.bytes" Int Allowed::Whole(1024, i32::MAX as i64), Broker(|options| options.segment_bytes.to_string()), "log.segment.bytes",
         "A segment file is closed at this size.";
     "segment.index.bytes" Int Allowed::Whole(4, i32::MAX as i64), Fixed("10485760"), "log.index.size.max.bytes", NO_EFFECT;
-    "segment.jitter.ms" Long LONG, Fixed("0"), "", NO_EFFECT;
-    "segment.ms" Long Allowed::Whole(1, i64::MAX), Fixed("604800000"), "",
+    "segment.jitter.ms" Long LONG, Alone("0"), "log.roll.jitter.ms", NO_EFFECT;
+    "segment.ms" Long Allowed::Whole(1, i64::MAX), Alone("604800000"), "log.roll.ms",
         "A segment file is closed at this age.";
     "unclean.leader.election.enable" Boolean Allowed::Boolean, Fixed("false"), "unclean.leader.election.enable", NO_EFFECT;
 };
@@ -149,10 +151,15 @@ pub fn definition(name: &str) -> Option<&'static Definition> {
         .map(|place| &DEFINITIONS[place])
 }
 
+/// What the broker calls so: the default of topics that have no such setting of their own.
+pub fn of_broker(name: &str) -> Option<&'static Definition> {
+    DEFINITIONS.iter().find(|definition| definition.broker_name == name && !name.is_empty())
+}
+
 impl Definition {
     pub fn default(&self, options: &Options) -> String {
         match self.default {
-            Fixed(text) => text.to_owned(),
+            Fixed(text) | Alone(text) => text.to_owned(),
             Broker(read) => read(options),
         }
     }
@@ -276,7 +283,7 @@ impl Settings {
                         "Config value append is not allowed for config key: {name}"
                     )));
                 }
-                let Fixed(default) = known.default else {
+                let (Fixed(default) | Alone(default)) = known.default else {
                     return Err(invalid(format!("{name} has no list")));
                 };
                 let current = self.0.get(name).map_or(default, String::as_str);
@@ -294,13 +301,13 @@ impl Settings {
     }
 
     /// The value in use.
-    pub fn value(&self, definition: &Definition, options: &Options) -> String {
-        self.0.get(definition.name).cloned().unwrap_or_else(|| definition.default(options))
+    pub fn value(&self, definition: &Definition, defaults: &Defaults) -> String {
+        self.0.get(definition.name).cloned().unwrap_or_else(|| defaults.value(definition).0)
     }
 
     /// What the logs of the topic need of it.
-    pub fn log_options(&self, options: &Options) -> LogOptions {
-        let text = |name: &str| self.value(definition(name).expect("the table has the name"), options);
+    pub fn log_options(&self, defaults: &Defaults) -> LogOptions {
+        let text = |name: &str| self.value(definition(name).expect("the table has the name"), defaults);
         let long = |name: &str| text(name).parse::<i64>().unwrap_or(i64::MAX); // checked when it was set
         let policy = text("cleanup.policy");
         let cleanup = Cleanup {
@@ -397,9 +404,10 @@ mod tests {
     #[test]
     fn a_codec_has_its_level() {
         let options = Options::at("/nowhere", ([127, 0, 0, 1], 0).into());
+        let defaults = Defaults::open(options.into()).unwrap();
         let packing = |pairs: &[(&str, &str)]| {
             let settings = Settings::from_pairs(pairs.iter().map(|(name, value)| (*name, Some(*value))));
-            settings.unwrap().log_options(&options).compression
+            settings.unwrap().log_options(&defaults).compression
         };
         let of = |codec, level| Some(Packing { codec, level });
         assert_eq!(packing(&[("compression.zstd.level", "19")]), None);

@@ -1,6 +1,6 @@
 # What a topic can be set to: names, kinds, defaults and where those come from; and what becomes of batches by `compression.type`.
-def settings(name):
-    answer = ask(32, 4, some([i8(2) + text(name) + some(None) + TAGS]) + i8(1) + i8(0) + TAGS)
+def settings(name, kind=2):
+    answer = ask(32, 4, some([i8(kind) + text(name) + some(None) + TAGS]) + i8(1) + i8(0) + TAGS)
     take(answer, ">i"); take_varint(answer)
     assert take(answer, ">h") == 0
     take_text(answer); answer.read(1); take_text(answer)
@@ -63,3 +63,26 @@ create_with(topic + "-small", compression_type="uncompressed", max_message_bytes
 producer = Producer({"bootstrap.servers": bootstrap, "compression.codec": "zstd"})
 producer.produce(topic + "-small", b"0" * 9000, on_delivery=lambda error, _: print(f"too large: {error.name() if error else 'ok'}"))
 assert producer.flush(30) == 0
+
+# What holds for all topics can be set while the broker runs: for the broker, or for its whole cluster.
+node = str(next(iter(admin.list_topics(timeout=20).brokers)))
+def alter(resource, *steps):
+    configs = some([text(name) + i8(operation) + text(value) + TAGS for name, operation, value in steps])
+    answer = ask(44, 1, some([i8(4) + text(resource) + configs + TAGS]) + i8(0) + TAGS)
+    take(answer, ">i"); take_varint(answer)
+    return named(take(answer, ">h"))
+def holds(value):
+    """What is said of the topic's setting, once it has this value."""
+    end = time.monotonic() + 20
+    while not (said := dict(settings(topic))["file.delete.delay.ms"]).startswith(repr(value)) and time.monotonic() < end: time.sleep(0.05)
+    return said
+SET, DELETE = 0, 1
+for resource, value in [("", "61000"), (node, "62000")]:
+    print(f"set for {'the broker' if resource else 'all'}:", alter(resource, ("log.segment.delete.delay.ms", SET, value)), holds(value))
+print("set for all, described:", [(name, said) for name, said in settings("", 4) if name == "log.segment.delete.delay.ms"])
+print("set for the broker, described:", dict(settings(node, 4))["log.segment.delete.delay.ms"])
+print("of another broker:", alter("4711", ("log.segment.delete.delay.ms", SET, "1")))
+for name, value in [("log.segment.delete.delay.ms", "-1"), ("compression.type", "brotli"), ("node.id", "7"), ("log.dirs", "/elsewhere")]:
+    print(f"set {name}={value} for the broker: {alter(node, (name, SET, value))}")
+print("taken back for the broker:", alter(node, ("log.segment.delete.delay.ms", DELETE, None)), holds("61000"))
+print("taken back for all:", alter("", ("log.segment.delete.delay.ms", DELETE, None)), holds("60000"))
