@@ -1,5 +1,5 @@
 //! Produce (key 0), versions 3-13.
-//! v3 record batches of magic 2 and transactional ids; v5 log start offset; v8 errors of single records (KIP-467); v9
+//! v3 record batches of magic 2 and transactional ids; v5 log start offset; v7 zstd (KIP-110); v8 errors of single records (KIP-467); v9
 //! flexible; v10 new leaders in the answer (KIP-951; never needed here); v11 TRANSACTION_ABORTABLE; v12 transactions of
 //! version 2 (KIP-890): what a transactional producer writes to is added to its transaction; v13 topics by their ids (KIP-516).
 //!
@@ -19,7 +19,7 @@ use kafka_protocol::{
     },
     protocol::{Request, StrBytes},
 };
-use wire::batch::BatchHeader;
+use wire::{batch::BatchHeader, compression::Compression};
 
 use super::{Caller, Frame, Handler, Pending, Reply, Step, shapes, shapes::Malformed};
 use crate::{
@@ -53,6 +53,9 @@ const ADDS_PARTITIONS_SINCE: i16 = 12;
 
 /// From this version on an answer names the records that are to blame (KIP-467).
 const RECORD_ERRORS_SINCE: i16 = 8;
+
+/// From this version on a client may pack in zstd (KIP-110).
+const ZSTD_SINCE: i16 = 7;
 
 /// From this version on topics are named by their ids.
 const IDS_SINCE: i16 = 13;
@@ -169,6 +172,9 @@ async fn queue_topic(
         let outcome = match (log, data.records) {
             (Err(error), _) => Err(Refused::new(error)),
             (Ok(_), None) => Err(Refused::new(ResponseError::InvalidRecord)),
+            (Ok(_), Some(records)) if caller.version < ZSTD_SINCE && is_zstd(&records) => {
+                Err(Refused::new(ResponseError::UnsupportedCompressionType))
+            }
             (Ok(log), Some(records)) => match transactional {
                 None => log.submit(records, LEADER_EPOCH, Writer::Client).await.map_err(Refused::from),
                 Some(transactional) => {
@@ -179,6 +185,10 @@ async fn queue_topic(
         partitions.push(Queued { index: data.index, outcome });
     }
     (topic.name, partitions)
+}
+
+fn is_zstd(records: &[u8]) -> bool {
+    BatchHeader::parse(records).is_ok_and(|header| header.compression() == Ok(Compression::Zstd))
 }
 
 impl Transactional {

@@ -6,7 +6,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use kafka_protocol::ResponseError;
-use parking_lot::{Mutex, RwLock};
+use parking_lot::RwLock;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -66,8 +66,6 @@ pub struct Defaults {
     options: Arc<Options>,
     kept: Kept,
     layers: RwLock<Layers>,
-    /// One change after another: each writes the whole file.
-    changing: Mutex<()>,
 }
 
 impl Defaults {
@@ -80,7 +78,7 @@ impl Defaults {
             }
             Some(stored) => return Err(kept.unreadable(format!("version {} is not known", stored.version))),
         };
-        Ok(Defaults { options, kept, layers: RwLock::new(layers), changing: Mutex::default() })
+        Ok(Defaults { options, kept, layers: RwLock::new(layers) })
     }
 
     /// What is set in this layer.
@@ -122,13 +120,13 @@ impl Defaults {
         }
     }
 
-    /// Puts what `change` makes of a layer in its place; durable when it returns. Blocks on the disk.
+    /// Puts what `change` makes of a layer in its place; durable when it returns. Blocks on the disk. Whoever calls lets one change
+    /// come after another: each writes the whole file.
     pub(super) fn change(
         &self,
         layer: Layer,
         change: impl FnOnce(&Settings) -> Result<Settings, Refusal>,
     ) -> Result<(), Refusal> {
-        let _one = self.changing.lock();
         let changed = change(&self.own(layer))?;
         let mut layers = self.layers.read().clone();
         match layer {

@@ -27,6 +27,7 @@ TAKEN = ["compression.gzip.level=-1", "compression.zstd.level=-131072", "leader.
 for n, said in enumerate(REFUSED + TAKEN):
     print(f"set {said}: {create_with(f'{topic}-{n}', **dict([said.split('=')]))}")
 
+lying = {}  # the first batch of each topic
 def codecs(name):
     """The codec of each batch that lies there, and how many records it says it has."""
     answer = ask(1, 12, i32(-1) + i32(500) + i32(1) + i32(1 << 20) + i8(0) + i32(0) + i32(-1)
@@ -36,10 +37,12 @@ def codecs(name):
     records, found = BytesIO(answer.read(take_varint(answer) - 1)), []
     while prefix := records.read(12):
         rest = records.read(struct.unpack(">i", prefix[8:])[0])
+        lying.setdefault(name, prefix + rest)
         found.append((struct.unpack(">h", rest[9:11])[0], struct.unpack(">i", rest[45:49])[0]))
     return found
 
-sent = [(b"key %d" % n if n % 3 else None, b"value %d " % n * 9, [("h", b"%d" % n)], 1_000_000 + n) for n in range(200)]
+now = int(time.time() * 1000)
+sent = [(b"key %d" % n if n % 3 else None, b"value %d " % n * 9, [("h", b"%d" % n)], now + n) for n in range(200)]
 def send(name, **config):
     producer = Producer({"bootstrap.servers": bootstrap, "linger.ms": 200, **{k.replace("_", "."): v for k, v in config.items()}})
     for key, value, headers, time in sent: producer.produce(name, value, key, headers=headers, timestamp=time)
@@ -57,6 +60,31 @@ for kind in ["uncompressed", "gzip", "snappy", "lz4", "zstd", "producer"]:
         create_with(name, compression_type=kind, compression_zstd_level="9", compression_gzip_level="1", compression_lz4_level="12")
         send(name, compression_codec=codec, enable_idempotence=True)
         print(f"{codec} for {kind}: {codecs(name)} {read(name)}")
+
+# Clients from before zstd: by versions that have no tags.
+def ask_old(key, version, body):
+    frame = i16(key) + i16(version) + i32(7) + i16(-1) + body
+    stream.sendall(i32(len(frame)) + frame)
+    length, answer = struct.unpack(">i", stream.recv(4, socket.MSG_WAITALL))[0], b""
+    while len(answer) < length: answer += stream.recv(length - len(answer))
+    return BytesIO(answer[4:])
+old_text = lambda s: i16(len(s)) + s.encode()
+def fetch_old(version, name):
+    partition = i32(0) + (i32(-1) if version >= 9 else b"") + i64(0) + i64(-1) + i32(1 << 20)
+    answer = ask_old(1, version, i32(-1) + i32(500) + i32(1) + i32(1 << 20) + i8(0) + i32(0) + i32(-1)
+                     + i32(1) + old_text(name) + i32(1) + partition + i32(0))
+    take(answer, ">i"); take(answer, ">h"); take(answer, ">i"); take(answer, ">i")
+    answer.read(take(answer, ">h")); take(answer, ">i"); take(answer, ">i")
+    return named(take(answer, ">h"))
+def produce_old(version, name, batch):
+    answer = ask_old(0, version, i16(-1) + i16(1) + i32(5000) + i32(1) + old_text(name) + i32(1) + i32(0) + i32(len(batch)) + batch)
+    take(answer, ">i"); answer.read(take(answer, ">h")); take(answer, ">i"); take(answer, ">i")
+    return named(take(answer, ">h"))
+create_with(topic + "-old")
+for name in ["zstd-none", "lz4-zstd", "producer-zstd"]:
+    print(f"{name} fetched by old clients:", [fetch_old(version, f"{topic}-{name}") for version in (7, 9)])
+for name in ["zstd-zstd", "lz4-lz4"]:
+    print(f"{name} produced by old clients:", [produce_old(version, topic + "-old", lying[topic + "-" + name]) for version in (5, 6, 7)])
 
 # What fits as it came and not as it would lie there is refused.
 create_with(topic + "-small", compression_type="uncompressed", max_message_bytes="3000")
