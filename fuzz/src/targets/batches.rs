@@ -1,6 +1,9 @@
-//! Record batches: as a producer sends them, as the log reads them back, and as compaction writes them anew.
+//! Record batches: as a producer sends them, as the log reads them back, and as a topic's codec and compaction write them anew.
 
-use wire::batch::{BATCH_HEADER_BYTES, Batch, BatchBuilder, BatchError, BatchHeader, Patch, batches};
+use wire::{
+    batch::{BATCH_HEADER_BYTES, Batch, BatchBuilder, BatchError, BatchHeader, Patch, Repacked, batches},
+    compression::{Compression, Packing},
+};
 
 /// What the records of a batch may become when they are unpacked.
 pub(super) const RECORDS_BYTES_MAX: usize = 256 << 10;
@@ -42,6 +45,7 @@ fn one(batch: &Batch<'_>) {
         let records = batch.records(2 * RECORDS_BYTES_MAX).expect("what a broker takes can be unpacked");
         let count = records.iter().filter(Result::is_ok).count();
         assert_eq!(count as i32, header.records_count, "what a broker takes can be read");
+        repacked(batch, records.body());
     }
     let Ok(records) = batch.records(RECORDS_BYTES_MAX) else { return };
     assert!(records.body().len() <= RECORDS_BYTES_MAX.max(batch.bytes.len()));
@@ -58,4 +62,16 @@ fn one(batch: &Batch<'_>) {
     let count =
         again.records(usize::MAX >> 1).expect("it can be unpacked").iter().filter(Result::is_ok).count();
     assert_eq!(count as i32, again.header.records_count, "compaction would lose records");
+}
+
+/// By one of the codecs, whose number the checksum draws.
+fn repacked(batch: &Batch<'_>, records: &[u8]) {
+    let codec = Compression::from_attributes((batch.header.crc % 5) as i16).expect("there are five");
+    let packing = Packing { codec, level: None };
+    let repacked = batch.repacked(packing, 2 * RECORDS_BYTES_MAX, usize::MAX);
+    let Ok(Repacked::Batch(anew)) = repacked else { panic!("{codec:?}: {repacked:?}") };
+    let anew = Batch::first(&anew).expect("what is packed anew is a batch");
+    anew.check_crc().expect("what is packed anew has its checksum");
+    assert_eq!(anew.header.compression(), Ok(codec));
+    assert_eq!(anew.records(2 * RECORDS_BYTES_MAX).expect("it can be unpacked").body(), records);
 }

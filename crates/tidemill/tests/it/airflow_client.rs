@@ -76,12 +76,14 @@ fn ready() -> Option<Cli> {
     Some(cli)
 }
 
-/// Without what differs from run to run: the lines that Airflow itself writes, states that are seen only at times, and tries
-/// that a machine at work did not let begin.
+/// Without what differs from run to run: the lines that Airflow itself writes, states that are seen only at times, and what a machine
+/// at work makes of it: tries that did not begin, and answers that were waited for.
 fn plain(text: &str) -> String {
     let is_ours = |line: &str| line.ends_with("INFO  loaded lake") || line.ends_with("INFO  about to fail");
     let is_passing = |line: &str| {
-        line.contains(" | ") || [": running", ": up_for_retry"].iter().any(|state| line.contains(state))
+        [" | ", ": running", ": up_for_retry", " has not answered for "]
+            .iter()
+            .any(|part| line.contains(part))
     };
     let lines = text.lines().filter(|line| is_ours(line) || !is_passing(line));
     let said = |line: &'_ str| line.split_once(" INFO ").map_or(line, |(_, said)| said).to_owned();

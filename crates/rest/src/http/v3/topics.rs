@@ -101,11 +101,13 @@ pub(super) async fn grow(State(proxy): Shared, ask: Ask) -> Answer {
     let grown = async {
         let body = ask.object(&["partitions_count"])?;
         let count = needed(&body, "partitions_count", integer)?;
-        let (_, topic, _) = topic_of(&proxy, &ask).await?;
+        let (_, topic, links) = topic_of(&proxy, &ask).await?;
         proxy.kafka.grow_topic(&topic.name, count).await?;
         proxy.producer.forget(&topic.name);
-        let (_, topic, links) = topic_of(&proxy, &ask).await?;
-        Ok(shown(&topic, &links))
+        // Asked at once, a broker may still tell how many there were.
+        let count = usize::try_from(count).unwrap_or_default();
+        let replication_factor = topic.replication_factor();
+        Ok(shown_as(&topic.name, topic.is_internal, replication_factor, count, topic.operations, &links))
     };
     Answer::from(grown.await)
 }
