@@ -70,10 +70,8 @@ async fn alter(
             (config.name.to_string(), settings::Operation::Set, value)
         };
         let steps = resource.configs.iter().map(step).collect();
-        return match resource.resource_type {
-            GROUP => alter_group(broker, &resource.resource_name, true, steps, validate_only).await,
-            _ => alter_defaults(broker, &resource.resource_name, true, steps, validate_only).await,
-        };
+        let (kind, name) = (resource.resource_type, &resource.resource_name);
+        return alter_by_steps(broker, kind, name, true, steps, validate_only).await;
     }
     check_topic(broker, resource.resource_type, &resource.resource_name)?;
     let pairs = resource.configs.iter().map(|config| (&*config.name, config.value.as_deref()));
@@ -88,8 +86,36 @@ async fn alter(
 /// One step of a change: name, what to do, and the value.
 pub type Step = (String, settings::Operation, Option<String>);
 
-/// Changes what is set for a group, or puts something else in its place; all of it or nothing.
-pub async fn alter_group(
+/// What all steps make of what is set, or of nothing.
+fn stepped<S: Clone + Default>(
+    own: &S,
+    replaces: bool,
+    steps: &[Step],
+    apply: impl Fn(&mut S, &str, settings::Operation, Option<&str>) -> Result<(), Refusal>,
+) -> Result<S, Refusal> {
+    let mut own = if replaces { S::default() } else { own.clone() };
+    for (name, operation, value) in steps {
+        apply(&mut own, name, *operation, value.as_deref())?;
+    }
+    Ok(own)
+}
+
+/// Changes what is set for a group, or for the broker or its cluster, or puts something else in its place; all of it or nothing.
+pub async fn alter_by_steps(
+    broker: &Arc<Broker>,
+    resource_type: i8,
+    name: &str,
+    replaces: bool,
+    steps: Vec<Step>,
+    validate_only: bool,
+) -> Result<(), Refusal> {
+    match resource_type {
+        GROUP => alter_group(broker, name, replaces, steps, validate_only).await,
+        _ => alter_defaults(broker, name, replaces, steps, validate_only).await,
+    }
+}
+
+async fn alter_group(
     broker: &Arc<Broker>,
     name: &str,
     replaces: bool,
@@ -98,10 +124,7 @@ pub async fn alter_group(
 ) -> Result<(), Refusal> {
     check_group(name)?;
     let changed = move |own: &Own, options: &Options| {
-        let mut own = if replaces { Own::new() } else { own.clone() };
-        for (name, operation, value) in &steps {
-            configs::apply(&mut own, name, *operation, value.as_deref())?;
-        }
+        let own = stepped(own, replaces, &steps, configs::apply)?;
         configs::check(&own, options)?;
         Ok(own)
     };
@@ -114,8 +137,8 @@ pub async fn alter_group(
     broker.blocking(set).await
 }
 
-/// The same of what holds for topics that have nothing of their own, for the broker or all of its cluster.
-pub async fn alter_defaults(
+/// What topics have that have nothing of their own.
+async fn alter_defaults(
     broker: &Arc<Broker>,
     name: &str,
     replaces: bool,
@@ -123,13 +146,7 @@ pub async fn alter_defaults(
     validate_only: bool,
 ) -> Result<(), Refusal> {
     let layer = Layer::named(name)?;
-    let changed = move |own: &Settings| {
-        let mut own = if replaces { Settings::default() } else { own.clone() };
-        for (name, operation, value) in &steps {
-            defaults::apply(&mut own, name, *operation, value.as_deref())?;
-        }
-        Ok(own)
-    };
+    let changed = move |own: &Settings| stepped(own, replaces, &steps, defaults::apply);
     if validate_only {
         return changed(&broker.topics.defaults.own(layer)).map(|_| ());
     }

@@ -16,7 +16,7 @@ use kafka_protocol::{
 use super::{
     Caller, Handler,
     k32_describe_configs::{BROKER, GROUP, check},
-    k33_alter_configs::{Step, alter_defaults, alter_group, check_topic},
+    k33_alter_configs::{Step, alter_by_steps, check_topic},
     shapes,
 };
 use crate::{
@@ -69,10 +69,7 @@ async fn alter(
     check(broker, caller, acl::Operation::AlterConfigs, resource.resource_type, &name)?;
     if matches!(resource.resource_type, GROUP | BROKER) {
         let steps = resource.configs.iter().map(step).collect::<Result<_, _>>()?;
-        return match resource.resource_type {
-            GROUP => alter_group(broker, &name, false, steps, validate_only).await,
-            _ => alter_defaults(broker, &name, false, steps, validate_only).await,
-        };
+        return alter_by_steps(broker, resource.resource_type, &name, false, steps, validate_only).await;
     }
     check_topic(broker, resource.resource_type, &name)?;
     if validate_only {

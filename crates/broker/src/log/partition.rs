@@ -145,8 +145,12 @@ impl Log {
         writer: Writer,
     ) -> Result<Pending, LogError> {
         self.check_state()?;
-        let records = self.check_records(records, writer)?;
-        let records = if writer == Writer::Broker { records } else { self.packed(records).await? };
+        let options = self.options();
+        let records = self.check_records(records, writer, &options)?;
+        let records = match options.compression.filter(|_| writer != Writer::Broker) {
+            Some(packing) => self.packed(records, packing, options.message_bytes_max).await?,
+            None => records,
+        };
         let permit = self.queue.room(records.len()).await;
         let (done, answer) = oneshot::channel();
         let append = Append { log: self.clone(), records, leader_epoch, writer, done, _permit: permit };

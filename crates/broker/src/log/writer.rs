@@ -9,7 +9,10 @@ use std::{
 use base::crash_point;
 use bytes::Bytes;
 use parking_lot::MutexGuard;
-use wire::batch::{BATCH_HEADER_BYTES, Batch, BatchError, BatchHeader, Patch, Repacked, batches};
+use wire::{
+    batch::{BATCH_HEADER_BYTES, Batch, BatchError, BatchHeader, Patch, Repacked, batches},
+    compression::Packing,
+};
 
 use super::{
     aborted::Aborted,
@@ -73,8 +76,12 @@ type Answers = Vec<Result<Appended, LogError>>;
 
 impl Log {
     /// What can be refused before queueing, on the caller's thread: gives what is to be stored.
-    pub(crate) fn check_records(&self, records: Bytes, writer: Writer) -> Result<Bytes, LogError> {
-        let options = self.options();
+    pub(crate) fn check_records(
+        &self,
+        records: Bytes,
+        writer: Writer,
+        options: &LogOptions,
+    ) -> Result<Bytes, LogError> {
         let log = || self.name.clone();
         let invalid = |why| Err(LogError::InvalidRecord { log: log(), why });
         let (mut count, mut mended) = (0, None);
@@ -89,7 +96,7 @@ impl Log {
             count += 1;
             if writer != Writer::Broker {
                 self.check_client_batch(&batch, writer)?;
-                let latest_ms = self.check_client_records(&batch, &options)?;
+                let latest_ms = self.check_client_records(&batch, options)?;
                 // A time that no record has would mislead whoever looks for one: it is put right, as Kafka does.
                 mended =
                     (latest_ms != batch.header.max_timestamp_ms).then(|| batch.with_max_timestamp(latest_ms));
@@ -164,15 +171,17 @@ impl Log {
     }
 
     /// A client's batch, which has been checked, packed as the topic has it. That takes a while, and holds up nobody else.
-    pub(crate) async fn packed(&self, records: Bytes) -> Result<Bytes, LogError> {
-        let options = self.options();
-        let Some(packing) = options.compression else { return Ok(records) };
+    pub(crate) async fn packed(
+        &self,
+        records: Bytes,
+        packing: Packing,
+        bytes_max: u32,
+    ) -> Result<Bytes, LogError> {
         let unsound = |source| LogError::Batch { log: self.name.clone(), source };
         let header = BatchHeader::parse(&records).map_err(unsound)?;
         if header.compression().map_err(unsound)? == packing.codec {
             return Ok(records);
         }
-        let bytes_max = options.message_bytes_max;
         let repacking = tokio::task::spawn_blocking(move || {
             Batch::first(&records)?.repacked(packing, RECORDS_BYTES_MAX, bytes_max as usize)
         });
