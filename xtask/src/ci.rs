@@ -6,20 +6,19 @@ use anyhow::Result;
 
 use crate::{
     docs, fuzz, licences,
-    run::{cargo, show},
+    run::{cargo, lint, show},
     services, test,
 };
 
 pub fn run() -> Result<()> {
-    // The parts that nobody here wrote arrive while clippy works; the tests then find them there.
+    // The parts that nobody here wrote arrive while the compiler works; the tests then find them there.
     let parts = std::thread::spawn(|| services::install(&services::Args::default()));
     timed("formatting", || show(&mut cargo(&["fmt", "--all", "--check"])))?;
     timed("licences and pages", || licences::check().and_then(|()| docs::check()))?;
-    let lints = ["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"];
-    timed("lints", || show(&mut cargo(&lints)))?;
-    timed("parts, behind the lints", || parts.join().expect("a panic there is a bug of xtask").map(drop))?;
-    let build = ["test", "--quiet", "--workspace", "--lib", "--bins", "--tests", "--no-run"];
-    timed("building the tests", || show(&mut cargo(&build)))?;
+    lint();
+    let build = ["test", "--quiet", "--workspace", "--all-targets", "--no-run"];
+    timed("lints, and building the tests", || show(&mut cargo(&build)))?;
+    timed("parts, behind it", || parts.join().expect("a panic there is a bug of xtask").map(drop))?;
     timed("tests", || test::run(&test::Args::default()))?;
     timed("fuzzing", || fuzz::run(&fuzz::Args::short(60)))
 }

@@ -33,7 +33,9 @@ pub fn run(args: &Args) -> Result<()> {
     if args.coverage {
         return with_coverage(&args.rest);
     }
-    show(cargo(&["run", "--quiet", "-p", "tidemill-fuzz", "--"]).args(&args.rest))
+    // As a part of the whole workspace: alone it would want other features of what it depends on, and build all of that again.
+    show(&mut cargo(&["build", "--quiet", "--workspace", "--bin", "tidemill-fuzz"]))?;
+    show(Command::new(root().join("target/debug/tidemill-fuzz")).args(&args.rest))
 }
 
 /// Inputs that reached something new are kept beside the ones of the corpus, under `target/`.

@@ -1,9 +1,10 @@
 //! `cargo xtask test`: what the tests need, then all of them, then what was skipped, then one line of sums.
 
 use std::{
-    fs,
+    env, fs,
     io::{BufRead, BufReader},
     process::Stdio,
+    thread,
 };
 
 use anyhow::{Context, Result, bail};
@@ -61,6 +62,11 @@ pub fn run(args: &Args) -> Result<()> {
         command.args(["--workspace", "--lib", "--bins", "--tests"]);
     }
     command.args(&args.rest).env("TIDEMILL_SKIPPED_LIST", &skipped_list);
+    if env::var_os("RUST_TEST_THREADS").is_none() {
+        // Most of the time a test waits for the programs it talks to.
+        let cpu_count = thread::available_parallelism().map_or(2, usize::from);
+        command.env("RUST_TEST_THREADS", (2 * cpu_count).to_string());
+    }
     if services::in_ci() {
         command.env("TIDEMILL_TEST_REQUIRE", "1").env("INSTA_UPDATE", "no");
     }

@@ -141,7 +141,7 @@ impl Server {
 
 /// The longest wait in ms while slots were free, the highest memory in MiB, and the seconds it took.
 fn at_once() -> Result<(f64, f64, f64)> {
-    show(&mut cargo(&["build", "--release", "--quiet", "-p", "tidemill-scheduler", "--example", "measure"]))?;
+    show(&mut cargo(&["build", "--release", "--quiet", "--workspace", "--example", "measure"]))?;
     let said = whole(&mut Command::new(crate::run::root().join("target/release/examples/measure")))?.stdout;
     let line = said.lines().find(|line| line.starts_with("1000 DAGs")).with_context(|| said.clone())?;
     let number = |before: &str, after: &str| -> Option<f64> {

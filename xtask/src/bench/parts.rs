@@ -19,7 +19,7 @@ use crate::{
 
 /// Builds the release binary and the perf program.
 pub fn build() -> Result<()> {
-    let args = ["build", "--release", "--quiet", "-p", "tidemill", "-p", "benches"];
+    let args = ["build", "--release", "--quiet", "--workspace", "--bin", "tidemill", "--bin", "perf"];
     show(&mut cargo(&args))
 }
 
