@@ -43,6 +43,7 @@ pub fn run() -> Result<()> {
         unit,
         less: true,
         goal,
+        within: None,
     };
     let lines = [
         line("ten trivial tasks in a row, the run", "s", trivial, Some(theirs), ">= 20x"),

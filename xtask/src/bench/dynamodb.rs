@@ -54,6 +54,7 @@ pub fn run() -> Result<()> {
         unit,
         less: true,
         goal,
+        within: None,
     };
     let lines = [
         line("500,000 items to Parquet", "s", seconds(&ours), seconds(&theirs), ">= 5x"),

@@ -54,6 +54,7 @@ pub fn run() -> Result<()> {
         unit: "MiB",
         less: true,
         goal: "< 150 MB",
+        within: None,
     };
     let lines = [
         line("highest resident memory of load", load_mib),
@@ -65,6 +66,7 @@ pub fn run() -> Result<()> {
             unit: "records/s",
             less: false,
             goal: "",
+            within: None,
         },
     ];
     let note = format!(

@@ -76,6 +76,7 @@ fn compared(format: &str, ours: &[Ended], theirs: &[Ended]) -> [Line; 2] {
             unit: "s",
             less: true,
             goal: ">= 20x",
+            within: None,
         },
         Line {
             what: format!("highest resident memory, {format}"),
@@ -84,6 +85,7 @@ fn compared(format: &str, ours: &[Ended], theirs: &[Ended]) -> [Line; 2] {
             unit: "MiB",
             less: true,
             goal: "<= 1/4",
+            within: None,
         },
     ]
 }

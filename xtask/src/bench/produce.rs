@@ -58,6 +58,7 @@ pub fn run() -> Result<()> {
                     unit: "records/s",
                     less: false,
                     goal: ">= 1x",
+                    within: None,
                 });
             }
         }
@@ -78,6 +79,7 @@ fn memory_and_cpu(ours: &Side, theirs: &Side) -> Result<[Line; 2]> {
             unit: "MiB",
             less: true,
             goal: "<= 1/10",
+            within: None,
         },
         Line {
             what: "CPU of the broker over all of it".into(),
@@ -86,6 +88,7 @@ fn memory_and_cpu(ours: &Side, theirs: &Side) -> Result<[Line; 2]> {
             unit: "s",
             less: true,
             goal: "",
+            within: None,
         },
     ])
 }

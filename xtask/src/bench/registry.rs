@@ -31,8 +31,15 @@ pub fn run() -> Result<()> {
         per_core.push(figure("requests")? / cpu);
         p99.push(figure("p99_us")? / 1000.0);
     }
-    let line =
-        |what: &str, ours, unit, less, goal| Line { what: what.into(), ours, theirs: None, unit, less, goal };
+    let line = |what: &str, ours, unit, less, goal| Line {
+        what: what.into(),
+        ours,
+        theirs: None,
+        unit,
+        less,
+        goal,
+        within: None,
+    };
     let lines = [
         line("answers, client on the same cores", median(rates), "1/s", false, ""),
         line("answers for each CPU-second of the process", median(per_core), "1/s", false, ">= 30,000"),

@@ -17,6 +17,8 @@ pub struct Line {
     pub less: bool,
     /// What was to be reached, in words.
     pub goal: &'static str,
+    /// Between what the factor lies by its rounds, where there are some.
+    pub within: Option<[f64; 2]>,
 }
 
 impl Line {
@@ -34,7 +36,11 @@ impl Line {
 
     fn row(&self) -> String {
         let theirs = self.theirs.map_or_else(|| "-".to_owned(), number);
-        let factor = self.factor().map_or_else(|| "-".to_owned(), |factor| format!("{factor:.1}x"));
+        let factor = match (self.factor(), self.within) {
+            (None, _) => "-".to_owned(),
+            (Some(factor), None) => format!("{factor:.1}x"),
+            (Some(factor), Some([least, most])) => format!("{factor:.2}x ({least:.2} to {most:.2})"),
+        };
         format!(
             "| {} ({}) | {} | {theirs} | {factor} | {} |\n",
             self.what,

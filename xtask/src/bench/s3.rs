@@ -38,6 +38,7 @@ pub fn run() -> Result<()> {
         unit,
         less,
         goal,
+        within: None,
     };
     let lines = [
         line("records per CPU-second", "records", false, ">= 4x", per_second(&ours), per_second(&theirs)),

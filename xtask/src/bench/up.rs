@@ -46,6 +46,7 @@ pub fn run() -> Result<()> {
             unit: "s",
             less: true,
             goal: "<= 0.3 s",
+            within: None,
         },
         Line {
             what: "resident memory, idle".into(),
@@ -54,6 +55,7 @@ pub fn run() -> Result<()> {
             unit: "MiB",
             less: true,
             goal: "<= 80 MB",
+            within: None,
         },
     ];
     let note = "Ours: broker, registry, Connect worker, S3 endpoint, status page. Theirs: Apache Kafka (KRaft) and Kafka Connect, \

@@ -204,10 +204,14 @@ async fn read(log: &Arc<Log>, offset: i64, limit: ReadLimit, wanted: Wanted) -> 
     let before = if committed { stable_offset } else { high_watermark };
     let nothing_to_read = offset >= before || (limit.bytes_max == 0 && !limit.at_least_one);
     let limit = ReadLimit { before: if committed { before } else { i64::MAX }, ..limit };
-    let (records, next_offset) = if nothing_to_read && (start_offset..=high_watermark).contains(&offset) {
-        (Chunk::Memory(Bytes::new()), offset)
-    } else if let Some(found) = wanted.in_place.then(|| log.locate(offset, limit)).flatten() {
+    let located = match wanted.in_place && !nothing_to_read {
+        true => log.locate(offset, limit).await,
+        false => None,
+    };
+    let (records, next_offset) = if let Some(found) = located {
         (Chunk::File(found.slice), found.next_offset)
+    } else if nothing_to_read && (start_offset..=high_watermark).contains(&offset) {
+        (Chunk::Memory(Bytes::new()), offset)
     } else {
         let fetched = log.read(offset, limit).await?;
         (Chunk::Memory(fetched.records), fetched.next_offset)

@@ -32,6 +32,11 @@ pub(crate) const SWAP: &str = "swap";
 /// A folder whose topic is deleted.
 pub(crate) const DELETED: &str = ".deleted";
 
+/// What a user may give a pipe (Linux's `pipe-max-size`, unless somebody has changed it), and what it has by itself.
+#[cfg(target_os = "linux")]
+const PIPE_BYTES: i32 = 1 << 20;
+#[cfg(target_os = "linux")]
+const PIPE_BYTES_MIN: i32 = 64 << 10;
 /// What a kernel takes in one `writev` (Linux's `UIO_MAXIOV`).
 const SLICES_MAX: usize = 1_024;
 
@@ -118,25 +123,37 @@ fn read_some(
     read
 }
 
-/// Brings these bytes into the page cache, and waits for the disk. They are sent nowhere, as a reader would that goes on and on: the
-/// kernel then reads ahead in large pages, which it does not where it is told by `posix_fadvise` (a quarter of the time, of a
-/// processor's too, and the pages are sent in half).
+/// Brings these bytes into the page cache, and waits for the disk. A pipe takes them, as it would for a reader that goes on and on, and
+/// they are sent nowhere: nothing is copied, the kernel reads ahead in large pages, and it asks the disk for as much at once as the pipe
+/// has room for. Told by `posix_fadvise` it reads page by page, and `sendfile` has a pipe of 64 KiB.
 #[cfg(target_os = "linux")]
 pub(crate) fn bring(file: &File, position: u64, bytes: u64) {
+    // What is wrong with the file, the read that comes says.
+    let _ = i64::try_from(position).map_err(io::Error::other).and_then(|at| through_a_pipe(file, at, bytes));
+}
+
+#[cfg(target_os = "linux")]
+fn through_a_pipe(file: &File, mut position: i64, mut bytes: u64) -> io::Result<()> {
+    use nix::fcntl::{FcntlArg, SpliceFFlags, fcntl, splice};
+
     static NOWHERE: OnceLock<Option<File>> = OnceLock::new();
     let nowhere = NOWHERE.get_or_init(|| OpenOptions::new().write(true).open("/dev/null").ok());
-    let (Some(nowhere), Ok(mut position), Ok(mut left)) =
-        (nowhere, i64::try_from(position), usize::try_from(bytes))
-    else {
-        return;
-    };
-    // What is wrong with the file, the read that comes says.
-    while let Ok(passed @ 1..) = nix::sys::sendfile::sendfile64(nowhere, file, Some(&mut position), left) {
-        left = left.saturating_sub(passed);
-        if left == 0 {
-            return;
+    let nowhere = nowhere.as_ref().ok_or(ErrorKind::NotFound)?;
+    let (end, beginning) = io::pipe()?;
+    // A user has room for so many bytes in pipes; behind that they stay small.
+    let room = fcntl(&beginning, FcntlArg::F_SETPIPE_SZ(PIPE_BYTES)).unwrap_or(PIPE_BYTES_MIN);
+    while bytes > 0 {
+        let want = usize::try_from(bytes).unwrap_or(usize::MAX).min(room.unsigned_abs() as usize);
+        let mut inside = splice(file, Some(&mut position), &beginning, None, want, SpliceFFlags::empty())?;
+        if inside == 0 {
+            break; // the file's end
+        }
+        bytes = bytes.saturating_sub(inside as u64);
+        while inside > 0 {
+            inside -= splice(&end, None, nowhere, None, inside, SpliceFFlags::empty())?;
         }
     }
+    Ok(())
 }
 
 #[cfg(not(target_os = "linux"))]

@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::ErrorKind,
+    io::{self, ErrorKind},
     sync::{Arc, Weak, atomic::Ordering},
 };
 
@@ -129,23 +129,39 @@ impl Log {
         }
     }
 
-    /// Where the records lie that `read` would give, for a reader that goes on where it stopped. `None`: they are few, or
-    /// small, or on the disk alone, and have to be read.
-    pub fn locate(&self, offset: i64, limit: ReadLimit) -> Option<Located> {
-        self.check_range(offset).ok()?;
-        let (segments, first) = self.segments_from(offset);
-        let segment = segments.get(first)?;
-        let stop = self.hints.lock().find(offset, segment)?;
-        let (start, visible) = (stop.position, segment.visible());
-        if visible.saturating_sub(start) < LOCATED_BYTES_MIN {
-            return None;
+    /// Where the records lie that `read` would give, for a reader that goes on where it stopped; what is on the disk alone is brought
+    /// first, on a thread made for that. `None`: they are few, or small, and have to be read.
+    pub async fn locate(self: &Arc<Self>, offset: i64, limit: ReadLimit) -> Option<Located> {
+        match self.locate_with(offset, limit, Wait::No) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                let log = self.clone();
+                let located = move || log.locate_with(offset, limit, Wait::ForDisk);
+                tokio::task::spawn_blocking(located).await.ok()?.ok()?
+            }
+            // What is wrong with the file, the read that comes says.
+            located => located.ok()?,
         }
-        let file = segment.file().ok()?;
+    }
+
+    /// `WouldBlock`: it would wait for the disk.
+    fn locate_with(&self, offset: i64, limit: ReadLimit, wait: Wait) -> io::Result<Option<Located>> {
+        let (segments, first) = self.segments_from(offset);
+        let stop = |segment| self.hints.lock().find(offset, segment).map(|stop| (segment, stop));
+        let stopped = self.check_range(offset).ok().and_then(|()| segments.get(first)).and_then(stop);
+        let Some((segment, stop)) = stopped else { return Ok(None) };
+        let (start, visible) = (stop.position, segment.visible());
         let until = visible.min(start + limit.bytes_max as u64);
-        let skipped = skip(segment, &file, until, limit.before).filter(|(end, _)| *end > start);
+        if until.saturating_sub(start) < LOCATED_BYTES_MIN {
+            return Ok(None);
+        }
+        let file = segment.file()?;
+        if wait == Wait::ForDisk {
+            files::bring(&file, start, until - start);
+        }
+        let skipped = skip(segment, &file, until, limit.before, wait)?.filter(|(end, _)| *end > start);
         let (mut end, mut next_offset) = skipped.unwrap_or((start, offset));
         while end < visible {
-            let header = header_at(&file, end)?;
+            let Some(header) = header_at(&file, end, wait)? else { break };
             let after = end.saturating_add(header.size_bytes() as u64);
             let is_small = header.size_bytes() < LOCATED_BATCH_BYTES_MIN;
             if is_small || after > until || header.base_offset >= limit.before {
@@ -154,14 +170,14 @@ impl Log {
             (end, next_offset) = (after, header.next_offset());
         }
         if end - start < LOCATED_BYTES_MIN {
-            return None;
+            return Ok(None);
         }
         // Pages come in their order: with the last one all are there.
-        files::read_at(&file, end - 1, 1, Wait::No).ok()?;
-        let ahead = read_ahead(segment, end, stop.ahead, Wait::No);
+        files::read_at(&file, end - 1, 1, wait)?;
+        let ahead = read_ahead(segment, end, stop.ahead, wait);
         self.hints.lock().put(offset, next_offset, segment, Stop { position: end, ahead });
-        let slice = Slice::new(file, start, usize::try_from(end - start).ok()?);
-        Some(Located { slice, next_offset })
+        let Ok(bytes) = usize::try_from(end - start) else { return Ok(None) };
+        Ok(Some(Located { slice: Slice::new(file, start, bytes), next_offset }))
     }
 
     /// Shows `take` all whole batches that there are, about a MiB of them at a time: what is kept in an internal topic is read back so
@@ -390,23 +406,33 @@ impl Log {
 }
 
 enum Trouble {
-    Disk(Arc<Segment>, std::io::Error),
+    Disk(Arc<Segment>, io::Error),
     Log(LogError),
 }
 
 /// Where a batch ends that is close to `until`, by the index, and the offset behind it: what lies before is not looked at.
-fn skip(segment: &Segment, file: &File, until: u64, before: i64) -> Option<(u64, i64)> {
-    let known = segment.index.lock().close_to(until, segment.relative(before)).ok()??;
+fn skip(
+    segment: &Segment,
+    file: &File,
+    until: u64,
+    before: i64,
+    wait: Wait,
+) -> io::Result<Option<(u64, i64)>> {
+    let known = segment.index.lock().close_to(until, segment.relative(before));
+    let Ok(Some(known)) = known else { return Ok(None) };
     let position = u64::from(known.position);
-    let header = header_at(file, position)?;
+    let Some(header) = header_at(file, position, wait)? else { return Ok(None) };
     let is_it = segment.relative(header.last_offset()) == known.offset;
-    is_it.then(|| (position.saturating_add(header.size_bytes() as u64), header.next_offset()))
+    Ok(is_it.then(|| (position.saturating_add(header.size_bytes() as u64), header.next_offset())))
 }
 
-/// `None`: it is on the disk alone, or there is none.
-fn header_at(file: &File, position: u64) -> Option<BatchHeader> {
-    let header = files::read_at(file, position, BATCH_HEADER_BYTES, Wait::No).ok()?;
-    BatchHeader::parse(&header).ok()
+/// `None`: there is none.
+fn header_at(file: &File, position: u64, wait: Wait) -> io::Result<Option<BatchHeader>> {
+    match files::read_at(file, position, BATCH_HEADER_BYTES, wait) {
+        Ok(header) => Ok(BatchHeader::parse(&header).ok()),
+        Err(error) if error.kind() == ErrorKind::UnexpectedEof => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// Keeps the disk at work for a reader that had to wait for it once: what lies behind `position` is on its way, up to

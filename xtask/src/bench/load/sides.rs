@@ -81,6 +81,7 @@ pub(super) fn lines(
             unit,
             less,
             goal,
+            within: None,
         };
         lines.push(line("", unit, false, ours.rate(), peer.rate(), goal));
         let (ours_cpu, theirs_cpu) = (ours.cpu_seconds(), peer.cpu_seconds());

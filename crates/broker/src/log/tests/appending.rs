@@ -60,10 +60,10 @@ fn who_goes_on_is_shown_where_records_lie() {
         append(&log, batch(&[&number.to_string().repeat(10_000)])).unwrap();
     }
     let limit = ReadLimit { bytes_max: 200_000, ..ALL };
-    assert!(log.locate(0, limit).is_none(), "nobody stopped there");
+    assert!(wait(log.locate(0, limit)).is_none(), "nobody stopped there");
     let mut offset = wait(log.read(0, limit)).unwrap().next_offset;
     let mut located_count = 0;
-    while let Some(found) = log.locate(offset, limit) {
+    while let Some(found) = wait(log.locate(offset, limit)) {
         let read = wait(log.read(offset, limit)).unwrap();
         assert_eq!((found.next_offset, found.slice.read().unwrap()), (read.next_offset, read.records));
         assert!(found.slice.len() <= limit.bytes_max && found.next_offset > offset);
@@ -72,7 +72,7 @@ fn who_goes_on_is_shown_where_records_lie() {
     assert!(located_count >= 2 && offset >= 36, "{located_count} times, to {offset}");
     // None that begins at the last stable offset.
     let stopped = wait(log.read(20, ReadLimit { bytes_max: 25_000, ..ALL })).unwrap().next_offset;
-    let before = log.locate(stopped, ReadLimit { before: stopped + 5, ..limit }).unwrap();
+    let before = wait(log.locate(stopped, ReadLimit { before: stopped + 5, ..limit })).unwrap();
     assert_eq!(before.next_offset, stopped + 5);
 }
 
@@ -91,7 +91,7 @@ fn of_small_batches_the_index_says_where_they_lie() {
         }
         let first = wait(log.read(0, limit)).unwrap().next_offset;
         let mut offset = first;
-        while let Some(found) = log.locate(offset, limit) {
+        while let Some(found) = wait(log.locate(offset, limit)) {
             let read = wait(log.read(offset, limit)).unwrap();
             assert!(read.records.starts_with(&found.slice.read().unwrap()), "{name}: {offset}");
             assert!(
