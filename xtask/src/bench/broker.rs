@@ -115,8 +115,8 @@ pub fn run() -> Result<()> {
         lines.extend(produce(&sides, &format!("{name}, 6 partitions"), 6, args, records)?);
     }
     lines.extend(used(&sides, before)?);
-    let note = "librdkafka on both sides, acks=all, the page cache as durability on both. Medians of 5, of 15 where librdkafka produces \
-                or reads what is hot, sides alternating; the rate of producing is from the first record to the last acknowledgement, the client's \
+    let note = "librdkafka on both sides, acks=all, the page cache as durability on both. Medians of 5, of 15 for librdkafka and where \
+                what is cold is read, sides alternating; the rate of producing is from the first record to the last acknowledgement, the client's \
                 start included, that of consuming from the first record that comes to the last. What is consumed lies in even \
                 partitions. Cold: the log is dropped from the page cache before. By librdkafka it is mostly the client that is measured, \
                 which makes an object of each record. The lean client has its batches ready, of 128 KiB, and sends them in requests of a \
@@ -207,7 +207,7 @@ impl Consuming {
                         consumers,
                         is_cold,
                         passes,
-                        times: if command == "consume" && !is_cold { 3 } else { 1 },
+                        times: if passes.is_none() { 3 } else { 1 },
                         rounds: Rounds::default(),
                     });
                 }
