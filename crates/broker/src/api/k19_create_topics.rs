@@ -15,7 +15,7 @@ use kafka_protocol::{
 };
 use uuid::Uuid;
 
-use super::{Caller, Handler, k32_describe_configs::source_of, shapes};
+use super::{Caller, Handler, shapes};
 use crate::{
     broker::Broker,
     cluster::NODE_ID,
@@ -160,10 +160,11 @@ fn answer(
         }
     };
     let config = |definition: &Definition| {
+        let (value, source) = made.settings.in_use(definition, &broker.topics.defaults);
         CreatableTopicConfigs::default()
             .with_name(StrBytes::from_static_str(definition.name))
-            .with_value(Some(StrBytes::from_string(made.settings.value(definition, &broker.topics.defaults))))
-            .with_config_source(source_of(&made.settings, definition, &broker.topics.defaults))
+            .with_value(Some(StrBytes::from_string(value)))
+            .with_config_source(source as i8)
     };
     let result = result.with_num_partitions(made.partitions).with_replication_factor(1);
     let result = if version >= 7 { result.with_topic_id(made.id) } else { result };

@@ -1,7 +1,7 @@
 //! DescribeConfigs (key 32), versions 1-4.
 //! v1 where a value comes from, and synonyms (KIP-226); v3 types and documentation (KIP-569); v4 flexible.
 
-use std::sync::Arc;
+use std::{iter, sync::Arc};
 
 use kafka_protocol::{
     ResponseError,
@@ -33,8 +33,7 @@ use crate::{
 pub const TOPIC: i8 = 2;
 pub const BROKER: i8 = 4;
 pub const GROUP: i8 = 32;
-/// Kafka's `ConfigSource`, of what is no default.
-const OF_TOPIC: i8 = 1;
+/// Kafka's `ConfigSource` of what is a group's own.
 const OF_GROUP: i8 = 8;
 
 pub const HANDLER: Handler = Handler {
@@ -46,14 +45,6 @@ pub const HANDLER: Handler = Handler {
     call: |broker, call| call.answer(move |request, caller| async move { act(&broker, &request, &caller) }),
     notes: "topics, groups, and the broker's own settings; of those the defaults of topics can be changed",
 };
-
-/// Where the value in use comes from.
-pub fn source_of(settings: &Settings, definition: &Definition, defaults: &Defaults) -> i8 {
-    match settings.own().contains_key(definition.name) {
-        true => OF_TOPIC,
-        false => defaults.value(definition).1 as i8,
-    }
-}
 
 fn act(broker: &Arc<Broker>, request: &DescribeConfigsRequest, caller: &Caller) -> DescribeConfigsResponse {
     let each = |resource: &DescribeConfigsResource| {
@@ -103,13 +94,7 @@ fn describe(
     let name = &*resource.resource_name;
     match resource.resource_type {
         TOPIC => {
-            let unknown = || {
-                Refusal::new(
-                    ResponseError::UnknownTopicOrPartition,
-                    format!("The topic '{name}' does not exist."),
-                )
-            };
-            let topic = broker.topics.get(name).ok_or_else(unknown)?;
+            let topic = broker.topics.named(name)?;
             let described = DEFINITIONS.iter().filter(|definition| wanted(definition.name));
             Ok(described
                 .map(|definition| of_topic(&topic.settings, definition, &broker.topics.defaults, request))
@@ -123,7 +108,7 @@ fn describe(
         BROKER => {
             let settings = match Layer::named(name)? {
                 Layer::Broker => of_broker(broker, request),
-                Layer::Cluster => of_cluster(&broker.topics.defaults),
+                Layer::Cluster => of_cluster(&broker.topics.defaults, request),
             };
             Ok(settings.into_iter().filter(|result| wanted(&result.name)).collect())
         }
@@ -139,26 +124,29 @@ fn of_topic(
     defaults: &Defaults,
     request: &DescribeConfigsRequest,
 ) -> DescribeConfigsResourceResult {
-    let own = settings.own().get(definition.name);
-    let mut result = of_default(definition.name, definition, defaults, request);
-    if let Some(own) = own {
-        result.value = Some(StrBytes::from_string(own.clone()));
-        result.config_source = OF_TOPIC;
-        if request.include_synonyms {
-            result.synonyms.insert(0, synonym(definition.name, own, OF_TOPIC));
-        }
-    }
-    result
+    let own = settings.own().get(definition.name).into_iter();
+    let own = own.map(|value| synonym(definition.name, value, Source::Topic as i8));
+    let synonyms = own.chain(behind(definition, defaults));
+    described(definition.name, definition, settings.in_use(definition, defaults), synonyms, request)
 }
 
-/// What holds for topics that have nothing of their own, as they call it or as the broker does.
+/// What holds for topics that have nothing of their own, as the broker calls it.
 fn of_default(
-    name: &'static str,
     definition: &Definition,
     defaults: &Defaults,
     request: &DescribeConfigsRequest,
 ) -> DescribeConfigsResourceResult {
-    let (value, source) = defaults.value(definition);
+    let synonyms = behind(definition, defaults);
+    described(definition.broker_name, definition, defaults.value(definition), synonyms, request)
+}
+
+fn described(
+    name: &'static str,
+    definition: &Definition,
+    (value, source): (String, Source),
+    synonyms: impl Iterator<Item = DescribeConfigsSynonym>,
+    request: &DescribeConfigsRequest,
+) -> DescribeConfigsResourceResult {
     let mut result = DescribeConfigsResourceResult::default()
         .with_name(StrBytes::from_static_str(name))
         .with_value(Some(StrBytes::from_string(value)))
@@ -168,11 +156,14 @@ fn of_default(
         result.documentation = Some(StrBytes::from_static_str(definition.doc));
     }
     if request.include_synonyms {
-        let behind = defaults.behind(definition).into_iter();
-        let each = behind.map(|(value, source)| synonym(definition.broker_name, &value, source as i8));
-        result.synonyms = each.collect();
+        result.synonyms = synonyms.collect();
     }
     result
+}
+
+fn behind(definition: &Definition, defaults: &Defaults) -> impl Iterator<Item = DescribeConfigsSynonym> {
+    let all = defaults.behind(definition).into_iter();
+    all.map(|(value, source)| synonym(definition.broker_name, &value, source as i8))
 }
 
 fn synonym(name: &'static str, value: &impl ToString, source: i8) -> DescribeConfigsSynonym {
@@ -308,17 +299,12 @@ fn of_streams_groups(options: &Options) -> [Row; 6] {
 }
 
 /// What is set for all brokers of the cluster.
-fn of_cluster(defaults: &Defaults) -> Vec<DescribeConfigsResourceResult> {
+fn of_cluster(defaults: &Defaults, request: &DescribeConfigsRequest) -> Vec<DescribeConfigsResourceResult> {
     let set = defaults.own(Layer::Cluster);
     let each = |definition: &Definition| {
-        let value = set.own().get(definition.name)?;
-        let result = DescribeConfigsResourceResult::default()
-            .with_name(StrBytes::from_static_str(definition.broker_name))
-            .with_value(Some(StrBytes::from_string(value.clone())))
-            .with_config_source(Source::Cluster as i8)
-            .with_config_type(definition.kind.id())
-            .with_synonyms(vec![synonym(definition.broker_name, value, Source::Cluster as i8)]);
-        Some(result)
+        let (name, value) = (definition.broker_name, set.own().get(definition.name)?);
+        let synonyms = iter::once(synonym(name, value, Source::Cluster as i8));
+        Some(described(name, definition, (value.clone(), Source::Cluster), synonyms, request))
     };
     DEFINITIONS.iter().filter_map(each).collect()
 }
@@ -365,7 +351,7 @@ fn of_broker(broker: &Broker, request: &DescribeConfigsRequest) -> Vec<DescribeC
     let changeable = DEFINITIONS
         .iter()
         .filter(|definition| !definition.broker_name.is_empty())
-        .map(|definition| of_default(definition.broker_name, definition, &broker.topics.defaults, request));
+        .map(|definition| of_default(definition, &broker.topics.defaults, request));
     let mut all: Vec<_> = fixed.chain(changeable).collect();
     all.sort_by(|one, other| one.name.cmp(&other.name));
     all

@@ -1,7 +1,7 @@
 //! AlterConfigs (key 33), versions 0-2.
 //! v2 flexible. Puts the given settings in the place of all that were set (IncrementalAlterConfigs changes single ones).
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use kafka_protocol::{
     ResponseError,
@@ -64,23 +64,12 @@ async fn alter(
     validate_only: bool,
 ) -> Result<(), Refusal> {
     check(broker, caller, Operation::AlterConfigs, resource.resource_type, &resource.resource_name)?;
-    if matches!(resource.resource_type, GROUP | BROKER) {
-        let step = |config: &AlterableConfig| {
-            let value = config.value.as_deref().map(str::to_owned);
-            (config.name.to_string(), settings::Operation::Set, value)
-        };
-        let steps = resource.configs.iter().map(step).collect();
-        let (kind, name) = (resource.resource_type, &resource.resource_name);
-        return alter_by_steps(broker, kind, name, true, steps, validate_only).await;
-    }
-    check_topic(broker, resource.resource_type, &resource.resource_name)?;
-    let pairs = resource.configs.iter().map(|config| (&*config.name, config.value.as_deref()));
-    let settings = Settings::from_pairs(pairs)?;
-    if validate_only {
-        return Ok(());
-    }
-    let name = resource.resource_name.to_string();
-    broker.blocking(move |broker| broker.topics.set(&name, |_| Ok(settings))).await
+    let step = |config: &AlterableConfig| {
+        let value = config.value.as_deref().map(str::to_owned);
+        (config.name.to_string(), settings::Operation::Set, value)
+    };
+    let steps = resource.configs.iter().map(step).collect();
+    alter_by_steps(broker, resource.resource_type, &resource.resource_name, true, steps, validate_only).await
 }
 
 /// One step of a change: name, what to do, and the value.
@@ -100,7 +89,23 @@ fn stepped<S: Clone + Default>(
     Ok(own)
 }
 
-/// Changes what is set for a group, or for the broker or its cluster, or puts something else in its place; all of it or nothing.
+/// A change names a setting once, and has a value unless it takes one back.
+fn check_steps(steps: &[Step]) -> Result<(), Refusal> {
+    let refused = |reason: String| Err(Refusal::new(ResponseError::InvalidRequest, reason));
+    let mut names = BTreeSet::new();
+    for (name, operation, value) in steps {
+        if value.is_none() && *operation != settings::Operation::Delete {
+            return refused(format!("{name} is given no value; to take back what is set, delete it."));
+        }
+        if !names.insert(name) {
+            return refused(format!("{name} is given twice."));
+        }
+    }
+    Ok(())
+}
+
+/// Changes what is set for a topic, for a group, or for the broker or its cluster, or puts something else in its place; all of it or
+/// nothing.
 pub async fn alter_by_steps(
     broker: &Arc<Broker>,
     resource_type: i8,
@@ -109,10 +114,30 @@ pub async fn alter_by_steps(
     steps: Vec<Step>,
     validate_only: bool,
 ) -> Result<(), Refusal> {
+    check_steps(&steps)?;
     match resource_type {
+        TOPIC => alter_topic(broker, name, replaces, steps, validate_only).await,
         GROUP => alter_group(broker, name, replaces, steps, validate_only).await,
-        _ => alter_defaults(broker, name, replaces, steps, validate_only).await,
+        BROKER => alter_defaults(broker, name, replaces, steps, validate_only).await,
+        other => {
+            Err(Refusal::new(ResponseError::InvalidRequest, format!("Unsupported resource type {other}")))
+        }
     }
+}
+
+async fn alter_topic(
+    broker: &Arc<Broker>,
+    name: &str,
+    replaces: bool,
+    steps: Vec<Step>,
+    validate_only: bool,
+) -> Result<(), Refusal> {
+    let changed = move |own: &Settings| stepped(own, replaces, &steps, Settings::apply);
+    if validate_only {
+        return changed(&broker.topics.named(name)?.settings).map(|_| ());
+    }
+    let name = name.to_owned();
+    broker.blocking(move |broker| broker.topics.set(&name, changed)).await
 }
 
 async fn alter_group(
@@ -151,19 +176,4 @@ async fn alter_defaults(
         return changed(&broker.topics.defaults.own(layer)).map(|_| ());
     }
     broker.blocking(move |broker| broker.topics.set_defaults(layer, changed)).await
-}
-
-/// What else has settings is a topic that exists.
-pub fn check_topic(broker: &Broker, resource_type: i8, name: &str) -> Result<(), Refusal> {
-    if resource_type != TOPIC {
-        let reason = format!("Unsupported resource type {resource_type}");
-        return Err(Refusal::new(ResponseError::InvalidRequest, reason));
-    }
-    if broker.topics.get(name).is_none() {
-        return Err(Refusal::new(
-            ResponseError::UnknownTopicOrPartition,
-            format!("The topic '{name}' does not exist."),
-        ));
-    }
-    Ok(())
 }

@@ -15,17 +15,14 @@ use kafka_protocol::{
 
 use super::{
     Caller, Handler,
-    k32_describe_configs::{BROKER, GROUP, check},
-    k33_alter_configs::{Step, alter_by_steps, check_topic},
+    k32_describe_configs::check,
+    k33_alter_configs::{Step, alter_by_steps},
     shapes,
 };
 use crate::{
     broker::Broker,
     security::acl,
-    topics::{
-        Refusal,
-        settings::{Operation, Settings},
-    },
+    topics::{Refusal, settings::Operation},
 };
 
 pub const HANDLER: Handler = Handler {
@@ -67,27 +64,8 @@ async fn alter(
 ) -> Result<(), Refusal> {
     let name = resource.resource_name.to_string();
     check(broker, caller, acl::Operation::AlterConfigs, resource.resource_type, &name)?;
-    if matches!(resource.resource_type, GROUP | BROKER) {
-        let steps = resource.configs.iter().map(step).collect::<Result<_, _>>()?;
-        return alter_by_steps(broker, resource.resource_type, &name, false, steps, validate_only).await;
-    }
-    check_topic(broker, resource.resource_type, &name)?;
-    if validate_only {
-        let current = broker.topics.get(&name).map(|topic| topic.settings.clone()).unwrap_or_default();
-        return changed(&current, &resource.configs).map(|_| ());
-    }
-    broker
-        .blocking(move |broker| broker.topics.set(&name, |current| changed(current, &resource.configs)))
-        .await
-}
-
-fn changed(current: &Settings, changes: &[AlterableConfig]) -> Result<Settings, Refusal> {
-    let mut settings = current.clone();
-    for change in changes {
-        let (name, operation, value) = step(change)?;
-        settings.apply(&name, operation, value.as_deref())?;
-    }
-    Ok(settings)
+    let steps = resource.configs.iter().map(step).collect::<Result<_, _>>()?;
+    alter_by_steps(broker, resource.resource_type, &name, false, steps, validate_only).await
 }
 
 fn step(change: &AlterableConfig) -> Result<Step, Refusal> {

@@ -18,9 +18,10 @@ use crate::{cluster::NODE_ID, errors::Error, options::Options, security::kept::K
 const FILE_NAME: &str = "broker.json";
 const VERSION: u32 = 1;
 
-/// Where a value that is no topic's own comes from; the numbers are those of Kafka's `ConfigSource`.
+/// Where the value of a topic's setting comes from; the numbers are those of Kafka's `ConfigSource`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source {
+    Topic = 1,
     Broker = 2,
     Cluster = 3,
     Started = 4,

@@ -135,6 +135,12 @@ impl Topics {
         self.known.read().by_name.get(name).cloned()
     }
 
+    /// The same, or what is answered where there is none.
+    pub fn named(&self, name: &str) -> Result<Arc<Topic>, Refusal> {
+        let reason = || format!("The topic '{name}' does not exist.");
+        self.get(name).ok_or_else(|| Refusal::new(ResponseError::UnknownTopicOrPartition, reason()))
+    }
+
     pub fn by_id(&self, id: Uuid) -> Option<Arc<Topic>> {
         self.known.read().by_id.get(&id).cloned()
     }
@@ -209,7 +215,7 @@ impl Topics {
     /// Forgets the topic, then deletes its logs. Blocks on the disk.
     pub fn delete(&self, name: &str) -> Result<(), Refusal> {
         let mut catalog = self.catalog.lock();
-        let topic = self.get(name).ok_or_else(|| unknown(name))?;
+        let topic = self.named(name)?;
         catalog.remove(name).map_err(|error| refusal(&error))?;
         {
             let mut known = self.known.write();
@@ -228,7 +234,7 @@ impl Topics {
     /// Adds partitions, up to `partitions` in all. Blocks on the disk.
     pub fn grow(&self, name: &str, partitions: i32, validate_only: bool) -> Result<(), Refusal> {
         let mut catalog = self.catalog.lock();
-        let topic = self.get(name).ok_or_else(|| unknown(name))?;
+        let topic = self.named(name)?;
         let current = topic.partitions.len() as i32;
         if partitions <= current {
             let reason = if partitions == current {
@@ -276,7 +282,7 @@ impl Topics {
         change: impl FnOnce(&Settings) -> Result<Settings, Refusal>,
     ) -> Result<(), Refusal> {
         let mut catalog = self.catalog.lock();
-        let topic = self.get(name).ok_or_else(|| unknown(name))?;
+        let topic = self.named(name)?;
         let settings = change(&topic.settings)?;
         let changed =
             Topic { name: topic.name.clone(), id: topic.id, partitions: topic.partitions.clone(), settings };
@@ -355,10 +361,6 @@ fn check_partitions(partitions: i32) -> Result<(), Refusal> {
     let reason =
         format!("Number of partitions was set to {partitions}; it must be 1 to {PARTITIONS_COUNT_MAX}.");
     Err(Refusal::new(ResponseError::InvalidPartitions, reason))
-}
-
-fn unknown(name: &str) -> Refusal {
-    Refusal::new(ResponseError::UnknownTopicOrPartition, format!("The topic '{name}' does not exist."))
 }
 
 fn refusal(error: &Error) -> Refusal {

@@ -6,7 +6,10 @@ use std::collections::BTreeMap;
 use kafka_protocol::ResponseError;
 use wire::compression::{Compression, Packing};
 
-use super::{Refusal, defaults::Defaults};
+use super::{
+    Refusal,
+    defaults::{Defaults, Source},
+};
 use crate::{
     log::{Cleanup, LogOptions, TimestampType},
     options::Options,
@@ -250,17 +253,13 @@ impl Settings {
         &self.0
     }
 
-    /// All at once, as CreateTopics and AlterConfigs give them; `None` values fall back to the default.
+    /// All at once, as CreateTopics gives them.
     pub fn from_pairs<'a>(
         pairs: impl Iterator<Item = (&'a str, Option<&'a str>)>,
     ) -> Result<Settings, Refusal> {
         let mut settings = Settings::default();
         for (name, value) in pairs {
-            let known = known(name)?;
-            if let Some(value) = value {
-                known.check(value)?;
-                settings.0.insert(name.to_owned(), value.trim().to_owned());
-            }
+            settings.apply(name, Operation::Set, value)?;
         }
         Ok(settings)
     }
@@ -273,7 +272,7 @@ impl Settings {
                 self.0.remove(name);
             }
             Operation::Set => {
-                let value = value.ok_or_else(|| invalid(format!("Null value not supported for {name}")))?;
+                let value = value.ok_or_else(|| invalid(format!("{name} is given no value.")))?;
                 known.check(value)?;
                 self.0.insert(name.to_owned(), value.trim().to_owned());
             }
@@ -300,14 +299,17 @@ impl Settings {
         Ok(())
     }
 
-    /// The value in use.
-    pub fn value(&self, definition: &Definition, defaults: &Defaults) -> String {
-        self.0.get(definition.name).cloned().unwrap_or_else(|| defaults.value(definition).0)
+    /// The value in use, and where it comes from.
+    pub fn in_use(&self, definition: &Definition, defaults: &Defaults) -> (String, Source) {
+        match self.0.get(definition.name) {
+            Some(own) => (own.clone(), Source::Topic),
+            None => defaults.value(definition),
+        }
     }
 
     /// What the logs of the topic need of it.
     pub fn log_options(&self, defaults: &Defaults) -> LogOptions {
-        let text = |name: &str| self.value(definition(name).expect("the table has the name"), defaults);
+        let text = |name: &str| self.in_use(definition(name).expect("the table has the name"), defaults).0;
         let long = |name: &str| text(name).parse::<i64>().unwrap_or(i64::MAX); // checked when it was set
         let policy = text("cleanup.policy");
         let cleanup = Cleanup {

@@ -1,6 +1,6 @@
 # What a topic can be set to: names, kinds, defaults and where those come from; and what becomes of batches by `compression.type`.
-def settings(name, kind=2):
-    answer = ask(32, 4, some([i8(kind) + text(name) + some(None) + TAGS]) + i8(1) + i8(0) + TAGS)
+def settings(name, kind=2, synonyms=True):
+    answer = ask(32, 4, some([i8(kind) + text(name) + some(None) + TAGS]) + i8(synonyms) + i8(0) + TAGS)
     take(answer, ">i"); take_varint(answer)
     assert take(answer, ">h") == 0
     take_text(answer); answer.read(1); take_text(answer)
@@ -26,6 +26,36 @@ TAKEN = ["compression.gzip.level=-1", "compression.zstd.level=-131072", "leader.
          "follower.replication.throttled.replicas=0:1,1:1", "remote.log.copy.disable=true"]
 for n, said in enumerate(REFUSED + TAKEN):
     print(f"set {said}: {create_with(f'{topic}-{n}', **dict([said.split('=')]))}")
+
+# What a list of changes may hold.
+def altered(kind, name, *steps, key=44, version=1):
+    one = lambda name, operation, value: text(name) + (i8(operation) if key == 44 else b"") + text(value) + TAGS
+    answer = ask(key, version, some([i8(kind) + text(name) + some([one(*step) for step in steps]) + TAGS]) + i8(0) + TAGS)
+    take(answer, ">i"); take_varint(answer)
+    return named(take(answer, ">h"))
+SET, DELETE, APPEND = 0, 1, 2
+for said, steps in {
+    "nothing": [("retention.ms", SET, None)],
+    "one name twice": [("retention.ms", SET, "1"), ("retention.ms", SET, "2")],
+    "a name and nothing": [("retention.ms", SET, "1"), ("segment.ms", SET, None)],
+    "a name nobody knows": [("retention.msec", SET, "1")],
+    "no steps": [],
+}.items():
+    print(f"{said}, for the topic: {altered(2, topic, *steps)}, in the place of all {altered(2, topic, *steps, key=33, version=2)}")
+print("taken back what was not set:", altered(2, topic, ("retention.ms", DELETE, None)))
+print("appended to no list:", altered(2, topic, ("retention.ms", APPEND, "1")))
+def made(*configs):
+    """What is said to a new topic with these, which is only checked."""
+    wanted = text(topic + "-made") + i32(1) + i16(1) + some([]) + some([text(name) + text(value) + TAGS for name, value in configs]) + TAGS
+    answer = ask(19, 7, some([wanted]) + i32(5000) + i8(1) + TAGS)
+    take(answer, ">i"); take_varint(answer); take_text(answer); answer.read(16)
+    return named(take(answer, ">h"))
+print("a new topic with nothing:", made(("retention.ms", None)))
+print("a new topic with one name twice:", made(("retention.ms", "1"), ("retention.ms", "2")))
+print("nothing, for a group:", altered(32, topic, ("consumer.session.timeout.ms", SET, None)))
+print("one name twice, for a group:", altered(32, topic, *[("consumer.session.timeout.ms", SET, "50000")] * 2))
+for kind in (3, 7, 2):
+    print(f"kind {kind}, which is not there: {altered(kind, 'nowhere', ('retention.ms', SET, '1'))}, {altered(kind, 'nowhere', ('retention.ms', SET, '1'), key=33, version=2)}")
 
 lying = {}  # the first batch of each topic
 def codecs(name):
@@ -94,23 +124,18 @@ assert producer.flush(30) == 0
 
 # What holds for all topics can be set while the broker runs: for the broker, or for its whole cluster.
 node = str(next(iter(admin.list_topics(timeout=20).brokers)))
-def alter(resource, *steps):
-    configs = some([text(name) + i8(operation) + text(value) + TAGS for name, operation, value in steps])
-    answer = ask(44, 1, some([i8(4) + text(resource) + configs + TAGS]) + i8(0) + TAGS)
-    take(answer, ">i"); take_varint(answer)
-    return named(take(answer, ">h"))
 def holds(value):
     """What is said of the topic's setting, once it has this value."""
     end = time.monotonic() + 20
     while not (said := dict(settings(topic))["file.delete.delay.ms"]).startswith(repr(value)) and time.monotonic() < end: time.sleep(0.05)
     return said
-SET, DELETE = 0, 1
 for resource, value in [("", "61000"), (node, "62000")]:
-    print(f"set for {'the broker' if resource else 'all'}:", alter(resource, ("log.segment.delete.delay.ms", SET, value)), holds(value))
+    print(f"set for {'the broker' if resource else 'all'}:", altered(4, resource, ("log.segment.delete.delay.ms", SET, value)), holds(value))
 print("set for all, described:", [(name, said) for name, said in settings("", 4) if name == "log.segment.delete.delay.ms"])
+print("the same without synonyms:", [said for name, said in settings("", 4, False) if name == "log.segment.delete.delay.ms"])
 print("set for the broker, described:", dict(settings(node, 4))["log.segment.delete.delay.ms"])
-print("of another broker:", alter("4711", ("log.segment.delete.delay.ms", SET, "1")))
+print("of another broker:", altered(4, "4711", ("log.segment.delete.delay.ms", SET, "1")))
 for name, value in [("log.segment.delete.delay.ms", "-1"), ("compression.type", "brotli"), ("node.id", "7"), ("log.dirs", "/elsewhere")]:
-    print(f"set {name}={value} for the broker: {alter(node, (name, SET, value))}")
-print("taken back for the broker:", alter(node, ("log.segment.delete.delay.ms", DELETE, None)), holds("61000"))
-print("taken back for all:", alter("", ("log.segment.delete.delay.ms", DELETE, None)), holds("60000"))
+    print(f"set {name}={value} for the broker: {altered(4, node, (name, SET, value))}")
+print("taken back for the broker:", altered(4, node, ("log.segment.delete.delay.ms", DELETE, None)), holds("61000"))
+print("taken back for all:", altered(4, "", ("log.segment.delete.delay.ms", DELETE, None)), holds("60000"))
