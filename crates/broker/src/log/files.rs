@@ -125,20 +125,15 @@ fn read_some(
 
 /// Brings these bytes into the page cache, and waits for the disk. A pipe takes them, as it would for a reader that goes on and on, and
 /// they are sent nowhere: nothing is copied, the kernel reads ahead in large pages, and it asks the disk for as much at once as the pipe
-/// has room for. Told by `posix_fadvise` it reads page by page, and `sendfile` has a pipe of 64 KiB.
+/// has room for. Told by `posix_fadvise` it reads page by page, and `sendfile` has a pipe of 64 KiB. After an error a part may be there.
 #[cfg(target_os = "linux")]
-pub(crate) fn bring(file: &File, position: u64, bytes: u64) {
-    // What is wrong with the file, the read that comes says.
-    let _ = i64::try_from(position).map_err(io::Error::other).and_then(|at| through_a_pipe(file, at, bytes));
-}
-
-#[cfg(target_os = "linux")]
-fn through_a_pipe(file: &File, mut position: i64, mut bytes: u64) -> io::Result<()> {
+pub(crate) fn bring(file: &File, position: u64, mut bytes: u64) -> io::Result<()> {
     use nix::fcntl::{FcntlArg, SpliceFFlags, fcntl, splice};
 
     static NOWHERE: OnceLock<Option<File>> = OnceLock::new();
     let nowhere = NOWHERE.get_or_init(|| OpenOptions::new().write(true).open("/dev/null").ok());
     let nowhere = nowhere.as_ref().ok_or(ErrorKind::NotFound)?;
+    let mut position = i64::try_from(position).map_err(io::Error::other)?;
     let (end, beginning) = io::pipe()?;
     // A user has room for so many bytes in pipes; behind that they stay small.
     let room = fcntl(&beginning, FcntlArg::F_SETPIPE_SZ(PIPE_BYTES)).unwrap_or(PIPE_BYTES_MIN);
@@ -157,7 +152,9 @@ fn through_a_pipe(file: &File, mut position: i64, mut bytes: u64) -> io::Result<
 }
 
 #[cfg(not(target_os = "linux"))]
-pub(crate) fn bring(_: &File, _: u64, _: u64) {}
+pub(crate) fn bring(_: &File, _: u64, _: u64) -> io::Result<()> {
+    Err(ErrorKind::Unsupported.into())
+}
 
 /// A change of the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

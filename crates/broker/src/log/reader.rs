@@ -156,7 +156,7 @@ impl Log {
         }
         let file = segment.file()?;
         if wait == Wait::ForDisk {
-            files::bring(&file, start, until - start);
+            files::bring(&file, start, until - start)?;
         }
         let skipped = skip(segment, &file, until, limit.before, wait)?.filter(|(end, _)| *end > start);
         let (mut end, mut next_offset) = skipped.unwrap_or((start, offset));

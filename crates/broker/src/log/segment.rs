@@ -129,9 +129,7 @@ impl Segment {
     /// Brings what lies there into the page cache. Waits for the disk.
     pub(crate) fn bring(&self, position: u64, bytes: u64) {
         // Only a wish: what is wrong with the file, the read that comes says.
-        if let Ok(file) = self.file() {
-            files::bring(&file, position, bytes);
-        }
+        let _ = self.file().and_then(|file| files::bring(&file, position, bytes));
     }
 
     pub(crate) fn disk(&self, action: &'static str) -> impl Fn(io::Error) -> LogError + use<> {

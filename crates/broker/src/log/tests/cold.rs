@@ -28,7 +28,7 @@ fn what_is_brought_is_there_for_a_read_that_does_not_wait() {
     std::fs::write(&path, &bytes).unwrap();
     let file = forget(&path);
     // Not from its beginning, and over its end.
-    files::bring(&file, 5_000, bytes.len() as u64);
+    files::bring(&file, 5_000, bytes.len() as u64).unwrap();
     let read = files::read_at(&file, 5_000, bytes.len() - 5_000, Wait::No).unwrap();
     assert_eq!(read, bytes[5_000..]);
 }

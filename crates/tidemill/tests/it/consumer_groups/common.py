@@ -8,6 +8,8 @@ admin = AdminClient({"bootstrap.servers": bootstrap})
 
 def create(name, partitions):
     for future in admin.create_topics([NewTopic(name, partitions)]).values(): future.result(20)
+    # Apache Kafka's broker hears of it a moment after its controller has made it.
+    while admin.list_topics(name, timeout=20).topics[name].error: time.sleep(0.05)
 
 class Member:
     """A consumer that remembers what it was given and what was taken from it."""
