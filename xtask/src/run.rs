@@ -25,11 +25,12 @@ pub fn lint() {
 
 /// `cargo`, as the one that runs us, in the workspace's folder.
 pub fn cargo(args: &[&str]) -> Command {
-    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let program = PathBuf::from(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let mut command = Command::new(&program);
     command.args(args).current_dir(root());
     if IS_LINTED.load(Ordering::Relaxed) {
-        // As `cargo clippy -- -D warnings` says it to its compiler.
-        command.env("RUSTC_WORKSPACE_WRAPPER", "clippy-driver");
+        // As `cargo clippy -- -D warnings` says it to its compiler, which lies beside it.
+        command.env("RUSTC_WORKSPACE_WRAPPER", program.with_file_name("clippy-driver"));
         command.env("CLIPPY_ARGS", "-D__CLIPPY_HACKERY__warnings__CLIPPY_HACKERY__");
     }
     command
