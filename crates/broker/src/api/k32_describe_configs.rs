@@ -112,9 +112,7 @@ fn describe(
             };
             Ok(settings.into_iter().filter(|result| wanted(&result.name)).collect())
         }
-        other => {
-            Err(Refusal::new(ResponseError::InvalidRequest, format!("Unsupported resource type {other}")))
-        }
+        other => Err(unsupported(other)),
     }
 }
 
@@ -171,6 +169,10 @@ fn synonym(name: &'static str, value: &impl ToString, source: i8) -> DescribeCon
         .with_name(StrBytes::from_static_str(name))
         .with_value(Some(StrBytes::from_string(value.to_string())))
         .with_source(source)
+}
+
+pub fn unsupported(resource_type: i8) -> Refusal {
+    Refusal::new(ResponseError::InvalidRequest, format!("Unsupported resource type {resource_type}"))
 }
 
 /// A group need not exist to have settings, but it has a name.

@@ -15,7 +15,7 @@ use kafka_protocol::{
 
 use super::{
     Caller, Handler,
-    k32_describe_configs::{BROKER, GROUP, TOPIC, check, check_group},
+    k32_describe_configs::{BROKER, GROUP, TOPIC, check, check_group, unsupported},
     shapes,
 };
 use crate::{
@@ -69,39 +69,49 @@ async fn alter(
         (config.name.to_string(), settings::Operation::Set, value)
     };
     let steps = resource.configs.iter().map(step).collect();
-    alter_by_steps(broker, resource.resource_type, &resource.resource_name, true, steps, validate_only).await
+    let change = Change { replaces: true, steps, validate_only };
+    alter_by_steps(broker, resource.resource_type, &resource.resource_name, change).await
 }
 
 /// One step of a change: name, what to do, and the value.
 pub type Step = (String, settings::Operation, Option<String>);
 
-/// What all steps make of what is set, or of nothing.
-fn stepped<S: Clone + Default>(
-    own: &S,
-    replaces: bool,
-    steps: &[Step],
-    apply: impl Fn(&mut S, &str, settings::Operation, Option<&str>) -> Result<(), Refusal>,
-) -> Result<S, Refusal> {
-    let mut own = if replaces { S::default() } else { own.clone() };
-    for (name, operation, value) in steps {
-        apply(&mut own, name, *operation, value.as_deref())?;
-    }
-    Ok(own)
+/// A change of what is set, of which all is done or nothing.
+pub struct Change {
+    /// In the place of all that was set.
+    pub replaces: bool,
+    pub steps: Vec<Step>,
+    pub validate_only: bool,
 }
 
-/// A change names a setting once, and has a value unless it takes one back.
-fn check_steps(steps: &[Step]) -> Result<(), Refusal> {
-    let refused = |reason: String| Err(Refusal::new(ResponseError::InvalidRequest, reason));
-    let mut names = BTreeSet::new();
-    for (name, operation, value) in steps {
-        if value.is_none() && *operation != settings::Operation::Delete {
-            return refused(format!("{name} is given no value; to take back what is set, delete it."));
+impl Change {
+    /// It names a setting once, and gives it a value unless it takes one back.
+    fn check(&self) -> Result<(), Refusal> {
+        let refused = |reason: String| Err(Refusal::new(ResponseError::InvalidRequest, reason));
+        let mut names = BTreeSet::new();
+        for (name, operation, value) in &self.steps {
+            if value.is_none() && *operation != settings::Operation::Delete {
+                return refused(format!("{name} is given no value; to take back what is set, delete it."));
+            }
+            if !names.insert(name) {
+                return refused(format!("{name} is given twice."));
+            }
         }
-        if !names.insert(name) {
-            return refused(format!("{name} is given twice."));
-        }
+        Ok(())
     }
-    Ok(())
+
+    /// What it makes of what is set.
+    fn of<S: Clone + Default>(
+        &self,
+        own: &S,
+        apply: impl Fn(&mut S, &str, settings::Operation, Option<&str>) -> Result<(), Refusal>,
+    ) -> Result<S, Refusal> {
+        let mut own = if self.replaces { S::default() } else { own.clone() };
+        for (name, operation, value) in &self.steps {
+            apply(&mut own, name, *operation, value.as_deref())?;
+        }
+        Ok(own)
+    }
 }
 
 /// Changes what is set for a topic, for a group, or for the broker or its cluster, or puts something else in its place; all of it or
@@ -110,46 +120,31 @@ pub async fn alter_by_steps(
     broker: &Arc<Broker>,
     resource_type: i8,
     name: &str,
-    replaces: bool,
-    steps: Vec<Step>,
-    validate_only: bool,
+    change: Change,
 ) -> Result<(), Refusal> {
-    check_steps(&steps)?;
+    change.check()?;
     match resource_type {
-        TOPIC => alter_topic(broker, name, replaces, steps, validate_only).await,
-        GROUP => alter_group(broker, name, replaces, steps, validate_only).await,
-        BROKER => alter_defaults(broker, name, replaces, steps, validate_only).await,
-        other => {
-            Err(Refusal::new(ResponseError::InvalidRequest, format!("Unsupported resource type {other}")))
-        }
+        TOPIC => alter_topic(broker, name, change).await,
+        GROUP => alter_group(broker, name, change).await,
+        BROKER => alter_defaults(broker, name, change).await,
+        other => Err(unsupported(other)),
     }
 }
 
-async fn alter_topic(
-    broker: &Arc<Broker>,
-    name: &str,
-    replaces: bool,
-    steps: Vec<Step>,
-    validate_only: bool,
-) -> Result<(), Refusal> {
-    let changed = move |own: &Settings| stepped(own, replaces, &steps, Settings::apply);
-    if validate_only {
-        return changed(&broker.topics.named(name)?.settings).map(|_| ());
+async fn alter_topic(broker: &Arc<Broker>, name: &str, change: Change) -> Result<(), Refusal> {
+    if change.validate_only {
+        return change.of(&broker.topics.named(name)?.settings, Settings::apply).map(|_| ());
     }
     let name = name.to_owned();
-    broker.blocking(move |broker| broker.topics.set(&name, changed)).await
+    let set = move |broker: &Arc<Broker>| broker.topics.set(&name, |own| change.of(own, Settings::apply));
+    broker.blocking(set).await
 }
 
-async fn alter_group(
-    broker: &Arc<Broker>,
-    name: &str,
-    replaces: bool,
-    steps: Vec<Step>,
-    validate_only: bool,
-) -> Result<(), Refusal> {
+async fn alter_group(broker: &Arc<Broker>, name: &str, change: Change) -> Result<(), Refusal> {
     check_group(name)?;
+    let validate_only = change.validate_only;
     let changed = move |own: &Own, options: &Options| {
-        let own = stepped(own, replaces, &steps, configs::apply)?;
+        let own = change.of(own, configs::apply)?;
         configs::check(&own, options)?;
         Ok(own)
     };
@@ -163,17 +158,12 @@ async fn alter_group(
 }
 
 /// What topics have that have nothing of their own.
-async fn alter_defaults(
-    broker: &Arc<Broker>,
-    name: &str,
-    replaces: bool,
-    steps: Vec<Step>,
-    validate_only: bool,
-) -> Result<(), Refusal> {
+async fn alter_defaults(broker: &Arc<Broker>, name: &str, change: Change) -> Result<(), Refusal> {
     let layer = Layer::named(name)?;
-    let changed = move |own: &Settings| stepped(own, replaces, &steps, defaults::apply);
-    if validate_only {
-        return changed(&broker.topics.defaults.own(layer)).map(|_| ());
+    if change.validate_only {
+        return change.of(&broker.topics.defaults.own(layer), defaults::apply).map(|_| ());
     }
-    broker.blocking(move |broker| broker.topics.set_defaults(layer, changed)).await
+    let set =
+        move |broker: &Arc<Broker>| broker.topics.set_defaults(layer, |own| change.of(own, defaults::apply));
+    broker.blocking(set).await
 }

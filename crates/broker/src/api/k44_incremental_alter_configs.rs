@@ -16,7 +16,7 @@ use kafka_protocol::{
 use super::{
     Caller, Handler,
     k32_describe_configs::check,
-    k33_alter_configs::{Step, alter_by_steps},
+    k33_alter_configs::{Change, Step, alter_by_steps},
     shapes,
 };
 use crate::{
@@ -65,7 +65,8 @@ async fn alter(
     let name = resource.resource_name.to_string();
     check(broker, caller, acl::Operation::AlterConfigs, resource.resource_type, &name)?;
     let steps = resource.configs.iter().map(step).collect::<Result<_, _>>()?;
-    alter_by_steps(broker, resource.resource_type, &name, false, steps, validate_only).await
+    let change = Change { replaces: false, steps, validate_only };
+    alter_by_steps(broker, resource.resource_type, &name, change).await
 }
 
 fn step(change: &AlterableConfig) -> Result<Step, Refusal> {

@@ -137,8 +137,9 @@ pub(crate) fn bring(file: &File, position: u64, mut bytes: u64) -> io::Result<()
     let (end, beginning) = io::pipe()?;
     // A user has room for so many bytes in pipes; behind that they stay small.
     let room = fcntl(&beginning, FcntlArg::F_SETPIPE_SZ(PIPE_BYTES)).unwrap_or(PIPE_BYTES_MIN);
+    let room = u64::from(room.unsigned_abs());
     while bytes > 0 {
-        let want = usize::try_from(bytes).unwrap_or(usize::MAX).min(room.unsigned_abs() as usize);
+        let want = bytes.min(room) as usize;
         let mut inside = splice(file, Some(&mut position), &beginning, None, want, SpliceFFlags::empty())?;
         if inside == 0 {
             break; // the file's end

@@ -146,9 +146,10 @@ impl Log {
     /// `WouldBlock`: it would wait for the disk.
     fn locate_with(&self, offset: i64, limit: ReadLimit, wait: Wait) -> io::Result<Option<Located>> {
         let (segments, first) = self.segments_from(offset);
-        let stop = |segment| self.hints.lock().find(offset, segment).map(|stop| (segment, stop));
-        let stopped = self.check_range(offset).ok().and_then(|()| segments.get(first)).and_then(stop);
-        let Some((segment, stop)) = stopped else { return Ok(None) };
+        let Some(segment) = segments.get(first).filter(|_| self.check_range(offset).is_ok()) else {
+            return Ok(None);
+        };
+        let Some(stop) = self.hints.lock().find(offset, segment) else { return Ok(None) };
         let (start, visible) = (stop.position, segment.visible());
         let until = visible.min(start + limit.bytes_max as u64);
         if until.saturating_sub(start) < LOCATED_BYTES_MIN {
@@ -176,7 +177,7 @@ impl Log {
         files::read_at(&file, end - 1, 1, wait)?;
         let ahead = read_ahead(segment, end, stop.ahead, wait);
         self.hints.lock().put(offset, next_offset, segment, Stop { position: end, ahead });
-        let Ok(bytes) = usize::try_from(end - start) else { return Ok(None) };
+        let bytes = usize::try_from(end - start).map_err(io::Error::other)?;
         Ok(Some(Located { slice: Slice::new(file, start, bytes), next_offset }))
     }
 
